@@ -1,0 +1,37 @@
+//! Highwater: a read/write-splitting proxy for MySQL and MariaDB whose sessions never read older
+//! data than they asked for.
+//!
+//! # The map
+//!
+//! The pure rooms decide, the shell moves bytes. `tests/tidy.rs` holds this table: a `crate::` edge
+//! that is not in it fails the build.
+//!
+//! | room | what it is | may use |
+//! |---|---|---|
+//! | [`domain`] | PURE: ids, positions, SQL classification, topology, levels, routing, session state | nothing of ours |
+//! | [`protocol`] | PURE: bytes of the MySQL protocol | nothing of ours |
+//! | [`telemetry`] | metrics, logs, error kinds | domain |
+//! | [`config`] | file, environment and flags to one resolved `Config` | domain |
+//! | [`net`] | sockets and buffers | protocol |
+//! | [`frontend`] | the client side: accept, login, error packets | net, protocol, config, telemetry |
+//! | [`backend`] | the server side: connect, log in, pools | net, protocol, config, telemetry, domain |
+//! | [`monitor`] | probes servers, publishes topology and positions | domain, config, telemetry |
+//! | [`relay`] | the only room that sees both sides; runs one session | frontend, backend, net, protocol, domain, monitor, config, telemetry |
+//! | [`admin`] | HTTP: /metrics /healthz /readyz | monitor, domain, config, telemetry |
+//! | [`rig`] | real servers with replication, for `demo` and the tests | config, telemetry |
+//! | [`daemon`] | composition root: builds every part, owns shutdown | all but cli and rig |
+//! | [`cli`] | run, check, explain, demo | daemon, config, domain, rig, telemetry |
+
+pub mod admin;
+pub mod backend;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod domain;
+pub mod frontend;
+pub mod monitor;
+pub mod net;
+pub mod protocol;
+pub mod relay;
+pub mod rig;
+pub mod telemetry;
