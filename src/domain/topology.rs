@@ -1,1 +1,127 @@
-//! (being built)
+//! The servers as the monitor last saw them.
+
+use std::time::Duration;
+
+use super::ids::BackendId;
+
+/// One life of one server process. A position learned from an incarnation says nothing about
+/// another one: a restart with relaxed durability or a rebuilt server may have lost transactions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Incarnation {
+    /// `@@server_uuid`.
+    pub server_uuid: String,
+    /// Start of the process in seconds since the epoch by the server's clock (now - Uptime); two
+    /// readings of one life may differ by a second.
+    pub started: u64,
+}
+
+impl Incarnation {
+    /// Whether two readings are of the same life. Uptime has whole seconds, so a difference of one
+    /// is the same.
+    pub fn same_life(&self, other: &Self) -> bool {
+        self.server_uuid == other.server_uuid && self.started.abs_diff(other.started) <= 1
+    }
+}
+
+/// What the configuration makes of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Takes the writes.
+    Primary,
+    /// Takes reads.
+    Replica,
+}
+
+impl Role {
+    /// The name used in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Replica => "replica",
+        }
+    }
+}
+
+/// Whether and why not a server may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Health {
+    /// Not probed yet.
+    Unknown,
+    /// Usable.
+    Up,
+    /// Cannot be reached, or does not answer in time.
+    Down,
+    /// A replica that accepts writes from others (read_only is off).
+    NotReadOnly,
+    /// A replica whose receiver or applier does not run.
+    NotReplicating,
+    /// A replica of another primary.
+    WrongSource,
+    /// A replica whose lag is over `max_lag`.
+    Lagging,
+    /// A primary that is read-only.
+    ReadOnlyPrimary,
+}
+
+impl Health {
+    /// The name used in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::NotReadOnly => "not_read_only",
+            Self::NotReplicating => "not_replicating",
+            Self::WrongSource => "wrong_source",
+            Self::Lagging => "lagging",
+            Self::ReadOnlyPrimary => "read_only_primary",
+        }
+    }
+}
+
+/// One server in a [`Topology`].
+#[derive(Clone, Debug)]
+pub struct BackendView {
+    /// Which server.
+    pub id: BackendId,
+    /// `host:port` as configured.
+    pub address: String,
+    /// Its configured role.
+    pub role: Role,
+    /// Whether it may be used.
+    pub health: Health,
+    /// The life of the server that was probed; `None` before the first answer.
+    pub incarnation: Option<Incarnation>,
+    /// How far it is behind the primary, from positions; `None` while unknown.
+    pub lag: Option<Duration>,
+}
+
+impl BackendView {
+    /// Whether statements may be sent to it. A primary that is read-only still answers reads.
+    pub fn usable(&self) -> bool {
+        matches!(self.health, Health::Up | Health::ReadOnlyPrimary)
+    }
+}
+
+/// A snapshot of all servers. Replaced whole, never changed in place.
+#[derive(Clone, Debug)]
+pub struct Topology {
+    /// Grows with every change.
+    pub epoch: u64,
+    /// The primary first, then the replicas in the order of the configuration.
+    pub backends: Vec<BackendView>,
+}
+
+impl Topology {
+    /// The server with that id, if it is configured.
+    pub fn get(&self, id: BackendId) -> Option<&BackendView> {
+        self.backends.get(id.index())
+    }
+
+    /// The replicas that may take reads.
+    pub fn usable_replicas(&self) -> impl Iterator<Item = &BackendView> {
+        self.backends
+            .iter()
+            .filter(|view| view.role == Role::Replica && view.usable())
+    }
+}
