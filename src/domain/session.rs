@@ -54,7 +54,7 @@ pub enum Outcome {
     Done {
         /// Rows that the server says it changed.
         affected: u64,
-        /// Whether it returned a result set.
+        /// Whether its last packet ended a result set.
         rows: bool,
     },
     /// With an error packet.
@@ -72,6 +72,15 @@ pub struct RanOn {
     pub backend: BackendId,
     /// The life of that server.
     pub generation: Generation,
+}
+
+/// What the client's capabilities mean for what its replies can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientTraits {
+    /// FOUND_ROWS: "rows affected" counts matched rows, so it proves no change.
+    pub found_rows: bool,
+    /// DEPRECATE_EOF: the end of a result set carries the session state, not only an OK does.
+    pub state_after_rows: bool,
 }
 
 /// The state of one client session.
@@ -93,6 +102,7 @@ pub struct Session {
     pub wish: TrackerWish,
     /// Where its previous statement ran: SHOW WARNINGS and its kin go there.
     pub previous: Option<Side>,
+    client: ClientTraits,
     statement: Statement,
 }
 
@@ -106,7 +116,7 @@ struct Statement {
 
 impl Session {
     /// A session that has just logged in.
-    pub fn new(level: Level, catch_up_timeout: Duration) -> Self {
+    pub fn new(level: Level, catch_up_timeout: Duration, client: ClientTraits) -> Self {
         Self {
             level,
             catch_up_timeout,
@@ -116,6 +126,7 @@ impl Session {
             holds: Holds::default(),
             wish: TrackerWish::default(),
             previous: None,
+            client,
             statement: Statement::default(),
         }
     }
@@ -209,10 +220,14 @@ impl Session {
                     && !self.statement.gtids
                     && !self.transaction.is_open()
                     && self.transaction.autocommit()
-                    && !self.holds.found_rows
+                    && !self.client.found_rows
                     && !self.holds.temporary_tables =>
             {
                 self.positions.on_untracked_write();
+            }
+            Outcome::Done { rows: true, .. } if may_commit && !self.client.state_after_rows => {
+                // Its GTIDs, if any, had no packet to come in.
+                self.positions.on_unknown(now);
             }
             _ => {}
         }
@@ -229,11 +244,9 @@ impl Session {
         positions.on_reset();
         let mut mirror = std::mem::take(&mut self.mirror);
         mirror.reset();
-        let found_rows = self.holds.found_rows;
-        *self = Self::new(level, catch_up_timeout);
+        *self = Self::new(level, catch_up_timeout, self.client);
         self.positions = positions;
         self.mirror = mirror;
-        self.holds.found_rows = found_rows;
     }
 }
 

@@ -13,8 +13,6 @@ pub struct Holds {
     pub named_locks: bool,
     /// A user variable may be set.
     pub user_variables: bool,
-    /// The client counts found rows instead of changed ones, so "rows affected" proves no change.
-    pub found_rows: bool,
 }
 
 impl Holds {
