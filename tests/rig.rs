@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use highwater::rig::{APP, Cluster, Engine, MONITOR, RigError, Server};
@@ -204,7 +204,7 @@ async fn a_dropped_start_leaves_nothing() {
     .await;
 }
 
-/// Not a test of its own: the process that [`a_killed_owner_leaves_nothing`] kills.
+/// Not a test of its own: the process of an [`Owner`].
 #[tokio::test]
 async fn owner() -> Outcome {
     if std::env::var_os(OWNER).is_none() {
@@ -219,33 +219,78 @@ async fn owner() -> Outcome {
 
 #[tokio::test]
 async fn a_killed_owner_leaves_nothing() -> std::io::Result<()> {
-    let mut owner = Command::new(std::env::current_exe()?)
-        .args(["--exact", "owner", "--nocapture", "--test-threads=1"])
-        .env(OWNER, "1")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let stdout = owner.stdout.take().expect("it is piped");
-    let line = BufReader::new(stdout)
-        .lines()
-        .map_while(Result::ok)
-        .find(|line| line.starts_with(OWNER))
-        .expect("the owner reports its cluster");
-    let mut words = line
-        .split([' ', ',', '[', ']'])
-        .filter(|word| !word.is_empty())
-        .skip(1);
-    let folder = PathBuf::from(words.next().expect("a folder"));
-    let pids: Vec<u32> = words.filter_map(|word| word.parse().ok()).collect();
-    assert_eq!(pids.len(), 2);
-    assert!(folder.exists() && pids.iter().all(|pid| alive(*pid)));
-    owner.kill()?;
-    owner.wait()?;
-    until("the watchdog has cleaned up", async || {
-        !folder.exists() && !lock_of(&folder).exists() && !pids.iter().any(|pid| alive(*pid))
-    })
-    .await;
+    let mut owner = Owner::start()?;
+    owner.process.kill()?;
+    owner.process.wait()?;
+    until("the watchdog has cleaned up", async || owner.left_nothing()).await;
     Ok(())
+}
+
+#[tokio::test]
+async fn what_even_the_watchdog_missed_is_swept() -> std::io::Result<()> {
+    let mut owner = Owner::start()?;
+    let watchdog = watchdog_of(&owner.folder).expect("a watchdog runs");
+    let killed = Command::new("/bin/sh")
+        .args(["-c", &format!("kill -9 {watchdog}")])
+        .status()?;
+    assert!(killed.success());
+    owner.process.kill()?;
+    owner.process.wait()?;
+    let next = Cluster::builder().replicas(0).start().await;
+    assert!(next.is_ok(), "{:?}", next.err());
+    // Another test's cluster may be the one that is still sweeping.
+    until("the next one has swept", async || owner.left_nothing()).await;
+    Ok(())
+}
+
+/// A process that runs a cluster until it is killed.
+struct Owner {
+    process: Child,
+    folder: PathBuf,
+    pids: Vec<u32>,
+}
+
+impl Owner {
+    fn start() -> std::io::Result<Self> {
+        let mut process = Command::new(std::env::current_exe()?)
+            .args(["--exact", "owner", "--nocapture", "--test-threads=1"])
+            .env(OWNER, "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdout = process.stdout.take().expect("it is piped");
+        let line = BufReader::new(stdout)
+            .lines()
+            .map_while(Result::ok)
+            .find(|line| line.starts_with(OWNER))
+            .expect("the owner reports its cluster");
+        let mut words = line
+            .split([' ', ',', '[', ']'])
+            .filter(|word| !word.is_empty())
+            .skip(1);
+        let owner = Self {
+            process,
+            folder: PathBuf::from(words.next().expect("a folder")),
+            pids: words.filter_map(|word| word.parse().ok()).collect(),
+        };
+        assert_eq!(owner.pids.len(), 2);
+        assert!(owner.folder.exists() && owner.pids.iter().all(|pid| alive(*pid)));
+        Ok(owner)
+    }
+
+    fn left_nothing(&self) -> bool {
+        !self.folder.exists()
+            && !lock_of(&self.folder).exists()
+            && !self.pids.iter().any(|pid| alive(*pid))
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // It is dead already unless its test failed.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 async fn run(server: &Server, sql: &str) -> mysql_async::Result<()> {
@@ -292,16 +337,35 @@ fn alive(pid: u32) -> bool {
 
 /// The data folders of the running servers that have `option` on their command line.
 fn folders_of(option: &str) -> Vec<PathBuf> {
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes
-        .filter_map(|process| std::fs::read(process.path().join("cmdline")).ok())
-        .map(|command| String::from_utf8_lossy(&command).into_owned())
-        .filter(|command| command.split('\0').any(|word| word == option))
-        .filter_map(|command| {
-            let mut words = command.split('\0');
-            words.find_map(|word| word.strip_prefix("--datadir=").map(PathBuf::from))
+    processes()
+        .filter(|(_, words)| words.iter().any(|word| word == option))
+        .filter_map(|(_, words)| {
+            let mut data = words
+                .iter()
+                .filter_map(|word| word.strip_prefix("--datadir="));
+            data.next().map(PathBuf::from)
         })
         .collect()
+}
+
+fn watchdog_of(folder: &Path) -> Option<u32> {
+    let folder = folder.to_string_lossy();
+    let is_it = |words: &[String]| {
+        words.iter().any(|word| word == "highwater-rig-watchdog")
+            && words.iter().any(|word| *word == folder)
+    };
+    processes().find_map(|(pid, words)| is_it(&words).then_some(pid))
+}
+
+/// The id and the command line of every process.
+fn processes() -> impl Iterator<Item = (u32, Vec<String>)> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let command = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let words = String::from_utf8_lossy(&command);
+        Some((pid, words.split('\0').map(str::to_owned).collect()))
+    })
 }
 
 async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {

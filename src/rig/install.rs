@@ -61,13 +61,18 @@ pub fn install(engine: Engine, progress: &dyn Fn(&str)) -> Result<Program, RigEr
 
 /// What a person can do who wants this engine.
 pub(super) fn advice(engine: Engine) -> String {
-    let (package, variable) = match engine {
-        Engine::MySql => ("mysql-server-core-8.0", "HIGHWATER_MYSQLD"),
-        Engine::MariaDb => ("mariadb-server-core", "HIGHWATER_MARIADBD"),
+    let (how, variable) = match engine {
+        Engine::MySql => (
+            "on Ubuntu `sudo apt-get install mysql-server-core-8.0`",
+            "HIGHWATER_MYSQLD",
+        ),
+        Engine::MariaDb => (
+            "e.g. `sudo apt-get install mariadb-server-core`",
+            "HIGHWATER_MARIADBD",
+        ),
     };
     format!(
-        "install one, e.g. `sudo apt-get install {package}`, or set {variable} to the path of a \
-         server program, {engine} {} or newer",
+        "install one, {how}, or set {variable} to the path of a server program, {engine} {} or newer",
         engine.oldest()
     )
 }
