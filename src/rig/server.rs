@@ -20,7 +20,6 @@ use super::account::Account;
 use super::error::{IoContext, RigError, tail};
 use super::folder::Folder;
 use super::program::{Engine, Program};
-
 use super::{port, replication, template};
 
 /// How long a server may take for anything it is waited for: to start, to replicate, to catch up,
