@@ -192,7 +192,9 @@ impl Metrics {
     }
 
     fn offloaded(&self) -> f64 {
-        let reads = self.statements.sum(|access, _, _| access == AccessLabel::Read);
+        let reads = self
+            .statements
+            .sum(|access, _, _| access == AccessLabel::Read);
         let on_replicas = self
             .statements
             .sum(|access, target, _| access == AccessLabel::Read && target == Target::Replica);
