@@ -1,9 +1,11 @@
 //! Finds what somebody may have meant by a misspelt name.
 
-/// The name most like `name`, if one is like it at all: at most a third of its letters differ.
+/// The name most like `name`, if one is like it at all: at most two letters
+/// differ, or a third of a long name's, or one in a short name's.
 pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let name = name.to_ascii_lowercase();
-    let limit = (name.chars().count() / 3).max(1);
+    let letters = name.chars().count();
+    let limit = if letters < 5 { 1 } else { (letters / 3).max(2) };
     known
         .iter()
         .map(|candidate| (distance(&name, candidate), *candidate))

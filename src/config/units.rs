@@ -66,15 +66,17 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     whole.checked_add(part(fraction, *scale)?)
 }
 
-/// The fraction `0.DIGITS` of `scale`, rounded down.
+/// The fraction `0.DIGITS` of `scale`, rounded down; nine digits are the most anybody needs.
 fn part(digits: &str, scale: u64) -> Option<u64> {
-    let mut total = 0;
-    let mut place = scale;
-    for digit in digits.chars() {
-        place /= 10;
-        total += u64::from(digit.to_digit(10)?) * place;
+    if digits.is_empty() {
+        return Some(0);
     }
-    Some(total)
+    let places = u32::try_from(digits.len())
+        .ok()
+        .filter(|places| *places <= 9)?;
+    let amount = digits.parse::<u64>().ok()?;
+    let part = u128::from(amount) * u128::from(scale) / u128::from(10_u64.pow(places));
+    u64::try_from(part).ok()
 }
 
 fn show(amount: u64, units: &[(&str, u64)]) -> String {
