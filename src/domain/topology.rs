@@ -23,6 +23,39 @@ impl Incarnation {
     }
 }
 
+/// Which life of a server something belongs to: grows by one with each new incarnation seen behind
+/// one address, so that connections and bounds compare a number. Only meaningful together with the
+/// server's [`BackendId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Generation(pub u64);
+
+/// What kind of server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Engine {
+    /// MySQL and its builds.
+    MySql,
+    /// MariaDB.
+    MariaDb,
+}
+
+impl Engine {
+    /// Tells the engine from `@@version`.
+    pub fn from_version(version: &str) -> Self {
+        match version.to_ascii_lowercase().contains("mariadb") {
+            true => Self::MariaDb,
+            false => Self::MySql,
+        }
+    }
+
+    /// The name used in logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MySql => "mysql",
+            Self::MariaDb => "mariadb",
+        }
+    }
+}
+
 /// What the configuration makes of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -61,6 +94,9 @@ pub enum Health {
     Lagging,
     /// A primary that is read-only.
     ReadOnlyPrimary,
+    /// Two servers answer behind this address in turn, or this server is already configured under
+    /// another address: nothing learned from one connection holds for the next.
+    SharedIdentity,
 }
 
 impl Health {
@@ -75,6 +111,7 @@ impl Health {
             Self::WrongSource => "wrong_source",
             Self::Lagging => "lagging",
             Self::ReadOnlyPrimary => "read_only_primary",
+            Self::SharedIdentity => "shared_identity",
         }
     }
 }
@@ -92,7 +129,11 @@ pub struct BackendView {
     pub health: Health,
     /// The life of the server that was probed; `None` before the first answer.
     pub incarnation: Option<Incarnation>,
-    /// How far it is behind the primary, from positions; `None` while unknown.
+    /// The number of that life; `None` before the first answer.
+    pub generation: Option<Generation>,
+    /// What kind of server it is; `None` before the first answer.
+    pub engine: Option<Engine>,
+    /// At most this far it behind the primary, from positions; `None` while unknown.
     pub lag: Option<Duration>,
 }
 
@@ -106,7 +147,7 @@ impl BackendView {
 /// A snapshot of all servers. Replaced whole, never changed in place.
 #[derive(Clone, Debug)]
 pub struct Topology {
-    /// Grows with every change.
+    /// Grows with every change except of a lag alone.
     pub epoch: u64,
     /// The primary first, then the replicas in the order of the configuration.
     pub backends: Vec<BackendView>,
@@ -125,3 +166,8 @@ impl Topology {
             .filter(|view| view.role == Role::Replica && view.usable())
     }
 }
+
+/// The number of a server's life, growing with each new one, so that connections and bounds
+/// compare numbers instead of uuids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Generation(pub u64);
