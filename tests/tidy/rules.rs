@@ -123,7 +123,8 @@ pub(crate) fn workplace(path: &str, text: &str) -> Vec<String> {
         for name in REGISTRIES.iter().filter(|name| line.contains(**name)) {
             say(&format!("a package registry: {name}"));
         }
-        for host in hosts(line).filter(|host| !SITES.contains(host)) {
+        for host in hosts(line).filter(|host| !SITES.contains(host) && !host.ends_with(".example"))
+        {
             say(&format!("a link to {host}"));
         }
     }
@@ -211,9 +212,9 @@ mod tests {
         for text in [
             "cd /work/x",
             "\"/root/.cache\"",
-            "deb http://mirror.corp.example/debian sid main",
-            "index = \"sparse+https://packages.corp.example/\"",
-            "https://npm.corp.example/x",
+            "deb http://mirror.corp.lan/debian sid main",
+            "index = \"sparse+https://packages.corp.lan/\"",
+            "https://npm.corp.lan/x",
         ] {
             assert_eq!(workplace("a", text).len(), 1, "{text}");
         }
