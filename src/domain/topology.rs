@@ -133,7 +133,7 @@ pub struct BackendView {
     pub generation: Option<Generation>,
     /// What kind of server it is; `None` before the first answer.
     pub engine: Option<Engine>,
-    /// At most this far it behind the primary, from positions; `None` while unknown.
+    /// At most this far behind the primary, from positions; `None` while unknown.
     pub lag: Option<Duration>,
 }
 
