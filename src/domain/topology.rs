@@ -166,3 +166,8 @@ impl Topology {
             .filter(|view| view.role == Role::Replica && view.usable())
     }
 }
+
+/// The number of a server's life, growing with each new one, so that connections and bounds
+/// compare numbers instead of uuids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Generation(pub u64);
