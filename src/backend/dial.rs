@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::net::TcpStream;
 
 use super::conn::{Identity, ServerConn};
 use super::error::BackendError;
-use super::login;
+use super::login::{self, ServerGreeting};
 use super::pool::{Place, PoolKey};
 use super::simple;
 use crate::config::Secret;
@@ -26,19 +27,28 @@ const LOGIN_COLLATION: u8 = 45;
 
 /// What the backend room must be told about its servers.
 pub trait Knowledge: fmt::Debug + Send + Sync {
-    /// The SET statements that make a fresh connection to this server a Highwater connection:
-    /// trackers, read-only guard, the primary's defaults. `None` while the server is not known.
-    fn setup(&self, backend: BackendId) -> Option<Arc<[String]>>;
+    /// What makes a fresh connection to this server a Highwater connection. `None` while the server
+    /// is not known: nothing may run on it then, for its writes would go unnoticed.
+    fn setup(&self, backend: BackendId) -> Option<Arc<Setup>>;
 
     /// Which life of the server a connection reached, from what that connection says of itself.
     fn identify(&self, backend: BackendId, uuid: &str, started: u64) -> Option<Generation>;
+}
+
+/// SET statements for a fresh connection.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Session variables whose default differs from the primary's.
+    pub baseline: Vec<String>,
+    /// Trackers, and on a replica the read-only guard; these come last.
+    pub guard: Arc<[String]>,
 }
 
 /// Passwords by user name.
 pub type Credentials = HashMap<Arc<str>, Secret>;
 
 /// Opens connections to one server.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Dialer {
     /// Which server.
     pub backend: BackendId,
@@ -50,6 +60,8 @@ pub struct Dialer {
     pub credentials: Arc<Credentials>,
     /// What is known of the server.
     pub knowledge: Arc<dyn Knowledge>,
+    /// The server's greeting at the last login; clients are greeted like that.
+    pub greeting: ArcSwapOption<ServerGreeting>,
 }
 
 impl Dialer {
@@ -137,17 +149,23 @@ impl Dialer {
         let greeting = login::login(&mut stream, account, key.profile, LOGIN_COLLATION)
             .await
             .map_err(|source| BackendError::Login { address: self.address.clone(), source })?;
-        Ok((stream, ServerThreadId(greeting.thread_id.into())))
+        let thread = ServerThreadId(greeting.thread_id.into());
+        self.greeting.store(Some(Arc::new(greeting)));
+        Ok((stream, thread))
     }
 
     /// COM_RESET_CONNECTION first, also on a fresh connection: the baseline is the server's global
     /// values, not what the login's collation made of them.
     async fn set_up(&self, conn: &mut ServerConn) -> Result<(), BackendError> {
         let profile = conn.key.profile;
-        let statements = self.knowledge.setup(self.backend).unwrap_or_default();
+        let setup = self
+            .knowledge
+            .setup(self.backend)
+            .ok_or_else(|| BackendError::NotKnown { address: self.address.clone() })?;
+        let statements: Vec<_> = setup.baseline.iter().chain(setup.guard.iter()).collect();
         let mut out = std::mem::take(&mut conn.pending);
         append_packet(&mut out, &mut 0, &com_reset_connection());
-        for sql in statements.iter() {
+        for sql in &statements {
             let command = com_query(sql.as_bytes(), profile.query_attributes());
             append_packet(&mut out, &mut 0, &command);
         }

@@ -145,8 +145,10 @@ impl Session {
                     self.statement.log_bin_touched = true;
                 }
                 if self.wish.on_variable(name, value) {
-                    applied.trackers_changed = true;
+                    applied.guard_changed = true;
                 } else {
+                    let read_only = matches!(name, b"transaction_read_only" | b"tx_read_only");
+                    applied.guard_changed |= read_only && side == Side::Replica;
                     self.mirror.set(name, value);
                     applied.set(name, value);
                 }

@@ -48,9 +48,9 @@ pub enum ClientError {
         /// The variable.
         name: String,
     },
-    /// A prepared statement that is too long to be prepared again elsewhere.
-    #[error("a statement to be prepared must be shorter than 16 MiB")]
-    StatementTooLong,
+    /// A packet that is longer than any server takes.
+    #[error("a packet is longer than 1 GiB, the most that any max_allowed_packet allows")]
+    PacketTooLong,
     /// The login of COM_CHANGE_USER failed.
     #[error("access denied for user '{user}'@'{host}' (using password: {password})", password = if *.with_password { "YES" } else { "NO" })]
     AccessDenied {
@@ -125,7 +125,7 @@ impl ClientError {
             Self::UnknownStatement { .. } => (1243, *b"HY000"),
             Self::NoCursor { .. } => (1421, *b"HY000"),
             Self::UnknownVariable { .. } => (1193, *b"HY000"),
-            Self::StatementTooLong => (1153, *b"08S01"),
+            Self::PacketTooLong => (1153, *b"08S01"),
             Self::AccessDenied { .. } => (1045, *b"28000"),
             Self::TooManySessions { .. } | Self::PoolExhausted(_) => (1040, *b"08004"),
             Self::NoPrimary | Self::Unreachable(_) => (2003, *b"HY000"),
@@ -145,7 +145,7 @@ impl ClientError {
             Self::Malformed => ErrorKind::Protocol,
             Self::UnknownCommand
             | Self::KillExpression
-            | Self::StatementTooLong
+            | Self::PacketTooLong
             | Self::Unsupported(_) => ErrorKind::Unsupported,
             Self::NoSuchThread { .. }
             | Self::NotOwner { .. }
@@ -176,7 +176,7 @@ impl ClientError {
             | Self::UnknownStatement { .. }
             | Self::NoCursor { .. }
             | Self::UnknownVariable { .. }
-            | Self::StatementTooLong
+            | Self::PacketTooLong
             | Self::AccessDenied { .. }
             | Self::WrongValue { .. }
             | Self::Unsupported(_) => Side::Client,

@@ -123,7 +123,7 @@ impl Relay {
         if outcome != Outcome::Failed {
             if let Some(link) = self.links.get_mut(Side::Primary) {
                 link.applied.on_reset();
-                link.applied.trackers_changed = true;
+                link.applied.guard_changed = true;
             }
             self.after_reset();
         }
@@ -138,8 +138,8 @@ impl Relay {
     }
 
     async fn prepare(&mut self, total: usize) -> Result<(), End> {
-        let text = self.client.input.data().get(HEADER + 1..total).unwrap_or_default();
-        let mut profile = self.shared.classifier.profile(text, &self.state, &mut self.lexer).await;
+        let text = self.payload(total).get(1..).unwrap_or_default().to_vec();
+        let mut profile = self.shared.classifier.profile(&text, &self.state, &mut self.lexer).await;
         if matches!(profile.access, Access::Own | Access::Kill) {
             // No server may see them, and as prepared statements they are not answered here.
             let error = ClientError::Unsupported(
@@ -147,7 +147,6 @@ impl Relay {
             );
             return self.refuse(error).await;
         }
-        let text = text.to_vec();
         let id = self.statements.add(&text, profile, self.state.mirror.schema());
         if !matches!(profile.access, Access::Read | Access::Diagnostics) {
             // Preparing a write does not write: no probe is due after an error.
@@ -218,10 +217,10 @@ impl Relay {
             statement.long_data = true;
             statement.home = home;
         }
-        let payload = self.client.input.data().get(HEADER..total).unwrap_or_default();
+        let mut payload = self.payload(total).to_vec();
+        set_stmt_id(&mut payload, server_id.0);
         self.out.clear();
-        append_packet(&mut self.out, &mut 0, payload);
-        set_stmt_id(self.out.get_mut(HEADER..).unwrap_or_default(), server_id.0);
+        append_packet(&mut self.out, &mut 0, &payload);
         self.send_to_server(side).await;
         Ok(())
     }

@@ -140,10 +140,10 @@ impl Links {
 pub(super) fn put_restore(
     link: &mut ServerConn,
     mirror: &Mirror,
-    trackers: &[String],
+    guard: &[String],
     out: &mut Vec<u8>,
 ) -> Result<usize, CannotRestore> {
-    if mirror.is_applied(&link.applied) && !link.applied.trackers_changed {
+    if mirror.is_applied(&link.applied) && !link.applied.guard_changed {
         return Ok(0);
     }
     let attributes = link.key().profile.query_attributes();
@@ -152,8 +152,8 @@ pub(super) fn put_restore(
         append_packet(out, &mut 0, payload);
         replies += 1;
     };
-    if std::mem::take(&mut link.applied.trackers_changed) {
-        for sql in trackers {
+    if std::mem::take(&mut link.applied.guard_changed) {
+        for sql in guard {
             put(&com_query(sql.as_bytes(), attributes));
         }
     }

@@ -198,8 +198,8 @@ impl Relay {
             mirror.set_schema(schema);
         }
         out.clear();
-        let trackers = shared.setup_of(link.identity.backend);
-        let Ok(replies) = put_restore(link, &mirror, &trackers, out) else {
+        let guard = shared.guard_of(link.identity.backend);
+        let Ok(replies) = put_restore(link, &mirror, &guard, out) else {
             return Ok(Prepared::Broken(Tried::NotRestored));
         };
         // What was restored is the mirror of the PREPARE, not of now.

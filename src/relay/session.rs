@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
+use super::bulk::GATHERED;
 use super::classify::Lexer;
 use super::kill::Registered;
 use super::links::Links;
@@ -65,6 +66,8 @@ pub(super) struct Relay {
     pub(super) out: Vec<u8>,
     /// The text that is sent instead of the client's, where its own is partly for us.
     pub(super) rewritten: Vec<u8>,
+    /// The payload of a command of several frames.
+    pub(super) gathered: Vec<u8>,
     pub(super) counts: Counts,
 }
 
@@ -129,6 +132,7 @@ impl Relay {
             statements: Statements::default(),
             out: Vec::new(),
             rewritten: Vec::new(),
+            gathered: Vec::new(),
             counts: Counts::default(),
             shared,
             client,
@@ -189,8 +193,11 @@ impl Relay {
         self.client.fill_to(total).await.map_err(|_| End::ClientGone)
     }
 
-    /// The payload of the command at hand, whose frame has `total` bytes.
+    /// The payload of the command at hand, whose frame has `total` bytes, or which was gathered.
     pub(super) fn payload(&self, total: usize) -> &[u8] {
+        if total == GATHERED {
+            return &self.gathered;
+        }
         self.client.input.data().get(HEADER..total).unwrap_or_default()
     }
 

@@ -24,8 +24,9 @@ pub struct Applied {
     schema: Option<Box<[u8]>>,
     /// The mirror's version when both were last found equal.
     version: Option<u64>,
-    /// The client changed a tracker setting here: Highwater's own must be set again.
-    pub trackers_changed: bool,
+    /// The client changed what Highwater sets for itself here, a tracker or a replica's read-only
+    /// guard: it must be set again.
+    pub guard_changed: bool,
 }
 
 /// What a connection lacks.
@@ -72,6 +73,11 @@ impl Mirror {
     /// Whether a variable was changed to this value (any case).
     pub fn is(&self, name: &[u8], value: &[u8]) -> bool {
         self.get(name).is_some_and(|actual| actual.eq_ignore_ascii_case(value))
+    }
+
+    /// Grows with every change.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// Whether a connection already has this state, as far as a number can tell.
@@ -141,7 +147,7 @@ impl Applied {
     pub fn on_reset(&mut self) {
         self.variables.clear();
         self.version = None;
-        self.trackers_changed = false;
+        self.guard_changed = false;
     }
 
     /// The connection goes to another session: versions of different mirrors do not compare.
