@@ -11,7 +11,5 @@ mod metrics;
 
 pub use fault::{ErrorKind, Retry, Side};
 pub use grid::Grid;
-pub use label::{
-    AccessLabel, ConnectionState, Label, Outcome, PinReason, Reason, SessionState, Target,
-};
+pub use label::{AccessLabel, ConnectionState, Label, Outcome, PinReason, SessionState, Target};
 pub use metrics::{BackendMetrics, Metrics, SessionGauge};

@@ -2,6 +2,7 @@
 //! no SQL text and no user data can become one.
 
 use crate::domain::consistency::Level;
+use crate::domain::routing::Reason;
 use crate::domain::sql::Access;
 use crate::domain::topology::Role;
 
@@ -199,16 +200,17 @@ label!(PinReason {
     Opaque => "opaque",
 });
 
-/// Why a statement went where it went. Stands here until `domain::routing` has its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// The router has not said.
-    Unspecified,
-}
+impl Label for Reason {
+    const ALL: &'static [Self] = Self::ALL;
 
-label!(Reason {
-    Unspecified => "unspecified",
-});
+    fn index(self) -> usize {
+        Self::index(self)
+    }
+
+    fn name(self) -> &'static str {
+        Self::name(self)
+    }
+}
 
 impl Label for Level {
     const ALL: &'static [Self] = &Self::ALL;
@@ -231,5 +233,38 @@ impl Label for Role {
 
     fn name(self) -> &'static str {
         Self::name(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::{ErrorKind, Retry, Side};
+
+    /// Every value stands at its own index, and names are fit for a metric label and differ.
+    fn check<L: Label + PartialEq + std::fmt::Debug>() {
+        let mut names = std::collections::HashSet::new();
+        for (place, &value) in L::ALL.iter().enumerate() {
+            assert_eq!(value.index(), place, "{value:?}");
+            let fit = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!(value.name().chars().all(fit), "{value:?}");
+            assert!(names.insert(value.name()), "{value:?} shares its name");
+        }
+    }
+
+    #[test]
+    fn indices_and_names_are_true() {
+        check::<AccessLabel>();
+        check::<Target>();
+        check::<Reason>();
+        check::<Level>();
+        check::<Role>();
+        check::<Outcome>();
+        check::<SessionState>();
+        check::<ConnectionState>();
+        check::<PinReason>();
+        check::<ErrorKind>();
+        check::<Side>();
+        check::<Retry>();
     }
 }

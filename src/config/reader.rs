@@ -1,0 +1,395 @@
+//! Reads a tree of settings key by key, collects what is wrong, and knows every key it was asked for.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::error::{Origin, Problem};
+use super::layers::{Setting, Table, Value};
+use super::nearest::nearest;
+use super::units;
+
+/// Reads the tables of a configuration.
+pub(super) struct Reader<'a> {
+    tree: Table,
+    path: Option<&'a Path>,
+    environment: &'a dyn Fn(&str) -> Option<String>,
+    problems: Vec<Problem>,
+    tables: Vec<&'static str>,
+    /// Every `table.key` that was asked for.
+    pub(super) keys: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(
+        tree: Table,
+        path: Option<&'a Path>,
+        environment: &'a dyn Fn(&str) -> Option<String>,
+    ) -> Self {
+        Self {
+            tree,
+            path,
+            environment,
+            problems: Vec::new(),
+            tables: Vec::new(),
+            keys: Vec::new(),
+        }
+    }
+
+    /// Reads the table `name`, an empty one if it is not there.
+    pub(super) fn table<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Section<'_, 'a>) -> T,
+    ) -> T {
+        self.tables.push(name);
+        let (table, origin) = match self.tree.remove(name) {
+            None => (Table::new(), self.nowhere()),
+            Some(Setting {
+                value: Value::Table(table),
+                origin,
+            }) => (table, origin),
+            Some(other) => {
+                let origin = other.origin.clone();
+                self.problem(other.origin, name, format!("expected a table: [{name}]"));
+                (Table::new(), origin)
+            }
+        };
+        self.section(name, table, origin, read)
+    }
+
+    /// Reads every `[[name]]`.
+    pub(super) fn tables<T>(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(&mut Section<'_, 'a>) -> T,
+    ) -> Vec<T> {
+        self.tables.push(name);
+        let items = match self.tree.remove(name) {
+            None => Vec::new(),
+            Some(Setting {
+                value: Value::List(items),
+                ..
+            }) => items,
+            Some(other) => {
+                self.problem(
+                    other.origin,
+                    name,
+                    format!("expected a list of tables: [[{name}]]"),
+                );
+                Vec::new()
+            }
+        };
+        let mut all = Vec::new();
+        for item in items {
+            if let Value::Table(table) = item.value {
+                all.push(self.section(name, table, item.origin, &mut read));
+            } else {
+                self.problem(item.origin, name, format!("expected a table: [[{name}]]"));
+            }
+        }
+        all
+    }
+
+    /// A table that only later versions have.
+    pub(super) fn later_table(&mut self, name: &'static str) {
+        if let Some(setting) = self.tree.remove(name) {
+            self.problem(setting.origin, name, LATER.to_owned());
+        }
+    }
+
+    /// Something is wrong.
+    pub(super) fn problem(&mut self, origin: Origin, key: &str, message: String) {
+        self.problems.push(Problem {
+            origin,
+            key: key.to_owned(),
+            message,
+        });
+    }
+
+    /// Where a missing key would have been.
+    pub(super) fn nowhere(&self) -> Origin {
+        Origin::Missing(self.path.map(Path::to_owned))
+    }
+
+    /// All problems, those about unknown tables included.
+    pub(super) fn finish(mut self) -> Vec<Problem> {
+        for (name, setting) in std::mem::take(&mut self.tree) {
+            let what = match setting.value {
+                Value::Table(_) | Value::List(_) => "table",
+                _ => "key outside of any table",
+            };
+            let message = unknown(what, &name, &self.tables);
+            self.problem(setting.origin, &name, message);
+        }
+        self.problems
+    }
+
+    fn section<T>(
+        &mut self,
+        name: &'static str,
+        table: Table,
+        origin: Origin,
+        read: impl FnOnce(&mut Section<'_, 'a>) -> T,
+    ) -> T {
+        let mut section = Section {
+            reader: self,
+            name,
+            table,
+            origin,
+            known: Vec::new(),
+        };
+        let result = read(&mut section);
+        section.finish();
+        result
+    }
+}
+
+/// The message for a setting that a later version will have.
+const LATER: &str = "not available in this version";
+
+/// One table while it is read.
+pub(super) struct Section<'r, 'a> {
+    reader: &'r mut Reader<'a>,
+    name: &'static str,
+    table: Table,
+    origin: Origin,
+    known: Vec<&'static str>,
+}
+
+impl Section<'_, '_> {
+    /// A value that `parse` understands; `parse` says what it expected.
+    pub(super) fn text<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let setting = self.take(key)?;
+        let parsed = match &setting.value {
+            Value::Text(text) => parse(text),
+            other => Err(format!("expected a text in quotes; found {}", shown(other))),
+        };
+        self.keep(key, setting.origin, parsed)
+    }
+
+    /// A list whose items `parse` understands.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let setting = self.take(key)?;
+        let Value::List(items) = setting.value else {
+            let message = format!("expected a list of texts; found {}", shown(&setting.value));
+            return self.keep(key, setting.origin, Err(message));
+        };
+        let mut all = Vec::new();
+        for item in items {
+            let parsed = match &item.value {
+                Value::Text(text) => parse(text),
+                other => Err(format!("expected a text in quotes; found {}", shown(other))),
+            };
+            all.extend(self.keep(key, item.origin, parsed));
+        }
+        Some(all)
+    }
+
+    /// A whole number within `range`.
+    pub(super) fn number(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<usize>,
+        default: usize,
+    ) -> usize {
+        let Some(setting) = self.take(key) else {
+            return default;
+        };
+        let number = match setting.value {
+            Value::Integer(number) => usize::try_from(number).ok(),
+            _ => None,
+        };
+        let parsed = number
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| {
+                let (low, high) = (range.start(), range.end());
+                format!(
+                    "expected a number from {low} to {high}; found {}",
+                    shown(&setting.value)
+                )
+            });
+        self.keep(key, setting.origin, parsed).unwrap_or(default)
+    }
+
+    /// A duration of at least `least`.
+    pub(super) fn duration(
+        &mut self,
+        key: &'static str,
+        least: Duration,
+        default: Duration,
+    ) -> Duration {
+        let parse = |text: &str| match units::duration(text) {
+            Some(duration) if duration >= least => Ok(duration),
+            Some(_) => Err(format!(
+                "expected at least {}; found {text:?}",
+                units::show_duration(least)
+            )),
+            None => Err(format!("expected {}; found {text:?}", units::DURATION)),
+        };
+        self.text(key, parse).unwrap_or(default)
+    }
+
+    /// A size in bytes within `range`.
+    pub(super) fn size(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<usize>,
+        default: usize,
+    ) -> usize {
+        let parse = |text: &str| match units::size(text) {
+            Some(size) if range.contains(&size) => Ok(size),
+            Some(_) => Err(format!(
+                "expected a size from {} to {}; found {text:?}",
+                units::show_size(*range.start()),
+                units::show_size(*range.end())
+            )),
+            None => Err(format!("expected {}; found {text:?}", units::SIZE)),
+        };
+        self.text(key, parse).unwrap_or(default)
+    }
+
+    /// An address to listen on, if `allowed` says nothing against it.
+    pub(super) fn listen(
+        &mut self,
+        key: &'static str,
+        default: SocketAddr,
+        allowed: impl FnOnce(SocketAddr) -> Result<SocketAddr, String>,
+    ) -> SocketAddr {
+        let parse = |text: &str| match text.parse() {
+            Ok(address) => allowed(address),
+            Err(_) => Err(format!(
+                "expected IP:PORT, such as {default}; found {text:?}"
+            )),
+        };
+        self.text(key, parse).unwrap_or(default)
+    }
+
+    /// A path, given to `then`. In the file, a relative one starts at the folder of the file.
+    pub(super) fn path<T>(
+        &mut self,
+        key: &'static str,
+        then: impl FnOnce(PathBuf) -> Result<T, String>,
+    ) -> Option<T> {
+        let from_file = |setting: &Setting| matches!(setting.origin, Origin::File { .. });
+        let folder = self.reader.path.and_then(Path::parent);
+        let folder = folder.filter(|_| self.table.get(key).is_some_and(from_file));
+        let folder = folder.map(Path::to_owned).unwrap_or_default();
+        self.text(key, |text| match text {
+            "" => Err("expected a path; found nothing".to_owned()),
+            _ => then(folder.join(text)),
+        })
+    }
+
+    /// Like [`Section::text`], for a key that has no default.
+    pub(super) fn required<T>(
+        &mut self,
+        key: &'static str,
+        what: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        if !self.has(key) {
+            self.missing(key, what);
+        }
+        self.text(key, parse)
+    }
+
+    /// Whether the key is set.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// The name of an environment variable; its name and value are given to `then`.
+    pub(super) fn variable<T>(
+        &mut self,
+        key: &'static str,
+        then: impl FnOnce(String, String) -> T,
+    ) -> Option<T> {
+        let environment = self.reader.environment;
+        self.text(key, |name| match environment(name) {
+            Some(value) => Ok(then(name.to_owned(), value)),
+            None => Err(format!("the environment variable {name} is not set")),
+        })
+    }
+
+    /// Refuses a key that must not be set.
+    pub(super) fn refuse(&mut self, key: &'static str, message: &str) {
+        if let Some(setting) = self.table.remove(key) {
+            let key = self.full(key);
+            self.reader
+                .problem(setting.origin, &key, message.to_owned());
+        }
+    }
+
+    /// A key that only later versions have.
+    pub(super) fn later(&mut self, key: &'static str) {
+        self.refuse(key, LATER);
+    }
+
+    /// A key that has no default is not set.
+    pub(super) fn missing(&mut self, key: &str, what: &str) {
+        let origin = self.origin.clone();
+        self.wrong(origin, key, format!("missing: {what}"));
+    }
+
+    /// Something is wrong with the values of this table together.
+    pub(super) fn conflict(&mut self, key: &str, message: &str) {
+        let origin = self.origin.clone();
+        self.wrong(origin, key, message.to_owned());
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Setting> {
+        self.known.push(key);
+        self.reader.keys.push(self.full(key));
+        self.table.remove(key)
+    }
+
+    fn keep<T>(&mut self, key: &str, origin: Origin, parsed: Result<T, String>) -> Option<T> {
+        parsed
+            .map_err(|message| self.wrong(origin, key, message))
+            .ok()
+    }
+
+    fn wrong(&mut self, origin: Origin, key: &str, message: String) {
+        let key = self.full(key);
+        self.reader.problem(origin, &key, message);
+    }
+
+    fn full(&self, key: &str) -> String {
+        format!("{}.{key}", self.name)
+    }
+
+    fn finish(mut self) {
+        for (key, setting) in std::mem::take(&mut self.table) {
+            let message = unknown("key", &key, &self.known);
+            self.wrong(setting.origin, &key, message);
+        }
+    }
+}
+
+fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    match nearest(name, known) {
+        Some(near) => format!("unknown {what}; did you mean {near}?"),
+        None => format!("unknown {what}; known here: {}", known.join(", ")),
+    }
+}
+
+/// A value as an error message shows it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Text(text) => format!("{text:?}"),
+        Value::Integer(number) => number.to_string(),
+        Value::List(_) => "a list".to_owned(),
+        Value::Table(_) => "a table".to_owned(),
+        Value::Other(name) => (*name).to_owned(),
+    }
+}
