@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::MonitorError;
+
 /// Which servers to watch, and how.
 #[derive(Clone)]
 pub struct Settings {
@@ -22,7 +24,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Settings with the defaults of the reference configuration.
+    /// Settings with the defaults of the reference configuration and no account.
     pub fn new(primary: impl Into<String>, replicas: Vec<String>) -> Self {
         Self {
             primary: primary.into(),
@@ -36,10 +38,15 @@ impl Settings {
     }
 
     /// The addresses in the order of their backend ids.
-    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn addresses(&self) -> Result<Vec<Address>, MonitorError> {
+        let most = usize::from(u16::MAX);
+        if self.replicas.len() >= most {
+            return Err(MonitorError::TooMany(most));
+        }
         std::iter::once(&self.primary)
             .chain(&self.replicas)
-            .map(String::as_str)
+            .map(|text| Address::parse(text))
+            .collect()
     }
 }
 
@@ -54,5 +61,63 @@ impl std::fmt::Debug for Settings {
             .field("timeout", &self.timeout)
             .field("max_lag", &self.max_lag)
             .finish_non_exhaustive()
+    }
+}
+
+/// A server's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl Address {
+    fn parse(text: &str) -> Result<Self, MonitorError> {
+        let wrong = || MonitorError::Address(text.to_owned());
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let port = port.parse().map_err(|_| wrong())?;
+        // An IPv6 address is written in brackets.
+        let inner = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+        let host = inner.unwrap_or(host);
+        if host.is_empty() || (inner.is_none() && host.contains(':')) {
+            return Err(wrong());
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_host_and_port() {
+        for good in ["db1:3306", "10.0.0.1:1", "[::1]:3306"] {
+            let address = Address::parse(good).map(|address| address.to_string());
+            assert_eq!(address.as_deref(), Ok(good));
+        }
+        for bad in ["", "db1", ":3306", "db1:", "db1:x", "db1:70000", "::1:3306", "[]:1"] {
+            let expected = Err(MonitorError::Address(bad.to_owned()));
+            assert_eq!(Address::parse(bad), expected);
+        }
+    }
+
+    #[test]
+    fn the_password_is_not_shown() {
+        let mut settings = Settings::new("a:1", Vec::new());
+        settings.password = "hunter2".to_owned();
+        assert!(!format!("{settings:?}").contains("hunter2"));
     }
 }
