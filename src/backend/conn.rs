@@ -20,6 +20,9 @@ pub struct ServerConn {
     pub applied: Applied,
     /// Packets without a reply (COM_STMT_CLOSE) that go out in front of the next command.
     pub pending: Vec<u8>,
+    /// What COM_SET_OPTION made of multi-statements here: a reset does not undo it, so such a
+    /// connection does not go back to its pool.
+    pub multi_statements: Option<bool>,
     pub(super) key: PoolKey,
     pub(super) place: Place,
 }
@@ -68,7 +71,8 @@ impl ServerConn {
 
     /// Makes it idle. `None` when something is left unread or unsent, which no clean connection has.
     pub(super) fn park(self) -> Option<(Parked, Place)> {
-        if !self.conn.input.is_empty() || !self.pending.is_empty() {
+        let clean = self.conn.input.is_empty() && self.pending.is_empty();
+        if !clean || self.multi_statements.is_some() {
             return None;
         }
         let socket = self.conn.stream.detach().ok()?;
@@ -85,6 +89,7 @@ impl Parked {
             identity: self.identity,
             applied: self.applied,
             pending: Vec::new(),
+            multi_statements: None,
             key: self.key,
             place,
         })

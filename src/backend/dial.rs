@@ -18,7 +18,8 @@ use crate::domain::ids::{BackendId, ServerThreadId};
 use crate::domain::session::Applied;
 use crate::domain::topology::Generation;
 use crate::net::{Conn, Stream};
-use crate::protocol::command;
+use crate::protocol::command::{com_query, com_reset_connection, com_set_option};
+use crate::protocol::frame::append_packet;
 
 /// utf8mb4_0900_ai_ci, which every login names; sessions set their own charset afterwards.
 const LOGIN_COLLATION: u8 = 45;
@@ -67,6 +68,7 @@ impl Dialer {
             identity: Identity { backend: self.backend, generation: None, thread, serial: serial() },
             applied: Applied::default(),
             pending: Vec::new(),
+            multi_statements: None,
             key: key.clone(),
             place,
         };
@@ -81,6 +83,24 @@ impl Dialer {
     /// When the server does not answer or refuses; the connection must be dropped.
     pub async fn recycle(&self, conn: &mut ServerConn) -> Result<(), BackendError> {
         self.within(self.set_up(conn)).await
+    }
+
+    /// Says by COM_SET_OPTION whether several statements may come in one packet.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses.
+    pub async fn set_multi_statements(
+        &self,
+        conn: &mut ServerConn,
+        on: bool,
+    ) -> Result<(), BackendError> {
+        let mut out = std::mem::take(&mut conn.pending);
+        append_packet(&mut out, &mut 0, &com_set_option(on));
+        let lost = |source| BackendError::Lost { address: self.address.clone(), source };
+        conn.conn.send(&out).await.map_err(lost)?;
+        simple::read_ok(&mut conn.conn, conn.key.profile, &self.address).await?;
+        conn.multi_statements = Some(on);
+        Ok(())
     }
 
     /// Runs KILL on a connection of its own, as `key`'s user, so that the server checks the right.
@@ -126,9 +146,10 @@ impl Dialer {
         let profile = conn.key.profile;
         let statements = self.knowledge.setup(self.backend).unwrap_or_default();
         let mut out = std::mem::take(&mut conn.pending);
-        command::reset_connection(&mut out);
+        append_packet(&mut out, &mut 0, &com_reset_connection());
         for sql in statements.iter() {
-            command::query(&mut out, sql.as_bytes(), profile);
+            let command = com_query(sql.as_bytes(), profile.query_attributes());
+            append_packet(&mut out, &mut 0, &command);
         }
         let lost = |source| BackendError::Lost { address: self.address.clone(), source };
         conn.conn.send(&out).await.map_err(lost)?;

@@ -3,8 +3,8 @@
 use super::error::BackendError;
 use crate::net::Conn;
 use crate::protocol::caps::CapabilityProfile;
-use crate::protocol::command;
-use crate::protocol::frame::{self, FrameHeader, HEADER};
+use crate::protocol::command::com_query;
+use crate::protocol::frame::{self, FrameHeader, HEADER, append_packet};
 use crate::protocol::packets::ErrView;
 use crate::protocol::reader::Reader;
 use crate::protocol::reply::{EventKind, ReplyKind, ReplyTracker};
@@ -20,7 +20,7 @@ pub(super) async fn query(
     sql: &[u8],
 ) -> Result<Vec<Vec<u8>>, BackendError> {
     let mut out = Vec::new();
-    command::query(&mut out, sql, profile);
+    append_packet(&mut out, &mut 0, &com_query(sql, profile.query_attributes()));
     let lost = |source| BackendError::Lost { address: address.to_owned(), source };
     conn.send(&out).await.map_err(lost)?;
     read_reply(conn, profile, address).await

@@ -187,7 +187,7 @@ impl Session {
         if outcome != Outcome::Failed || effects.contains(Effects::OPAQUE) {
             self.holds.on_effects(effects, self.statement.state_change);
         }
-        if reads(profile, outcome) {
+        if showed_data(profile, outcome) {
             self.positions.on_read(LastRead {
                 backend: on.backend,
                 generation: on.generation,
@@ -237,6 +237,11 @@ impl Session {
         }
     }
 
+    /// Whether the session has something on its primary connection that another one would lack.
+    pub fn holds_connection(&self) -> bool {
+        self.holds.any() || self.transaction.one_shot()
+    }
+
     /// COM_RESET_CONNECTION or COM_CHANGE_USER succeeded: level, variables and holds are as after
     /// a login; the positions stay, since client pools reset between borrow and reuse.
     pub fn on_reset(&mut self, level: Level, catch_up_timeout: Duration) {
@@ -251,13 +256,10 @@ impl Session {
 }
 
 /// Whether the statement showed the session data that others may have written.
-fn reads(profile: &StatementProfile, outcome: Outcome) -> bool {
-    let rows = !matches!(outcome, Outcome::Done { rows: false, .. } | Outcome::Failed);
-    match profile.access {
-        Access::Read | Access::PrimaryRead => profile.effects.contains(Effects::READS_TABLES),
-        Access::Write => {
-            rows || profile.effects.intersects(Effects::USER_VARIABLE.with(Effects::OPAQUE))
-        }
-        _ => false,
+fn showed_data(profile: &StatementProfile, outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Failed => false,
+        Outcome::Done { rows: true, .. } if profile.access == Access::Write => true,
+        _ => profile.may_show_data(),
     }
 }

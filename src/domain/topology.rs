@@ -1,8 +1,14 @@
 //! The servers as the monitor last saw them.
 
+pub mod health;
+pub mod lag;
+pub mod report;
+
 use std::time::Duration;
 
 use super::ids::BackendId;
+pub use lag::{Lag, Samples};
+pub use report::{Receiver, Replication, Report};
 
 /// One life of one server process. A position learned from an incarnation says nothing about
 /// another one: a restart with relaxed durability or a rebuilt server may have lost transactions.
@@ -26,7 +32,7 @@ impl Incarnation {
 /// Which life of a server something belongs to: grows by one with each new incarnation seen behind
 /// one address, so that connections and bounds compare a number. Only meaningful together with the
 /// server's [`BackendId`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Generation(pub u64);
 
 /// What kind of server answers.
@@ -133,7 +139,7 @@ pub struct BackendView {
     pub generation: Option<Generation>,
     /// What kind of server it is; `None` before the first answer.
     pub engine: Option<Engine>,
-    /// At most this far it behind the primary, from positions; `None` while unknown.
+    /// At most this far behind the primary, from positions; `None` while unknown.
     pub lag: Option<Duration>,
 }
 
@@ -166,8 +172,3 @@ impl Topology {
             .filter(|view| view.role == Role::Replica && view.usable())
     }
 }
-
-/// The number of a server's life, growing with each new one, so that connections and bounds
-/// compare numbers instead of uuids.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Generation(pub u64);

@@ -31,6 +31,8 @@ pub struct OkView<'a> {
     pub state: &'a [u8],
     /// Where the status flags stand in the payload.
     status_at: usize,
+    /// Where the info ends in the payload.
+    info_end: usize,
 }
 
 impl<'a> OkView<'a> {
@@ -49,6 +51,7 @@ impl<'a> OkView<'a> {
         let warnings = reader.u16()?;
         let status_at = reader.pos();
         Some(Self {
+            info_end: EOF_LEN,
             affected_rows: 0,
             last_insert_id: 0,
             status: Status(reader.u16()?),
@@ -65,20 +68,22 @@ impl<'a> OkView<'a> {
         let status_at = reader.pos();
         let status = Status(reader.u16()?);
         let warnings = reader.u16()?;
-        let (info, state) = if status.contains(Status::STATE_CHANGED) {
-            (reader.lenenc_bytes()?, reader.lenenc_bytes()?)
-        } else {
-            let info = reader.lenenc_bytes().unwrap_or_else(|| reader.rest());
-            (info, &[][..])
-        };
+        let mut info = reader.lenenc_bytes();
+        let info_end = reader.pos();
+        let mut state = &[][..];
+        if status.contains(Status::STATE_CHANGED) {
+            info = Some(info?);
+            state = reader.lenenc_bytes()?;
+        }
         Some(Self {
             affected_rows,
             last_insert_id,
             status,
             warnings,
-            info,
+            info: info.unwrap_or_else(|| reader.rest()),
             state,
             status_at,
+            info_end,
         })
     }
 

@@ -90,7 +90,7 @@ pub enum EventKind {
         /// How many columns its result has.
         columns: u16,
     },
-    /// Not a reply that this command can have. The connection's state is unknown: discard it.
+    /// Not a reply that this command can have; the packet need not be whole. The connection's state is unknown: discard it.
     Malformed,
 }
 
@@ -193,7 +193,7 @@ impl ReplyTracker {
                     self.state = next;
                     let event = Event {
                         kind,
-                        len: header.frame_len(),
+                        len: header.frame_len().min(rest.len()),
                         status,
                         more: next != State::Done,
                     };

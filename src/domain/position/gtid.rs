@@ -87,9 +87,11 @@ impl GtidSet {
         }
     }
 
-    /// The highest number of any source: who waits for the smallest is served first.
-    pub fn last_number(&self) -> u64 {
-        self.runs.iter().map(|run| run.last).max().unwrap_or(0)
+    /// How far the set reaches ahead of `base`, in transactions of one source, if it continues the
+    /// history that `base` has. `None` when it lies in a gap of `base` or names a source that
+    /// `base` does not know: such transactions may never come.
+    pub fn ahead_of(&self, base: &Self) -> Option<u64> {
+        runs::ahead(&self.runs, &base.runs)
     }
 
     /// Fills the gaps below the set's highest number of each source as far as `known` has them, so
@@ -103,6 +105,14 @@ impl GtidSet {
 /// Reads a server uuid (`3e11fa47-71ca-11e1-9e33-c80aa9429562`, any case) as a number.
 pub fn parse_uuid(text: &[u8]) -> Option<u128> {
     parse::uuid(text)
+}
+
+impl std::str::FromStr for GtidSet {
+    type Err = GtidError;
+
+    fn from_str(text: &str) -> Result<Self, GtidError> {
+        Self::parse(text.as_bytes())
+    }
 }
 
 /// MySQL's canonical form without its line breaks: lower case, sorted, each uuid named once.

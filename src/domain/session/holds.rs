@@ -31,6 +31,11 @@ impl Holds {
         }
     }
 
+    /// Whether anything is held.
+    pub fn any(&self) -> bool {
+        self.table_locks || self.bind_transactions()
+    }
+
     /// Whether a read-only transaction must stay on the primary.
     pub fn bind_transactions(&self) -> bool {
         self.temporary_tables || self.named_locks || self.user_variables

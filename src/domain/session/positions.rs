@@ -19,24 +19,35 @@ pub struct LastRead {
 }
 
 /// The positions of a session. They survive every reset.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Positions {
-    need: GtidSet,
+    need: Position,
     last_read: Option<LastRead>,
     unknown_since: Option<Instant>,
     untracked_write: bool,
 }
 
+impl Default for Positions {
+    fn default() -> Self {
+        Self {
+            need: Position::Gtids(GtidSet::default()),
+            last_read: None,
+            unknown_since: None,
+            untracked_write: false,
+        }
+    }
+}
+
 impl Positions {
     /// What every server it reads from must have: own writes, and what was seen before the last
     /// switch of servers.
-    pub fn need(&self) -> Position {
-        Position::Gtids(self.need.clone())
+    pub fn need(&self) -> &Position {
+        &self.need
     }
 
-    /// Whether nothing is demanded of a server.
-    pub fn is_free(&self) -> bool {
-        self.need.is_empty()
+    /// The same, to be made more compact.
+    pub fn need_mut(&mut self) -> &mut Position {
+        &mut self.need
     }
 
     /// The server of the last read, unless what was seen there is already in [`Self::need`].
@@ -57,10 +68,10 @@ impl Positions {
 
     /// The GTIDs that an OK packet named.
     pub fn on_own_gtids(&mut self, text: &[u8]) {
-        match std::str::from_utf8(text).ok().and_then(|text| text.parse::<GtidSet>().ok()) {
-            Some(gtids) => self.need.join(&gtids),
+        match GtidSet::parse(text) {
+            Ok(gtids) => self.join(&gtids.into()),
             // A server that says something we cannot read: only the primary is certain to have it.
-            None => self.untracked_write = true,
+            Err(_) => self.untracked_write = true,
         }
     }
 
@@ -81,16 +92,14 @@ impl Positions {
 
     /// An upper bound of what the primary had, from a probe sent after [`Self::unknown_since`].
     pub fn on_primary_bound(&mut self, bound: &Position) {
-        let Position::Gtids(gtids) = bound;
-        self.need.join(gtids);
+        self.join(bound);
         self.unknown_since = None;
     }
 
     /// An upper bound of what the last read can have seen: from now on any server that covers it
     /// may answer.
     pub fn on_seen_bound(&mut self, bound: &Position) {
-        let Position::Gtids(gtids) = bound;
-        self.need.join(gtids);
+        self.join(bound);
         self.last_read = None;
     }
 
@@ -103,5 +112,12 @@ impl Positions {
 
     pub(super) fn on_reset(&mut self) {
         self.untracked_write = false;
+    }
+
+    fn join(&mut self, position: &Position) {
+        if self.need.join(position).is_err() {
+            // Another kind of history than before: only the primary is certain to have both.
+            self.untracked_write = true;
+        }
     }
 }

@@ -83,6 +83,15 @@ impl Transaction {
         self.wrote
     }
 
+    /// The status flags of an OK packet that Highwater makes itself.
+    pub fn status_flags(&self) -> u16 {
+        let when = |set: bool, bits: u16| if set { bits } else { 0 };
+        when(self.is_open(), flag::IN_TRANSACTION)
+            | when(self.read_only, flag::READ_ONLY)
+            | when(self.autocommit, flag::AUTOCOMMIT)
+            | when(self.no_backslash_escapes, flag::NO_BACKSLASH_ESCAPES)
+    }
+
     /// The transaction's connection is gone, and the transaction with it.
     pub fn on_lost(&mut self) {
         self.open_on = None;

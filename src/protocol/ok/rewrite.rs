@@ -2,7 +2,7 @@
 
 use super::super::frame::{self, FrameHeader, HEADER};
 use super::super::status::Status;
-use super::super::writer::{put_lenenc, put_lenenc_bytes};
+use super::super::writer::put_lenenc_bytes;
 use super::track::{RawEntries, SYSTEM_VARIABLES, decode, next_variable};
 use super::{OkView, Reader, TrackEntry};
 
@@ -22,11 +22,10 @@ fn strip(frame: &mut [u8]) -> Option<usize> {
         return None;
     }
     let status = ok.status.without(Status::STATE_CHANGED);
-    let (status_at, info_at, info_len) = (ok.status_at, ok.info_at(), ok.info.len());
-    let len = if info_len == 0 {
-        info_at
-    } else {
-        info_at + lenenc_width(info_len) + info_len
+    let status_at = ok.status_at;
+    let len = match ok.info {
+        [] => ok.info_at(),
+        _ => ok.info_end,
     };
     frame
         .get_mut(HEADER + status_at..)?
@@ -34,16 +33,6 @@ fn strip(frame: &mut [u8]) -> Option<usize> {
         .map(|place| *place = status.0.to_le_bytes())?;
     frame::patch_header(frame, 0, FrameHeader { len, seq });
     Some(HEADER + len)
-}
-
-/// Servers write lengths in their shortest form.
-fn lenenc_width(value: usize) -> usize {
-    match value {
-        0..=0xFA => 1,
-        0xFB..=0xFFFF => 3,
-        0x1_0000..=0xFF_FFFF => 4,
-        _ => 9,
-    }
 }
 
 /// Appends the OK packet at the start of `frame` to `out` with only the entries that `keep` allows; none if the client has
@@ -92,20 +81,12 @@ fn put_ok(out: &mut Vec<u8>, payload: &[u8], ok: &OkView<'_>, state: &[u8]) {
     }
 }
 
+/// Copies the entries that `keep` allows. A broken tail is left out: nobody can read it.
 fn keep_entries(block: &[u8], out: &mut Vec<u8>, keep: &mut impl FnMut(&TrackEntry<'_>) -> bool) {
     for (kind, data) in RawEntries(Reader::new(block)) {
+        let Ok(data) = data else { return };
         if kind == SYSTEM_VARIABLES {
-            let mut kept = Vec::new();
-            let mut pairs = Reader::new(data);
-            while !pairs.is_empty() {
-                let entry = next_variable(&mut pairs);
-                if let TrackEntry::SystemVariable { name, value } = entry
-                    && keep(&entry)
-                {
-                    put_lenenc_bytes(&mut kept, name);
-                    put_lenenc_bytes(&mut kept, value);
-                }
-            }
+            let kept = keep_variables(data, keep);
             if !kept.is_empty() {
                 put_entry(out, kind, &kept);
             }
@@ -115,8 +96,22 @@ fn keep_entries(block: &[u8], out: &mut Vec<u8>, keep: &mut impl FnMut(&TrackEnt
     }
 }
 
+fn keep_variables(data: &[u8], keep: &mut impl FnMut(&TrackEntry<'_>) -> bool) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let mut pairs = Reader::new(data);
+    while !pairs.is_empty() {
+        let entry = next_variable(&mut pairs);
+        if let TrackEntry::SystemVariable { name, value } = entry
+            && keep(&entry)
+        {
+            put_lenenc_bytes(&mut kept, name);
+            put_lenenc_bytes(&mut kept, value);
+        }
+    }
+    kept
+}
+
 fn put_entry(out: &mut Vec<u8>, kind: u8, data: &[u8]) {
     out.push(kind);
-    put_lenenc(out, data.len() as u64);
-    out.extend_from_slice(data);
+    put_lenenc_bytes(out, data);
 }

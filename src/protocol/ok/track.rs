@@ -65,7 +65,10 @@ impl<'a> Iterator for SessionTrack<'a> {
         if !self.pairs.is_empty() {
             return Some(next_variable(&mut self.pairs));
         }
-        let (kind, data) = self.entries.next()?;
+        let (kind, data) = match self.entries.next()? {
+            (kind, Ok(data)) => (kind, data),
+            (kind, Err(data)) => return Some(TrackEntry::Other { kind, data }),
+        };
         if kind == SYSTEM_VARIABLES && !data.is_empty() {
             self.pairs = Reader::new(data);
             return Some(next_variable(&mut self.pairs));
@@ -74,20 +77,17 @@ impl<'a> Iterator for SessionTrack<'a> {
     }
 }
 
-/// The entries as type and data. A broken tail is given as one entry of its type.
+/// The entries as type and data; `Err` holds a broken tail.
 #[derive(Clone, Debug)]
 pub(super) struct RawEntries<'a>(pub(super) Reader<'a>);
 
 impl<'a> Iterator for RawEntries<'a> {
-    type Item = (u8, &'a [u8]);
+    type Item = (u8, Result<&'a [u8], &'a [u8]>);
 
     fn next(&mut self) -> Option<Self::Item> {
         let kind = self.0.u8()?;
-        let data = match self.0.lenenc_bytes() {
-            Some(data) => data,
-            None => take_rest(&mut self.0),
-        };
-        Some((kind, data))
+        let data = self.0.lenenc_bytes();
+        Some((kind, data.ok_or_else(|| take_rest(&mut self.0))))
     }
 }
 

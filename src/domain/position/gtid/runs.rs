@@ -132,3 +132,14 @@ pub(super) fn fill_gaps(runs: &mut Vec<Run>, known: &[Run]) {
     }
     normalise(runs);
 }
+
+/// How many numbers `runs` reach beyond the last of `base`, if each of their sources is known to
+/// `base` and all of their numbers come after its.
+pub(super) fn ahead(runs: &[Run], base: &[Run]) -> Option<u64> {
+    runs.iter().try_fold(0, |farthest: u64, run| {
+        let after = base.partition_point(|other| other.source <= run.source);
+        let last = base.get(after.checked_sub(1)?)?;
+        let next = last.source == run.source && last.last < run.first;
+        next.then(|| farthest.max(run.last - last.last))
+    })
+}

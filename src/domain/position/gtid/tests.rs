@@ -110,6 +110,25 @@ fn gaps_fill_only_as_far_as_they_are_known() {
     }
 }
 
+#[test]
+fn knows_what_continues_a_history() {
+    let cases = [
+        ("", "{A}:1-7", Some(0)),
+        ("{A}:8", "{A}:1-7", Some(1)),
+        ("{A}:8:12", "{A}:1-7", Some(5)),
+        ("{A}:8,{B}:5", "{A}:1-7,{B}:1-2", Some(3)),
+        ("{A}:5", "{A}:1-4:6-7", None),
+        ("{A}:5:9", "{A}:1-4:6-7", None),
+        ("{B}:1", "{A}:1-7", None),
+        ("{A}:1", "{B}:1-7", None),
+        ("{A}:tag:8", "{A}:1-7", None),
+        ("{A}:tag:8", "{A}:1-7:tag:1-7", Some(1)),
+    ];
+    for (missing, base, expected) in cases {
+        assert_eq!(set(missing).ahead_of(&set(base)), expected, "{missing}");
+    }
+}
+
 type Naive = BTreeSet<(u8, u8, u64)>;
 
 fn naive() -> impl Strategy<Value = Naive> {
