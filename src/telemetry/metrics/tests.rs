@@ -84,11 +84,11 @@ fn consistency_errors_and_pins_are_counted() {
 #[test]
 fn a_session_is_counted_once_and_counted_out() {
     let metrics = Metrics::new().unwrap();
-    let mut session = metrics.session(SessionState::Login);
-    let other = metrics.session(SessionState::Login);
+    let mut session = metrics.session(SessionState::LoggingIn);
+    let other = metrics.session(SessionState::LoggingIn);
     session.set(SessionState::Active);
     session.set(SessionState::Active);
-    assert_eq!(metrics.sessions_in(SessionState::Login), 1);
+    assert_eq!(metrics.sessions_in(SessionState::LoggingIn), 1);
     assert_eq!(metrics.sessions_in(SessionState::Active), 1);
     drop((session, other));
     for &state in SessionState::ALL {
