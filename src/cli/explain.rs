@@ -16,8 +16,7 @@ use crate::telemetry::{AccessLabel, Label as _};
 /// The parser recurses on the text; 64 MiB hold whatever it accepts.
 const STACK: usize = 64 << 20;
 
-/// Prints the class of a statement, what it may do to its session, its fingerprint, and where a new
-/// session in autocommit mode would send it.
+/// The flags of `explain`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The session's sql_mode, as far as it changes how text is read: ANSI_QUOTES,
