@@ -51,16 +51,38 @@ pub enum ClientError {
     /// A packet that is longer than any server takes.
     #[error("a packet is longer than 1 GiB, the most that any max_allowed_packet allows")]
     PacketTooLong,
-    /// The login of COM_CHANGE_USER failed.
-    #[error("access denied for user '{user}'@'{host}' (using password: {password})", password = if *.with_password { "YES" } else { "NO" })]
+    /// Unknown user or wrong password; the client cannot tell which. The words are the server's,
+    /// which tools look for.
+    #[error("Access denied for user '{user}'@'{host}' (using password: {})", if *.using_password { "YES" } else { "NO" })]
     AccessDenied {
-        /// The account.
+        /// The name that the client gave.
         user: String,
-        /// Where the client is.
+        /// Where it comes from.
         host: String,
-        /// Whether it sent a password.
-        with_password: bool,
+        /// Whether it sent a proof at all.
+        using_password: bool,
     },
+    /// The login's packets make no sense.
+    #[error("bad handshake: {0}")]
+    BadHandshake(&'static str),
+    /// The client asked for TLS, which the greeting did not offer.
+    #[error("TLS is not offered on this address; connect without it")]
+    TlsNotOffered,
+    /// The client speaks the protocol of before 4.1.
+    #[error("this client does not support the authentication protocol of MySQL 4.1 and later; upgrade it")]
+    ClientTooOld,
+    /// A packet came out of its turn.
+    #[error("got packets out of order")]
+    PacketsOutOfOrder,
+    /// A packet of a login is above the limit.
+    #[error("got a packet bigger than {limit} bytes")]
+    PacketTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The proxy is about to stop.
+    #[error("shutting down; nothing was done, connect again")]
+    ShuttingDown,
     /// All session places are taken.
     #[error("{limit} sessions are connected, which is [limits] max_sessions; retry later")]
     TooManySessions {
@@ -125,8 +147,12 @@ impl ClientError {
             Self::UnknownStatement { .. } => (1243, *b"HY000"),
             Self::NoCursor { .. } => (1421, *b"HY000"),
             Self::UnknownVariable { .. } => (1193, *b"HY000"),
-            Self::PacketTooLong => (1153, *b"08S01"),
+            Self::PacketTooLong | Self::PacketTooLarge { .. } => (1153, *b"08S01"),
             Self::AccessDenied { .. } => (1045, *b"28000"),
+            Self::BadHandshake(_) | Self::TlsNotOffered => (1043, *b"08S01"),
+            Self::ClientTooOld => (1251, *b"08004"),
+            Self::PacketsOutOfOrder => (1156, *b"08S01"),
+            Self::ShuttingDown => (1053, *b"08S01"),
             Self::TooManySessions { .. } | Self::PoolExhausted(_) => (1040, *b"08004"),
             Self::NoPrimary | Self::Unreachable(_) => (2003, *b"HY000"),
             Self::PrimaryLost
@@ -142,8 +168,13 @@ impl ClientError {
     /// What went wrong, for the metrics.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Malformed => ErrorKind::Protocol,
+            Self::Malformed
+            | Self::BadHandshake(_)
+            | Self::PacketsOutOfOrder
+            | Self::PacketTooLarge { .. } => ErrorKind::Protocol,
             Self::UnknownCommand
+            | Self::TlsNotOffered
+            | Self::ClientTooOld
             | Self::KillExpression
             | Self::PacketTooLong
             | Self::Unsupported(_) => ErrorKind::Unsupported,
@@ -154,7 +185,9 @@ impl ClientError {
             | Self::UnknownVariable { .. }
             | Self::WrongValue { .. } => ErrorKind::Statement,
             Self::AccessDenied { .. } => ErrorKind::Auth,
-            Self::TooManySessions { .. } | Self::PoolExhausted(_) => ErrorKind::Limit,
+            Self::TooManySessions { .. } | Self::ShuttingDown | Self::PoolExhausted(_) => {
+                ErrorKind::Limit
+            }
             Self::NoPrimary => ErrorKind::NoServer,
             Self::Unreachable(_) => ErrorKind::Unreachable,
             Self::PrimaryLost | Self::PrimaryLostIdle | Self::ReadOnlyTransactionLost => {
@@ -169,6 +202,11 @@ impl ClientError {
     pub fn side(&self) -> Side {
         match self {
             Self::Malformed
+            | Self::BadHandshake(_)
+            | Self::TlsNotOffered
+            | Self::ClientTooOld
+            | Self::PacketsOutOfOrder
+            | Self::PacketTooLarge { .. }
             | Self::UnknownCommand
             | Self::NoSuchThread { .. }
             | Self::NotOwner { .. }
@@ -180,7 +218,9 @@ impl ClientError {
             | Self::AccessDenied { .. }
             | Self::WrongValue { .. }
             | Self::Unsupported(_) => Side::Client,
-            Self::TooManySessions { .. } | Self::PoolExhausted(_) => Side::Proxy,
+            Self::TooManySessions { .. } | Self::ShuttingDown | Self::PoolExhausted(_) => {
+                Side::Proxy
+            }
             Self::NoPrimary
             | Self::Unreachable(_)
             | Self::PrimaryLost
@@ -195,6 +235,54 @@ impl ClientError {
     /// Appends the ERR packet.
     pub fn put(&self, out: &mut Vec<u8>, seq: &mut u8) {
         let (code, state) = self.code_and_state();
-        put_err(code, state, &format!("Highwater: {self}"), out, seq);
+        let text = match self {
+            Self::AccessDenied { .. } => self.to_string(),
+            _ => format!("Highwater: {self}"),
+        };
+        put_err(code, state, &text, out, seq);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use crate::protocol::{frame, packets::ErrView};
+
+    #[test]
+    fn packets_carry_code_state_and_text() {
+        let denied = |using_password| ClientError::AccessDenied {
+            user: "bob".into(),
+            host: "10.0.0.9".into(),
+            using_password,
+        };
+        let cases = [
+            (
+                denied(true),
+                1045,
+                "28000",
+                "Access denied for user 'bob'@'10.0.0.9' (using password: YES)",
+            ),
+            (
+                denied(false),
+                1045,
+                "28000",
+                "Access denied for user 'bob'@'10.0.0.9' (using password: NO)",
+            ),
+            (ClientError::UnknownCommand, 1047, "08S01", "Highwater: unknown command"),
+            (
+                ClientError::NoSuchThread { id: 7 },
+                1094,
+                "HY000",
+                "Highwater: unknown thread id: 7",
+            ),
+        ];
+        for (error, code, state, text) in cases {
+            let (mut out, mut seq) = (Vec::new(), 1);
+            error.put(&mut out, &mut seq);
+            let view = ErrView::parse(frame::payload(&out).unwrap()).unwrap();
+            assert_eq!((view.code, &view.state[..]), (code, state.as_bytes()));
+            assert_eq!(view.message, text.as_bytes());
+        }
     }
 }
