@@ -147,7 +147,11 @@ impl Keeper {
         let primary = shared.backend(BackendId::PRIMARY);
         let Some(primary) = primary.and_then(|primary| primary.globals.load_full()) else {
             // The last known defaults of a primary that is gone are still what clients expect.
-            return Ok(self.compared.take().map(|it| it.baseline).unwrap_or_default());
+            return Ok(self
+                .compared
+                .take()
+                .map(|it| it.baseline)
+                .unwrap_or_default());
         };
         if let Some(last) = &self.compared
             && last.own == own
@@ -178,5 +182,6 @@ const USUAL_COLLATION: u16 = 255;
 
 fn collation(answer: &[Table]) -> u16 {
     let id = answer.get(1).and_then(|table| table.number(0));
-    id.and_then(|id| u16::try_from(id).ok()).unwrap_or(USUAL_COLLATION)
+    id.and_then(|id| u16::try_from(id).ok())
+        .unwrap_or(USUAL_COLLATION)
 }

@@ -123,7 +123,7 @@ impl Link {
             Error::Server(error) => ProbeError::Server {
                 message: match missing_grant(error.code) {
                     true => format!(
-                        "{}; run: GRANT REPLICATION CLIENT ON *.* TO '{}'",
+                        "{}; run: GRANT REPLICATION CLIENT ON *.* TO '{}' (on MariaDB also SLAVE MONITOR)",
                         error.message, self.settings.user
                     ),
                     false => error.message,

@@ -203,7 +203,9 @@ impl Watch {
     /// Transactions under this server's own uuid that the primary has neither executed nor owns.
     pub fn errant(&self, backend: BackendId) -> GtidSet {
         let backend = self.shared.backend(backend);
-        backend.map(|backend| backend.errant.all()).unwrap_or_default()
+        backend
+            .map(|backend| backend.errant.all())
+            .unwrap_or_default()
     }
 
     /// What the monitor did for this server.
@@ -269,7 +271,9 @@ impl Backend {
     /// The transactions of a set that this server itself numbered.
     fn own_transactions(&self, set: &GtidSet) -> GtidSet {
         let life = self.life.load();
-        let uuid = life.as_ref().map(|life| life.incarnation.server_uuid.as_str());
+        let uuid = life
+            .as_ref()
+            .map(|life| life.incarnation.server_uuid.as_str());
         let uuid = uuid.and_then(|uuid| crate::domain::position::gtid::parse_uuid(uuid.as_bytes()));
         uuid.map(|uuid| set.of_server(uuid)).unwrap_or_default()
     }
