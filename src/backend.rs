@@ -8,6 +8,6 @@ pub mod pool;
 mod simple;
 
 pub use conn::{Identity, ServerConn};
-pub use dial::{Credentials, Dialer, Knowledge};
+pub use dial::{Credentials, Dialer, Knowledge, Setup};
 pub use error::BackendError;
 pub use pool::{Pool, PoolKey, PoolLimits};

@@ -27,14 +27,29 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the proxy
+    ///
+    /// Each flag comes before its HIGHWATER_* environment variable, and both come before the file.
     Run(run::Options),
     /// Check a configuration file and print what it resolves to
+    ///
+    /// Prints the configuration with every default filled in and HIGHWATER_* environment variables
+    /// applied. Passwords are read, to see that they can be, and never printed. Exits with 1 when
+    /// something is wrong.
     Check(check::Options),
     /// Say where a statement would go, and why; needs no server
+    ///
+    /// Prints the class of a statement, what it may do to its session, its fingerprint, and where a new
+    /// session in autocommit mode would send it.
     Explain(explain::Options),
     /// Start real servers and the proxy in a private folder, and show the split at work
+    ///
+    /// Gets a server program if the machine has none, starts one primary and its replicas and the proxy
+    /// in a private folder, runs a short visible workload, then stays up until Ctrl-C. Nothing is left
+    /// behind. Port 0 takes a free port and prints it.
     Demo(demo::Options),
     /// Ask a running proxy whether it is ready
+    ///
+    /// Exits with 0 if /readyz says yes, else with 1 and what it said.
     Health(health::Options),
 }
 

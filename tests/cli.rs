@@ -172,6 +172,45 @@ fn wrong_usage_is_2_and_help_is_0() {
     );
 }
 
+#[test]
+fn explain_says_where_and_why() {
+    let output = highwater(
+        &["explain", "SELECT a FROM t WHERE b = 'x' FOR UPDATE"],
+        &[],
+    );
+    assert_eq!(output.status.code(), Some(0));
+    let out = text(&output.stdout);
+    let starts = [
+        "class ",
+        "effects ",
+        "doubt ",
+        "fingerprint ",
+        "goes to ",
+        "why ",
+    ];
+    for (line, start) in out.lines().zip(starts) {
+        assert!(line.starts_with(start), "{out}");
+    }
+    assert!(out.contains("goes to      primary\n"), "{out}");
+    assert!(out.contains("why          locking_read: "), "{out}");
+
+    // A double quote is a string or a name, by the mode.
+    let fingerprint = |mode: &str, quoted: &str| {
+        let statement = format!("SELECT {quoted} FROM t");
+        let output = highwater(&["explain", "--sql-mode", mode, &statement], &[]);
+        text(&output.stdout)
+            .lines()
+            .find(|line| line.starts_with("fingerprint"))
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(fingerprint("", "\"a\""), fingerprint("", "'b'"));
+    assert_ne!(
+        fingerprint("ANSI_QUOTES", "\"a\""),
+        fingerprint("ANSI_QUOTES", "'b'")
+    );
+}
+
 /// Answers one request with `answer` and runs `highwater health` against it.
 fn health(answer: &'static str) -> (i32, String, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

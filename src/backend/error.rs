@@ -64,6 +64,15 @@ pub enum BackendError {
         /// How long was waited.
         waited: Duration,
     },
+    /// The monitor has not seen the server yet, so connections to it cannot be set up.
+    #[error("{address} has not been seen yet")]
+    NotKnown {
+        /// `host:port`.
+        address: String,
+    },
+    /// No such server is configured.
+    #[error("no such server is configured")]
+    NotConfigured,
     /// A user that no `[[user]]` names.
     #[error("no password is configured for user {user}")]
     UnknownUser {

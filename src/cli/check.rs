@@ -7,9 +7,7 @@ use clap::Args;
 use super::failure::Failure;
 use crate::config::{Config, Flags};
 
-/// Prints the configuration with every default filled in and HIGHWATER_* environment variables
-/// applied. Passwords are read, to see that they can be, and never printed. Exits with 1 when
-/// something is wrong.
+/// The flags of `check`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The file to check

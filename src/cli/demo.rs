@@ -4,9 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::failure::Failure;
 
-/// Gets a server program if the machine has none, starts one primary and its replicas and the proxy
-/// in a private folder, runs a short visible workload, then stays up until Ctrl-C. Nothing is left
-/// behind. Port 0 takes a free port and prints it.
+/// The flags of `demo`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// Which server to start

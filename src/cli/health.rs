@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// More of an answer is not read.
 const LONGEST: u64 = 4096;
 
-/// Exits with 0 if /readyz says yes, else with 1 and what it said.
+/// The flags of `health`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The proxy's HTTP address [default: HIGHWATER_HTTP_LISTEN, or 127.0.0.1:6034]

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use crate::config::{Config, Flags, LogConfig, LogFormat};
 use crate::telemetry::log;
 
-/// Each flag comes before its HIGHWATER_* environment variable, and both come before the file.
+/// The flags of `run`, unparsed.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// Configuration file; config/reference.toml shows every key

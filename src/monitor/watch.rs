@@ -34,6 +34,12 @@ pub struct Counters {
     pub errant_transactions: u64,
 }
 
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
+}
+
 impl Watch {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }

@@ -103,6 +103,11 @@ impl<'a> Reader<'a> {
         self.pos += 1;
         Some(bytes)
     }
+
+    /// A string up to a NUL, or all that is left: some clients leave out the last NUL of a packet.
+    pub fn nul_bytes_or_rest(&mut self) -> Option<&'a [u8]> {
+        self.nul_bytes().or_else(|| self.bytes(self.rest().len()))
+    }
 }
 
 #[cfg(test)]

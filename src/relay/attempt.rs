@@ -1,8 +1,9 @@
 //! One try of one statement on one of the session's connections: restore, send, relay.
 
+use super::bulk::GATHERED;
 use super::links::put_restore;
 use super::prepared::Prepared;
-use super::reply::{Expect, Relayed};
+use super::reply::{Expect, Relayed, Swallowed};
 use super::session::{End, Relay};
 use crate::domain::ids::ClientStmtId;
 use crate::domain::session::{Outcome, Side};
@@ -64,18 +65,33 @@ impl Relay {
             }
         }
         self.state.on_start();
-        self.out.clear();
-        let Some(mut replies) = self.put_restore(side) else { return Ok(Tried::NotRestored) };
-        if replies > 0 && !pipelined {
-            if !self.send_to_server(side).await || !self.swallow(side, replies).await? {
-                return Ok(Tried::NotRestored);
+        let mut replies = 0;
+        if pipelined {
+            self.out.clear();
+            match self.put_restore(side) {
+                Some(count) => replies = count,
+                None => return Ok(Tried::NotRestored),
             }
-            replies = 0;
+        } else if !self.restore(side).await? {
+            return Ok(Tried::NotRestored);
         }
         self.registered.runs(Some(side));
-        let tried = self.send_and_relay(side, task, total, replies, may_retry).await;
+        let tried = self
+            .send_and_relay(side, task, total, replies, may_retry)
+            .await;
         self.registered.runs(None);
         tried
+    }
+
+    /// Gives the connection the session's state and waits for the server's word that it has it.
+    pub(super) async fn restore(&mut self, side: Side) -> Result<bool, End> {
+        self.out.clear();
+        match self.put_restore(side) {
+            Some(0) => Ok(true),
+            Some(replies) => Ok(self.send_to_server(side).await
+                && self.swallow(side, replies).await? == Swallowed::Done),
+            None => Ok(false),
+        }
     }
 
     async fn send_and_relay(
@@ -89,14 +105,21 @@ impl Relay {
         let Some(kind) = self.send_task(side, task, total).await? else {
             return Ok(Tried::Relayed(Relayed::Lost { forwarded: false }));
         };
-        if replies > 0 && !self.swallow(side, replies).await? {
+        if self.swallow(side, replies).await? != Swallowed::Done {
             return Ok(Tried::NotRestored);
         }
         let stmt = match task {
             Task::Prepare(id) => Some(id),
             _ => None,
         };
-        self.relay_reply(Expect { side, kind, may_retry, stmt }).await.map(Tried::Relayed)
+        self.relay_reply(Expect {
+            side,
+            kind,
+            may_retry,
+            stmt,
+        })
+        .await
+        .map(Tried::Relayed)
     }
 
     /// Sends `out` and the command behind it. `None` when the connection broke.
@@ -111,7 +134,11 @@ impl Relay {
             Task::Prepare(_) => ReplyKind::Prepare,
             Task::Rewritten(kind) => {
                 let attributes = self.who.profile.query_attributes();
-                append_packet(&mut self.out, &mut 0, &com_query(&self.rewritten, attributes));
+                append_packet(
+                    &mut self.out,
+                    &mut 0,
+                    &com_query(&self.rewritten, attributes),
+                );
                 return Ok(self.send_to_server(side).await.then_some(kind));
             }
             Task::Execute(id) => {
@@ -121,8 +148,20 @@ impl Relay {
                 return Ok(self.send_to_server(side).await.then_some(kind));
             }
         };
-        let Self { links, client, out, .. } = self;
-        let Some(link) = links.get_mut(side) else { return Ok(None) };
+        let Self {
+            links,
+            client,
+            out,
+            gathered,
+            ..
+        } = self;
+        let Some(link) = links.get_mut(side) else {
+            return Ok(None);
+        };
+        if total == GATHERED {
+            append_packet(out, &mut 0, gathered);
+            return Ok(self.send_to_server(side).await.then_some(kind));
+        }
         let command = client.input.data().get(..total).unwrap_or_default();
         let sent = if out.is_empty() {
             link.send(command).await
@@ -135,7 +174,9 @@ impl Relay {
 
     /// Sends what was put together in `out`; `false` when the connection broke.
     pub(super) async fn send_to_server(&mut self, side: Side) -> bool {
-        let Some(link) = self.links.get_mut(side) else { return false };
+        let Some(link) = self.links.get_mut(side) else {
+            return false;
+        };
         let sent = link.send(&self.out).await.is_ok();
         self.out.clear();
         sent
@@ -144,20 +185,38 @@ impl Relay {
     /// Appends to `out` what gives the connection the session's state; `None` when that cannot be
     /// written down.
     fn put_restore(&mut self, side: Side) -> Option<usize> {
-        let Self { links, state, shared, out, .. } = self;
+        let Self {
+            links,
+            state,
+            shared,
+            out,
+            ..
+        } = self;
         let link = links.get_mut(side)?;
-        let trackers = shared.setup_of(link.identity.backend);
-        put_restore(link, &state.mirror, &trackers, out).ok()
+        let guard = shared.guard_of(link.identity.backend);
+        put_restore(link, &state.mirror, &guard, out).ok()
     }
 
     /// Appends COM_STMT_EXECUTE with the statement's id on that connection, and with the parameter
     /// types if the client bound them earlier and the connection has not seen them.
     fn put_execute(&mut self, side: Side, id: ClientStmtId, total: usize) -> Option<ReplyKind> {
-        let Self { links, client, statements, who, out, .. } = self;
+        let Self {
+            links,
+            client,
+            statements,
+            who,
+            out,
+            gathered,
+            ..
+        } = self;
         let serial = links.get(side)?.identity.serial;
-        let payload = client.input.data().get(HEADER..total)?;
+        let payload = match total {
+            GATHERED => gathered,
+            _ => client.input.data().get(HEADER..total)?,
+        };
         let statement = statements.get_mut(id)?;
-        let execute = StmtExecute::parse(payload, statement.params, who.profile.query_attributes())?;
+        let execute =
+            StmtExecute::parse(payload, statement.params, who.profile.query_attributes())?;
         if let Some(types) = execute.types() {
             statement.bind(types);
         }

@@ -42,6 +42,14 @@ impl Shared {
         self.pools.get(backend.index())
     }
 
+    /// The statements that set Highwater's own trackers and guards on a connection again.
+    pub fn guard_of(&self, backend: BackendId) -> Arc<[String]> {
+        self.pool(backend)
+            .and_then(|pool| pool.dialer().knowledge.setup(backend))
+            .map(|setup| Arc::clone(&setup.guard))
+            .unwrap_or_default()
+    }
+
     /// A number that grows with each call.
     pub fn next_turn(&self) -> usize {
         self.turn.fetch_add(1, Ordering::Relaxed)

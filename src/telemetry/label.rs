@@ -132,7 +132,7 @@ label!(Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionState {
     /// Has not finished its login.
-    Login,
+    LoggingIn,
     /// Waits for the client's next command.
     Idle,
     /// Waits for a server to catch up.
@@ -142,7 +142,7 @@ pub enum SessionState {
 }
 
 label!(SessionState {
-    Login => "login",
+    LoggingIn => "logging_in",
     Idle => "idle",
     CatchingUp => "catching_up",
     Active => "active",
@@ -151,8 +151,6 @@ label!(SessionState {
 /// What a pooled server connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConnectionState {
-    /// Being opened and logged in.
-    Opening,
     /// Waits in the pool.
     Idle,
     /// Held by a session.
@@ -160,7 +158,6 @@ pub enum ConnectionState {
 }
 
 label!(ConnectionState {
-    Opening => "opening",
     Idle => "idle",
     Leased => "leased",
 });

@@ -1,12 +1,17 @@
 //! Every metric, as one documented struct. To add one: a field with its meaning, its registration
 //! in [`Metrics::new`], and its line in the README when operators should know it.
 
+mod make;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Gauge, GaugeVec, Histogram, IntCounter, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
+
+use make::Maker;
 
 use super::fault::{ErrorKind, Side};
 use super::grid::Grid;
@@ -14,13 +19,6 @@ use super::label::{AccessLabel, ConnectionState, Label, Outcome, PinReason, Sess
 use crate::domain::consistency::Level;
 use crate::domain::routing::Reason;
 use crate::domain::topology::Role;
-
-/// Upper bounds in seconds: from 50 µs, which no network answers below, to 10 s, which is beyond
-/// every default timeout; about two and a half buckets a decade.
-const SECONDS: &[f64] = &[
-    0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0,
-    2.0, 5.0, 10.0,
-];
 
 /// All metrics of one proxy, in a registry of their own. Names begin with `highwater_`.
 #[derive(Debug)]
@@ -251,203 +249,5 @@ impl BackendMetrics {
     /// The number of connections in `state`.
     pub fn connections(&self, state: ConnectionState) -> &IntGauge {
         &self.connections[state.index()]
-    }
-}
-
-/// Makes metrics and registers them.
-struct Maker<'a>(&'a Registry);
-
-impl Maker<'_> {
-    fn grid<A: Label, B: Label, C: Label>(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<Grid<A, B, C>> {
-        let family = IntCounterVec::new(Opts::new(name, help), labels)?;
-        self.0.register(Box::new(family.clone()))?;
-        Ok(Grid::new(family))
-    }
-
-    fn histograms<L: Label>(
-        &self,
-        name: &str,
-        help: &str,
-        label: &str,
-    ) -> prometheus::Result<Box<[Histogram]>> {
-        let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
-        let family = HistogramVec::new(options, &[label])?;
-        self.0.register(Box::new(family.clone()))?;
-        let one = |value: &L| family.with_label_values(&[value.name()]);
-        Ok(L::ALL.iter().map(one).collect())
-    }
-
-    fn sessions(&self) -> prometheus::Result<Box<[IntGauge]>> {
-        let help = "Client sessions by what they are doing.";
-        let family = self.int_gauges("sessions", help, &["state"])?;
-        let one = |state: &SessionState| family.with_label_values(&[state.name()]);
-        Ok(SessionState::ALL.iter().map(one).collect())
-    }
-
-    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        let counter = IntCounter::new(name, help)?;
-        self.0.register(Box::new(counter.clone()))?;
-        Ok(counter)
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
-        let gauge = Gauge::new(name, help)?;
-        self.0.register(Box::new(gauge.clone()))?;
-        Ok(gauge)
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
-        let family = GaugeVec::new(Opts::new(name, help), labels)?;
-        self.0.register(Box::new(family.clone()))?;
-        Ok(family)
-    }
-
-    fn int_gauges(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntGaugeVec> {
-        let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
-        self.0.register(Box::new(family.clone()))?;
-        Ok(family)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
-    use super::*;
-    use crate::domain::sql::{Access, Begin};
-
-    fn page(feed: impl FnOnce(&Metrics)) -> String {
-        let metrics = Metrics::new().unwrap();
-        feed(&metrics);
-        metrics.render().unwrap()
-    }
-
-    fn check(page: &str, line: &str) {
-        assert!(
-            page.lines().any(|found| found == line),
-            "no line {line} in\n{page}"
-        );
-    }
-
-    #[test]
-    fn statements_are_counted_by_what_where_and_why() {
-        let took = Duration::from_micros(120);
-        let page = page(|metrics| {
-            for _ in 0..3 {
-                metrics.statement(Access::Read, Target::Replica, Reason::Fresh, took);
-            }
-            metrics.statement(Access::Read, Target::Primary, Reason::NoReplica, took);
-            let begin = Access::Begin(Begin::default());
-            metrics.statement(begin, Target::Primary, Reason::InTransaction, took);
-        });
-        check(
-            &page,
-            r#"highwater_statements_total{access="read",reason="fresh",target="replica"} 3"#,
-        );
-        check(
-            &page,
-            r#"highwater_statements_total{access="begin",reason="in_transaction",target="primary"} 1"#,
-        );
-        check(
-            &page,
-            r#"highwater_statement_seconds_bucket{target="replica",le="0.0001"} 0"#,
-        );
-        check(
-            &page,
-            r#"highwater_statement_seconds_bucket{target="replica",le="0.0002"} 3"#,
-        );
-        check(
-            &page,
-            r#"highwater_statement_seconds_count{target="primary"} 2"#,
-        );
-        check(&page, "highwater_offload_ratio 0.75");
-        let version = env!("CARGO_PKG_VERSION");
-        check(
-            &page,
-            &format!(r#"highwater_build_info{{version="{version}"}} 1"#),
-        );
-    }
-
-    #[test]
-    fn consistency_errors_and_pins_are_counted() {
-        let page = page(|metrics| {
-            metrics.waited(Level::Session, Duration::from_millis(3));
-            metrics.outcome(Level::Session, Outcome::Waited);
-            metrics.error(ErrorKind::Auth, Side::Client);
-            metrics.pins.at(PinReason::NamedLock).inc_by(2);
-            metrics.probe_coalesced.inc();
-        });
-        check(
-            &page,
-            r#"highwater_consistency_wait_seconds_bucket{level="session",le="0.005"} 1"#,
-        );
-        check(
-            &page,
-            r#"highwater_consistency_outcome_total{level="session",outcome="waited"} 1"#,
-        );
-        check(
-            &page,
-            r#"highwater_errors_total{kind="auth",side="client"} 1"#,
-        );
-        check(&page, r#"highwater_pins_total{reason="named_lock"} 2"#);
-        check(&page, "highwater_probe_coalesced_total 1");
-    }
-
-    #[test]
-    fn a_session_is_counted_once_and_counted_out() {
-        let metrics = Metrics::new().unwrap();
-        let mut session = metrics.session(SessionState::Login);
-        let other = metrics.session(SessionState::Login);
-        session.set(SessionState::Active);
-        session.set(SessionState::Active);
-        assert_eq!(metrics.sessions_in(SessionState::Login), 1);
-        assert_eq!(metrics.sessions_in(SessionState::Active), 1);
-        drop((session, other));
-        for &state in SessionState::ALL {
-            assert_eq!(metrics.sessions_in(state), 0, "{state:?}");
-        }
-    }
-
-    #[test]
-    fn servers_are_told_apart_by_address() {
-        let page = page(|metrics| {
-            let primary = metrics.backend("db1:3306", Role::Primary);
-            primary.set_up(true);
-            primary.connections(ConnectionState::Idle).set(4);
-            let replica = metrics.backend("db2:3306", Role::Replica);
-            replica.set_up(false);
-            replica.set_lag(Some(Duration::from_millis(250)));
-            metrics.backend("db3:3306", Role::Replica).set_lag(None);
-        });
-        check(
-            &page,
-            r#"highwater_backend_up{backend="db1:3306",role="primary"} 1"#,
-        );
-        check(
-            &page,
-            r#"highwater_backend_up{backend="db2:3306",role="replica"} 0"#,
-        );
-        check(
-            &page,
-            r#"highwater_backend_connections{backend="db1:3306",state="idle"} 4"#,
-        );
-        check(
-            &page,
-            r#"highwater_backend_lag_seconds{backend="db2:3306"} 0.25"#,
-        );
-        check(
-            &page,
-            r#"highwater_backend_lag_seconds{backend="db3:3306"} NaN"#,
-        );
     }
 }

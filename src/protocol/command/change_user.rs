@@ -37,7 +37,7 @@ impl<'a> ChangeUser<'a> {
         };
         let mut plugin = &[][..];
         if caps.contains(CapabilityFlags::CLIENT_PLUGIN_AUTH) && !reader.is_empty() {
-            plugin = reader.nul_bytes()?;
+            plugin = reader.nul_bytes_or_rest()?;
         }
         let mut connect_attrs = &[][..];
         if caps.contains(CapabilityFlags::CLIENT_CONNECT_ATTRS) && !reader.is_empty() {

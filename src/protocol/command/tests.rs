@@ -7,6 +7,11 @@ const PLAIN: &[u8] = b"\x17\x01\0\0\0\x01\x01\0\0\0\0\x01\x03\0\x01\0\0\0";
 const ATTRIBUTES: &[u8] = b"\x17\x01\0\0\0\x00\x01\0\0\0\x01\0\x01\x03\0\0\x01\0\0\0";
 const EXTRA: &[u8] = b"\x17\x01\0\0\0\x08\x01\0\0\0\x01\0\x01\xfe\0\x02n1\x01v";
 
+/// A payload, whether query attributes are in force, and its text.
+type QueryCase<'a> = (&'a [u8], bool, Option<&'a [u8]>);
+/// A payload, the prepare's parameter count, whether query attributes are in force, its types, whether it asks for a cursor.
+type ExecuteCase<'a> = (&'a [u8], u16, bool, Option<&'a [u8]>, bool);
+
 #[test]
 fn codes_are_known_or_not() {
     assert_eq!(CommandCode::from_byte(3), Some(CommandCode::Query));
@@ -25,7 +30,7 @@ fn codes_are_known_or_not() {
 
 #[test]
 fn the_text_of_a_query_is_found_behind_its_attributes() {
-    let cases: &[(&[u8], bool, Option<&[u8]>)] = &[
+    let cases: &[QueryCase<'_>] = &[
         (b"\x03select 1", false, Some(b"select 1")),
         (b"\x03", false, Some(b"")),
         (b"\x03\0\x01select 1", true, Some(b"select 1")),
@@ -40,7 +45,7 @@ fn the_text_of_a_query_is_found_behind_its_attributes() {
             Some(b"select 1"),
         ),
         (
-            b"\x03\x03\x01\0\x01\x08\0\0\x0c\0\0\x01\x80\012345678\x04abcd1do 1",
+            b"\x03\x03\x01\0\x01\x08\0\0\x0c\0\0\x01\x80\x0012345678\x04abcd1do 1",
             true,
             Some(b"do 1"),
         ),
@@ -72,7 +77,7 @@ fn built_queries_are_read_back() {
 
 #[test]
 fn executions_show_their_types_and_cursor() {
-    let cases: &[(&[u8], u16, bool, Option<&[u8]>, bool)] = &[
+    let cases: &[ExecuteCase<'_>] = &[
         (PLAIN, 1, false, Some(b"\x03\0"), true),
         (ATTRIBUTES, 1, true, Some(b"\x03\0\0"), false),
         (EXTRA, 0, true, Some(b"\xfe\0\x02n1"), false),
