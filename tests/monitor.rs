@@ -8,6 +8,8 @@ mod facts;
 mod fixture;
 #[path = "monitor/health.rs"]
 mod health;
+#[path = "monitor/law.rs"]
+mod law;
 #[path = "monitor/upper.rs"]
 mod upper;
 #[path = "monitor/wait.rs"]
