@@ -37,6 +37,8 @@ use workers::Workers;
 const TEND: Duration = Duration::from_secs(1);
 /// How often a drain looks for sessions that became idle.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
+/// How often the start looks whether the servers are known.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// How long the start waits for the first word of every server.
 const FIRST_LOOK: Duration = Duration::from_secs(3);
 
@@ -147,7 +149,7 @@ impl Proxy {
         tasks.spawn(until(stopped.clone(), tend(Arc::clone(&shared))));
         tasks.spawn(until(stopped.clone(), observe(Arc::clone(&shared))));
         tasks.spawn(serve_http(http, Arc::clone(&shared), stopped));
-        let first_look = tokio::time::timeout(FIRST_LOOK, shared.watch.settled()).await;
+        let first_look = tokio::time::timeout(FIRST_LOOK, known(&shared.watch)).await;
         if first_look.is_err() {
             tracing::warn!("not every server has answered yet");
         }
@@ -289,6 +291,20 @@ async fn until(mut stopped: watch::Receiver<bool>, task: impl Future<Output = ()
     tokio::select! {
         () = task => {}
         _ = stopped.wait_for(|stop| *stop) => {}
+    }
+}
+
+/// Returns once every server that answers is known well enough to open connections to it.
+async fn known(watch: &Watch) {
+    let topology = watch.settled().await;
+    let unknown = || {
+        topology.backends.iter().any(|view| {
+            let facts = watch.facts(view.id);
+            view.usable() && facts.is_none_or(|facts| facts.baseline.is_none())
+        })
+    };
+    while unknown() {
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
