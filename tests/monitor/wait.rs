@@ -65,8 +65,12 @@ async fn a_write_is_on_a_replica_within_milliseconds() {
     let it = Watched::start(Cluster::builder().replicas(2)).await;
     let replicas = [it.present(FIRST), it.present(SECOND)];
     let mut writer = Writer::new(&it).await;
+    let mut readers = [
+        it.cluster.replica(0).connect(&APP).await.unwrap(),
+        it.cluster.replica(1).connect(&APP).await.unwrap(),
+    ];
     let mut waits = Vec::new();
-    for _ in 0..1000 {
+    for count in 1..=1000 {
         let written = writer.write().await;
         let start = Instant::now();
         let id = it
@@ -77,6 +81,9 @@ async fn a_write_is_on_a_replica_within_milliseconds() {
         waits.push(start.elapsed());
         let life = it.generation(id);
         assert!(it.watch.bound_covers(id, life, &written));
+        let seen = readers[id.index() - 1].query_first("SELECT COUNT(*) FROM t");
+        let seen: Option<u64> = seen.await.unwrap();
+        assert_eq!(seen, Some(count), "a read after the wait is stale");
     }
     let median = show("after a write", waits);
     assert!(median < Duration::from_millis(20), "{median:?}");
