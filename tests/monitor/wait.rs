@@ -86,7 +86,7 @@ async fn a_write_is_on_a_replica_within_milliseconds() {
         assert_eq!(seen, Some(count), "a read after the wait is stale");
     }
     let median = show("after a write", waits);
-    assert!(median < Duration::from_millis(20), "{median:?}");
+    assert!(median < Duration::from_millis(50), "{median:?}");
     // Nobody waits, so nothing runs.
     let sent = it.watch.counters(FIRST).waits_sent;
     let probes = it.watch.counters(FIRST).probes;
@@ -125,7 +125,7 @@ async fn an_unreachable_position_delays_nobody_else() {
         waits.push(start.elapsed());
     }
     let median = show("next to unreachable ones", waits);
-    assert!(median < Duration::from_millis(20), "{median:?}");
+    assert!(median < Duration::from_millis(50), "{median:?}");
     for outcome in unreachable.join_all().await {
         assert_eq!(outcome, Err(NotCovered::Timeout));
     }
