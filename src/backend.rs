@@ -1,3 +1,13 @@
-//! The server side: how Highwater logs in to MySQL and MariaDB servers.
+//! The server side: connecting, logging in, pools. Knows nothing of clients.
 
+pub mod conn;
+pub mod dial;
+pub mod error;
 pub mod login;
+pub mod pool;
+mod simple;
+
+pub use conn::{Identity, ServerConn};
+pub use dial::{Credentials, Dialer, Knowledge, Setup};
+pub use error::BackendError;
+pub use pool::{Pool, PoolKey, PoolLimits};

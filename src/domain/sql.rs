@@ -1,9 +1,46 @@
 //! From a statement's text to its [`StatementProfile`]: the only room that sees sqlparser.
 //!
-//! Two witnesses: a single-pass lexer that erases literals, makes the fingerprint and has the veto;
-//! and sqlparser, asked once per fingerprint, which gives the structure. A read is offloaded only
+//! Two witnesses. A single-pass lexer erases literals and makes the fingerprint ([`scan`]), and its
+//! normalised text alone decides what the statement is ([`profile()`]); it has the veto. sqlparser
+//! is asked once per fingerprint, on the normalised text ([`confirm`]). A read is offloaded only
 //! when both agree, or when the lexer alone is certain of a form sqlparser does not know.
+//!
+//! A caller with a cache: [`scan`]; look the fingerprint up and compare the normalised text; on a
+//! miss [`profile()`], and if that says [`Verdict::NeedsParse`], [`confirm`] on a thread with a
+//! large stack. The profile is a pure function of the normalised text, so what is cached is what
+//! would be found again.
 
+mod chars;
+mod classify;
+pub mod control;
+mod facts;
+mod fingerprint;
+mod functions;
+pub mod mode;
 pub mod profile;
+mod schemas;
+mod token;
+mod variables;
+mod witness;
 
+pub use classify::{Pending, Verdict, confirm, profile};
+pub use fingerprint::{MAX_TEXT, Normalised, Scan, Scratch, Seed, scan};
+pub use mode::{Charset, LexMode};
 pub use profile::{Access, Begin, Doubt, Effects, StatementProfile};
+pub use schemas::is_server_local_schema;
+pub use variables::OwnVariable;
+
+/// Reads and classifies a statement in one call, on the caller's thread.
+///
+/// Parses, so the thread needs a stack of several megabytes; without a cache this is for `explain`
+/// and tests. The fingerprint is that of the given seed.
+pub fn explain(text: &[u8], mode: LexMode, seed: &Seed) -> StatementProfile {
+    let mut scratch = Scratch::default();
+    match scan(text, mode, seed, &mut scratch) {
+        Scan::Unread(profile) => profile,
+        Scan::Read(statement) => match profile(statement) {
+            Verdict::Decided(profile) => profile,
+            Verdict::NeedsParse(pending) => confirm(statement.text, pending),
+        },
+    }
+}

@@ -1,0 +1,100 @@
+//! SHOW in its many forms.
+
+use super::super::facts::Facts;
+use super::super::profile::{Access, Doubt, Effects};
+use super::super::token::{Token, Tokens};
+use super::Decision;
+
+/// What a form of SHOW tells about.
+enum About {
+    /// Replicated metadata.
+    Metadata,
+    /// The server that answers.
+    Server,
+    /// The statement before.
+    Diagnostics,
+    /// A variable of Highwater's own.
+    Own,
+    /// Not a form that is known.
+    Unknown,
+}
+
+/// Decides behind the verb.
+pub(super) fn decide(tokens: Tokens<'_>, facts: &Facts) -> Decision {
+    let none = Effects::default();
+    match (about(tokens), facts.doubt()) {
+        (_, Doubt::UnknownFunction) => {
+            Decision::new(Access::Write, Effects::OPAQUE, Doubt::UnknownFunction)
+        }
+        (About::Own, _) => Decision::new(Access::Own, none, Doubt::None),
+        (About::Diagnostics, _) => Decision::new(Access::Diagnostics, none, Doubt::Function),
+        (About::Metadata, Doubt::None) => Decision::new(Access::Read, none, Doubt::None),
+        (About::Metadata, doubt) => Decision::primary_read(none, doubt),
+        (About::Server, _) => Decision::primary_read(none, Doubt::ServerLocal),
+        (About::Unknown, _) => Decision::primary_read(none, Doubt::NotUnderstood),
+    }
+}
+
+fn about(mut tokens: Tokens<'_>) -> About {
+    tokens.eat("extended");
+    tokens.eat("full");
+    let scoped = tokens.eat_any(&["global", "session", "local"]).is_some();
+    let Some(what) = tokens.next().and_then(Token::word) else {
+        return About::Unknown;
+    };
+    match what {
+        b"variables" => variables(tokens),
+        b"status" => About::Server,
+        _ if scoped => About::Unknown,
+        b"tables" | b"columns" | b"fields" | b"index" | b"indexes" | b"keys" | b"databases"
+        | b"schemas" | b"triggers" | b"events" | b"collation" | b"charset" => About::Metadata,
+        b"table" | b"procedure" | b"function" | b"library" if tokens.eat("status") => {
+            About::Metadata
+        }
+        b"character" if tokens.eat("set") => About::Metadata,
+        b"create" => create(tokens),
+        b"warnings" | b"errors" => About::Diagnostics,
+        b"count" => count(tokens),
+        b"processlist" | b"engines" | b"storage" | b"engine" | b"plugins" | b"privileges"
+        | b"profiles" | b"profile" | b"binary" | b"binlog" | b"master" | b"replica" | b"slave"
+        | b"replicas" | b"relaylog" | b"open" | b"grants" | b"all" | b"explain" => About::Server,
+        _ => About::Unknown,
+    }
+}
+
+/// `VARIABLES [LIKE 'pattern' | WHERE …]`. The pattern is there only if it is a variable of ours.
+fn variables(mut tokens: Tokens<'_>) -> About {
+    let own = tokens.eat("like")
+        && matches!(tokens.next(), Some(Token::Str(pattern)) if pattern != b"?")
+        && tokens.at_end();
+    if own { About::Own } else { About::Server }
+}
+
+fn create(mut tokens: Tokens<'_>) -> About {
+    const KNOWN: [&str; 9] = [
+        "table",
+        "view",
+        "database",
+        "schema",
+        "procedure",
+        "function",
+        "trigger",
+        "event",
+        "library",
+    ];
+    match tokens.eat_any(&KNOWN) {
+        Some(_) => About::Metadata,
+        None if tokens.eat("user") => About::Server,
+        None => About::Unknown,
+    }
+}
+
+/// `COUNT(*) WARNINGS` and `COUNT(*) ERRORS`.
+fn count(mut tokens: Tokens<'_>) -> About {
+    let all = tokens.eat_op(b'(') && tokens.eat_op(b'*') && tokens.eat_op(b')');
+    if all && tokens.eat_any(&["warnings", "errors"]).is_some() {
+        About::Diagnostics
+    } else {
+        About::Unknown
+    }
+}

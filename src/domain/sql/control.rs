@@ -1,0 +1,13 @@
+//! What Highwater itself acts on, read from the raw text: KILL and its own variables.
+//!
+//! Unlike classification this needs the literals, so it reads the statement again; callers ask only
+//! when the profile says [`super::Access::Kill`] or [`super::Access::Own`].
+
+mod kill;
+mod lexeme;
+mod own;
+
+pub use kill::{Kill, parse_kill};
+pub use own::{OwnAssignment, OwnItem, OwnStatement, OwnValue, parse_own};
+
+pub(super) use kill::begins_with_kill;

@@ -1,0 +1,457 @@
+//! What stands in a normalised text, wherever it stands: the lexer's veto.
+//!
+//! One walk over the tokens. It errs towards seeing too much: a fact that is not really there
+//! sends a read to the primary, a fact that is missed could send a write to a replica.
+
+use super::functions::{self, Function};
+use super::profile::{Doubt, Effects};
+use super::schemas;
+use super::token::{Token, Tokens};
+use super::variables::{self, Kind};
+
+/// How far a common table expression's column list is looked through for its end, in tokens.
+const MAX_COLUMN_LIST: usize = 256;
+
+/// Versions up to this one are in every server that Highwater speaks to, so a comment for them is
+/// always run. MariaDB skips the comments of MySQL 5.7.1 and later.
+const EVERY_VERSION: u32 = 50_700;
+
+/// What a walk over the tokens found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Facts {
+    /// Effects that follow from single tokens.
+    pub(super) effects: Effects,
+    /// FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE.
+    pub(super) locks: bool,
+    /// The word INTO.
+    pub(super) into: bool,
+    /// `:=`.
+    pub(super) assigns: bool,
+    /// INSERT, UPDATE, DELETE, REPLACE as a word of its own, or NEXT VALUE FOR.
+    pub(super) writes: bool,
+    /// A call of a function that is no built-in.
+    pub(super) unknown_function: bool,
+    /// A call of a built-in that takes a lock or answers for one server or connection.
+    pub(super) local_function: bool,
+    /// ROW_COUNT(), FOUND_ROWS(), @@warning_count, @@error_count.
+    pub(super) diagnostics: bool,
+    /// A variable or a table whose content differs from server to server.
+    pub(super) server_local: bool,
+    /// A variable of Highwater's own.
+    pub(super) own: bool,
+    /// The word FROM or TABLE, so a table may be read.
+    pub(super) tables: bool,
+    /// The word SELECT, at least once.
+    pub(super) selects: bool,
+    /// A `;` with more text behind it.
+    pub(super) multi: bool,
+    /// A statement of the text begins with KILL.
+    pub(super) kill: bool,
+    /// A versioned comment.
+    pub(super) versioned: bool,
+    /// A versioned comment that one server may run and another skip.
+    pub(super) versioned_uncertain: bool,
+    /// Operators, parentheses and operator words: a bound of how deep a parse can get.
+    pub(super) operators: usize,
+}
+
+impl Facts {
+    /// The first thing that speaks against a replica, for a statement that only reads.
+    pub(super) fn doubt(&self) -> Doubt {
+        if self.locks {
+            Doubt::Locks
+        } else if self.into {
+            Doubt::Into
+        } else if self.unknown_function {
+            Doubt::UnknownFunction
+        } else if self.assigns || self.effects.contains(Effects::USER_VARIABLE) {
+            Doubt::UserVariable
+        } else if self.local_function || self.diagnostics {
+            Doubt::Function
+        } else if self.server_local || self.effects.contains(Effects::MENTIONS_MANAGED_VARIABLE) {
+            Doubt::ServerLocal
+        } else if self.versioned {
+            Doubt::VersionedComment
+        } else {
+            Doubt::None
+        }
+    }
+}
+
+/// Which names before a parenthesis are no calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Calls {
+    /// Every name is a call.
+    All,
+    /// All but the first: the table and its columns in INSERT.
+    AfterTable,
+    /// None is looked at: the columns, types and keys of DDL.
+    None,
+}
+
+/// Walks over the tokens.
+pub(super) fn collect(tokens: Tokens<'_>, calls: Calls) -> Facts {
+    let mut walk = Walk {
+        facts: Facts::default(),
+        tokens,
+        calls,
+        before: [None; 2],
+        statement_start: true,
+        with: tokens.peek().is_some_and(|t| t.is("with")),
+    };
+    while walk.step() {}
+    walk.facts
+}
+
+struct Walk<'t> {
+    facts: Facts,
+    /// What comes after the token at hand.
+    tokens: Tokens<'t>,
+    calls: Calls,
+    /// The token before the one at hand, and the one before that.
+    before: [Option<Token<'t>>; 2],
+    /// Whether a statement may begin here.
+    statement_start: bool,
+    with: bool,
+}
+
+impl<'t> Walk<'t> {
+    fn step(&mut self) -> bool {
+        let spaced = self.tokens.rest().first() == Some(&b' ');
+        let Some(token) = self.tokens.next() else {
+            return false;
+        };
+        let start = std::mem::take(&mut self.statement_start);
+        match token {
+            Token::Word(word) => {
+                self.facts.kill |= start && word == b"kill";
+                if self.behind_dot() && !spaced {
+                    self.member(word);
+                } else {
+                    self.keyword(word);
+                    self.call(word, false);
+                }
+            }
+            Token::Quoted(name) if self.behind_dot() => self.member(name),
+            Token::Quoted(name) => self.call(name, true),
+            Token::UserVariable => self.user_variable(),
+            Token::SystemVariable(name) => self.system_variable(name),
+            Token::VersionedOpen { digits, mariadb } => {
+                self.facts.versioned = true;
+                self.facts.versioned_uncertain |= mariadb || !always_run(digits);
+                self.statement_start = start;
+            }
+            Token::VersionedClose => self.statement_start = start,
+            Token::Op(byte) => self.operator(byte, start),
+            Token::Str(_) | Token::Value | Token::Hint => {}
+        }
+        self.before = [Some(token), self.before[0]];
+        true
+    }
+
+    fn behind_dot(&self) -> bool {
+        self.before[0].is_some_and(|t| t.is_op(b'.'))
+    }
+
+    fn next_is_op(&self, byte: u8) -> bool {
+        self.tokens.peek().is_some_and(|t| t.is_op(byte))
+    }
+
+    fn operator(&mut self, byte: u8, start: bool) {
+        match byte {
+            b';' => {
+                self.facts.multi = true;
+                self.statement_start = true;
+            }
+            b':' if self.next_is_op(b'=') => self.facts.assigns = true,
+            b'(' => self.statement_start = start,
+            _ => {}
+        }
+        if !matches!(byte, b',' | b'.' | b')') {
+            self.facts.operators += 1;
+        }
+    }
+
+    /// An unquoted word that is not part of a qualified name.
+    fn keyword(&mut self, word: &[u8]) {
+        let (next, mut ahead) = (self.tokens.peek(), self.tokens);
+        let after_for = self.before[0].is_some_and(|t| t.is("for"));
+        let facts = &mut self.facts;
+        match word {
+            b"select" => facts.selects = true,
+            b"from" | b"table" | b"join" => facts.tables = true,
+            b"into" => {
+                facts.into = true;
+                if next == Some(Token::UserVariable) {
+                    facts.effects = facts.effects.with(Effects::ASSIGNS_USER_VARIABLE);
+                }
+            }
+            b"for" => facts.locks |= next.is_some_and(|t| t.is("update") || t.is("share")),
+            b"lock" => facts.locks |= ahead.eat_all(&["in", "share", "mode"]),
+            b"update" => facts.writes |= !after_for,
+            b"delete" => facts.writes = true,
+            b"insert" | b"replace" => facts.writes |= !next.is_some_and(|t| t.is_op(b'(')),
+            b"next" => facts.writes |= ahead.eat_all(&["value", "for"]),
+            _ => {}
+        }
+        if is_operator_word(word) {
+            self.facts.operators += 1;
+        }
+    }
+
+    /// A name right behind a dot: never a keyword.
+    fn member(&mut self, name: &[u8]) {
+        if self.next_is_op(b'(') && self.is_call() {
+            self.unknown_call();
+        }
+        if let Some(schema) = self.before[1].and_then(Token::name)
+            && schemas::is_server_local_table(schema, name)
+        {
+            self.facts.server_local = true;
+        }
+    }
+
+    /// A name that may be a function's: is a parenthesis next?
+    fn call(&mut self, name: &[u8], quoted: bool) {
+        if !self.next_is_op(b'(') || (!quoted && is_keyword_before_parenthesis(name)) {
+            if matches!(name, b"values" | b"value" | b"select" | b"set" | b"table") {
+                self.table_is_past();
+            }
+            return;
+        }
+        if !self.is_call() {
+            return;
+        }
+        match functions::classify(name) {
+            Function::Pure => {}
+            Function::Diagnostics => self.facts.diagnostics = true,
+            Function::Local => self.facts.local_function = true,
+            Function::NamedLock => {
+                self.facts.local_function = true;
+                self.facts.effects = self.facts.effects.with(Effects::NAMED_LOCK);
+            }
+            Function::Unknown if self.is_column_list() => {}
+            Function::Unknown => self.unknown_call(),
+        }
+    }
+
+    fn unknown_call(&mut self) {
+        self.facts.unknown_function = true;
+        self.facts.effects = self.facts.effects.with(Effects::OPAQUE);
+    }
+
+    fn table_is_past(&mut self) {
+        if self.calls == Calls::AfterTable {
+            self.calls = Calls::All;
+        }
+    }
+
+    /// Whether names before parentheses are calls here; takes note of the table of an INSERT.
+    fn is_call(&mut self) -> bool {
+        match self.calls {
+            Calls::All => true,
+            Calls::None => false,
+            Calls::AfterTable => {
+                self.calls = Calls::All;
+                false
+            }
+        }
+    }
+
+    /// Whether the name at hand is an alias with a list of columns, as in `) AS d (a, b)` and
+    /// `WITH c (a, b) AS (`.
+    fn is_column_list(&self) -> bool {
+        let Some(before) = self.before[0] else {
+            return false;
+        };
+        if before.is("as") || before.is_op(b')') {
+            return true;
+        }
+        if !self.with || !(before.is("with") || before.is("recursive") || before.is_op(b',')) {
+            return false;
+        }
+        let mut ahead = self.tokens;
+        let close = ahead.by_ref().take(MAX_COLUMN_LIST).find(|t| t.is_op(b')'));
+        close.is_some() && ahead.eat("as") && ahead.eat_op(b'(')
+    }
+
+    fn user_variable(&mut self) {
+        // 'user'@'host' is an account.
+        if matches!(self.before[0], Some(Token::Str(_) | Token::Quoted(_))) {
+            return;
+        }
+        self.facts.effects = self.facts.effects.with(Effects::USER_VARIABLE);
+    }
+
+    fn system_variable(&mut self, name: &[u8]) {
+        let mut ahead = self.tokens;
+        let mut name = name;
+        if name.is_empty() {
+            name = ahead.next().and_then(Token::name).unwrap_or_default();
+        }
+        let kind = if ahead.eat_op(b'.') {
+            let member = ahead.next().and_then(Token::name).unwrap_or_default();
+            match name {
+                b"session" | b"local" => variables::kind_of(member),
+                _ => Kind::ServerLocal,
+            }
+        } else {
+            variables::kind_of(name)
+        };
+        match kind {
+            Kind::Own => self.facts.own = true,
+            Kind::Mirrored => {}
+            Kind::Diagnostics => self.facts.diagnostics = true,
+            Kind::ServerLocal => self.facts.server_local = true,
+            Kind::Managed => {
+                let managed = Effects::MENTIONS_MANAGED_VARIABLE;
+                self.facts.effects = self.facts.effects.with(managed);
+            }
+        }
+    }
+}
+
+/// Whether a versioned comment with these digits is run by every server.
+fn always_run(digits: &[u8]) -> bool {
+    if digits.is_empty() {
+        return true;
+    }
+    let number = std::str::from_utf8(digits)
+        .ok()
+        .and_then(|d| d.parse::<u32>().ok());
+    matches!(digits.len(), 5 | 6) && number.is_some_and(|n| n <= EVERY_VERSION)
+}
+
+/// Words that make a parse deeper.
+fn is_operator_word(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"and"
+            | b"or"
+            | b"xor"
+            | b"not"
+            | b"div"
+            | b"mod"
+            | b"like"
+            | b"rlike"
+            | b"regexp"
+            | b"in"
+            | b"is"
+            | b"between"
+            | b"collate"
+            | b"binary"
+            | b"interval"
+            | b"case"
+            | b"when"
+            | b"join"
+            | b"union"
+            | b"intersect"
+            | b"except"
+            | b"select"
+            | b"with"
+    )
+}
+
+/// Words that stand before a parenthesis without calling anything. All but the type names of
+/// JSON_TABLE and a few soft words are reserved, so no stored function is called by them; the
+/// parser's witness covers the rest.
+fn is_keyword_before_parenthesis(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"all"
+            | b"and"
+            | b"any"
+            | b"as"
+            | b"asc"
+            | b"by"
+            | b"case"
+            | b"collate"
+            | b"columns"
+            | b"cross"
+            | b"cube"
+            | b"desc"
+            | b"distinct"
+            | b"distinctrow"
+            | b"div"
+            | b"else"
+            | b"except"
+            | b"exists"
+            | b"from"
+            | b"group"
+            | b"having"
+            | b"in"
+            | b"index"
+            | b"inner"
+            | b"intersect"
+            | b"is"
+            | b"join"
+            | b"key"
+            | b"lateral"
+            | b"like"
+            | b"limit"
+            | b"mod"
+            | b"not"
+            | b"of"
+            | b"on"
+            | b"or"
+            | b"over"
+            | b"partition"
+            | b"range"
+            | b"recursive"
+            | b"regexp"
+            | b"return"
+            | b"rlike"
+            | b"row"
+            | b"rows"
+            | b"select"
+            | b"separator"
+            | b"set"
+            | b"sets"
+            | b"some"
+            | b"straight_join"
+            | b"table"
+            | b"then"
+            | b"union"
+            | b"unique"
+            | b"using"
+            | b"values"
+            | b"value"
+            | b"when"
+            | b"where"
+            | b"window"
+            | b"with"
+            | b"xor"
+            | b"against"
+            | b"between"
+            | b"escape"
+            | b"unsigned"
+            | b"signed"
+            | b"decimal"
+            | b"numeric"
+            | b"float"
+            | b"double"
+            | b"int"
+            | b"bigint"
+            | b"smallint"
+            | b"tinyint"
+            | b"mediumint"
+            | b"varchar"
+            | b"varbinary"
+            | b"nchar"
+            | b"nvarchar"
+            | b"blob"
+            | b"text"
+            | b"datetime"
+            | b"into"
+            | b"explain"
+            | b"describe"
+            | b"json"
+            | b"offset"
+            | b"order"
+            | b"outer"
+            | b"natural"
+            | b"ignore"
+            | b"force"
+            | b"use"
+    )
+}
