@@ -5,3 +5,5 @@
 
 pub mod errors;
 pub mod login;
+
+pub use errors::ClientError;

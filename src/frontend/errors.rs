@@ -48,20 +48,9 @@ pub enum ClientError {
         /// The variable.
         name: String,
     },
-    /// A packet that is longer than any server takes.
-    #[error("a packet is longer than 1 GiB, the most that any max_allowed_packet allows")]
-    PacketTooLong,
-    /// Unknown user or wrong password; the client cannot tell which. The words are the server's,
-    /// which tools look for.
-    #[error("Access denied for user '{user}'@'{host}' (using password: {})", if *.using_password { "YES" } else { "NO" })]
-    AccessDenied {
-        /// The name that the client gave.
-        user: String,
-        /// Where it comes from.
-        host: String,
-        /// Whether it sent a proof at all.
-        using_password: bool,
-    },
+    /// A prepared statement that is too long to be prepared again elsewhere.
+    #[error("a statement to be prepared must be shorter than 16 MiB")]
+    StatementTooLong,
     /// The login's packets make no sense.
     #[error("bad handshake: {0}")]
     BadHandshake(&'static str),
@@ -73,16 +62,23 @@ pub enum ClientError {
     ClientTooOld,
     /// A packet came out of its turn.
     #[error("got packets out of order")]
-    PacketsOutOfOrder,
-    /// A packet of a login is above the limit.
+    OutOfOrder,
+    /// A packet is above the limit.
     #[error("got a packet bigger than {limit} bytes")]
     PacketTooLarge {
-        /// The limit in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// The proxy is about to stop.
-    #[error("shutting down; nothing was done, connect again")]
-    ShuttingDown,
+    /// Unknown user or wrong password; the client is not told which. The words are the server's, which tools look for.
+    #[error("Access denied for user '{user}'@'{host}' (using password: {password})", password = if *.with_password { "YES" } else { "NO" })]
+    AccessDenied {
+        /// The account.
+        user: String,
+        /// Where the client is.
+        host: String,
+        /// Whether it sent a password.
+        with_password: bool,
+    },
     /// All session places are taken.
     #[error("{limit} sessions are connected, which is [limits] max_sessions; retry later")]
     TooManySessions {
@@ -147,12 +143,11 @@ impl ClientError {
             Self::UnknownStatement { .. } => (1243, *b"HY000"),
             Self::NoCursor { .. } => (1421, *b"HY000"),
             Self::UnknownVariable { .. } => (1193, *b"HY000"),
-            Self::PacketTooLong | Self::PacketTooLarge { .. } => (1153, *b"08S01"),
-            Self::AccessDenied { .. } => (1045, *b"28000"),
+            Self::StatementTooLong | Self::PacketTooLarge { .. } => (1153, *b"08S01"),
             Self::BadHandshake(_) | Self::TlsNotOffered => (1043, *b"08S01"),
             Self::ClientTooOld => (1251, *b"08004"),
-            Self::PacketsOutOfOrder => (1156, *b"08S01"),
-            Self::ShuttingDown => (1053, *b"08S01"),
+            Self::OutOfOrder => (1156, *b"08S01"),
+            Self::AccessDenied { .. } => (1045, *b"28000"),
             Self::TooManySessions { .. } | Self::PoolExhausted(_) => (1040, *b"08004"),
             Self::NoPrimary | Self::Unreachable(_) => (2003, *b"HY000"),
             Self::PrimaryLost
@@ -168,15 +163,12 @@ impl ClientError {
     /// What went wrong, for the metrics.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Malformed
-            | Self::BadHandshake(_)
-            | Self::PacketsOutOfOrder
-            | Self::PacketTooLarge { .. } => ErrorKind::Protocol,
+            Self::Malformed | Self::BadHandshake(_) | Self::OutOfOrder => ErrorKind::Protocol,
             Self::UnknownCommand
+            | Self::KillExpression
+            | Self::StatementTooLong
             | Self::TlsNotOffered
             | Self::ClientTooOld
-            | Self::KillExpression
-            | Self::PacketTooLong
             | Self::Unsupported(_) => ErrorKind::Unsupported,
             Self::NoSuchThread { .. }
             | Self::NotOwner { .. }
@@ -185,9 +177,9 @@ impl ClientError {
             | Self::UnknownVariable { .. }
             | Self::WrongValue { .. } => ErrorKind::Statement,
             Self::AccessDenied { .. } => ErrorKind::Auth,
-            Self::TooManySessions { .. } | Self::ShuttingDown | Self::PoolExhausted(_) => {
+            Self::TooManySessions { .. } | Self::PoolExhausted(_) | Self::PacketTooLarge { .. } => {
                 ErrorKind::Limit
-            }
+            },
             Self::NoPrimary => ErrorKind::NoServer,
             Self::Unreachable(_) => ErrorKind::Unreachable,
             Self::PrimaryLost | Self::PrimaryLostIdle | Self::ReadOnlyTransactionLost => {
@@ -202,11 +194,6 @@ impl ClientError {
     pub fn side(&self) -> Side {
         match self {
             Self::Malformed
-            | Self::BadHandshake(_)
-            | Self::TlsNotOffered
-            | Self::ClientTooOld
-            | Self::PacketsOutOfOrder
-            | Self::PacketTooLarge { .. }
             | Self::UnknownCommand
             | Self::NoSuchThread { .. }
             | Self::NotOwner { .. }
@@ -214,13 +201,16 @@ impl ClientError {
             | Self::UnknownStatement { .. }
             | Self::NoCursor { .. }
             | Self::UnknownVariable { .. }
-            | Self::PacketTooLong
+            | Self::StatementTooLong
+            | Self::BadHandshake(_)
+            | Self::TlsNotOffered
+            | Self::ClientTooOld
+            | Self::OutOfOrder
+            | Self::PacketTooLarge { .. }
             | Self::AccessDenied { .. }
             | Self::WrongValue { .. }
             | Self::Unsupported(_) => Side::Client,
-            Self::TooManySessions { .. } | Self::ShuttingDown | Self::PoolExhausted(_) => {
-                Side::Proxy
-            }
+            Self::TooManySessions { .. } | Self::PoolExhausted(_) => Side::Proxy,
             Self::NoPrimary
             | Self::Unreachable(_)
             | Self::PrimaryLost
@@ -235,11 +225,11 @@ impl ClientError {
     /// Appends the ERR packet.
     pub fn put(&self, out: &mut Vec<u8>, seq: &mut u8) {
         let (code, state) = self.code_and_state();
-        let text = match self {
+        let message = match self {
             Self::AccessDenied { .. } => self.to_string(),
             _ => format!("Highwater: {self}"),
         };
-        put_err(code, state, &text, out, seq);
+        put_err(code, state, &message, out, seq);
     }
 }
 
@@ -251,31 +241,17 @@ mod tests {
 
     #[test]
     fn packets_carry_code_state_and_text() {
-        let denied = |using_password| ClientError::AccessDenied {
+        let denied = |with_password| ClientError::AccessDenied {
             user: "bob".into(),
             host: "10.0.0.9".into(),
-            using_password,
+            with_password,
         };
         let cases = [
-            (
-                denied(true),
-                1045,
-                "28000",
-                "Access denied for user 'bob'@'10.0.0.9' (using password: YES)",
-            ),
-            (
-                denied(false),
-                1045,
-                "28000",
-                "Access denied for user 'bob'@'10.0.0.9' (using password: NO)",
-            ),
+            (denied(true), 1045, "28000", "Access denied for user 'bob'@'10.0.0.9' (using password: YES)"),
+            (denied(false), 1045, "28000", "Access denied for user 'bob'@'10.0.0.9' (using password: NO)"),
             (ClientError::UnknownCommand, 1047, "08S01", "Highwater: unknown command"),
-            (
-                ClientError::NoSuchThread { id: 7 },
-                1094,
-                "HY000",
-                "Highwater: unknown thread id: 7",
-            ),
+            (ClientError::NoSuchThread { id: 7 }, 1094, "HY000", "Highwater: unknown thread id: 7"),
+            (ClientError::OutOfOrder, 1156, "08S01", "Highwater: got packets out of order"),
         ];
         for (error, code, state, text) in cases {
             let (mut out, mut seq) = (Vec::new(), 1);
