@@ -48,9 +48,20 @@ pub enum ClientError {
         /// The variable.
         name: String,
     },
-    /// A prepared statement that is too long to be prepared again elsewhere.
-    #[error("a statement to be prepared must be shorter than 16 MiB")]
-    StatementTooLong,
+    /// A packet that is longer than any server takes.
+    #[error("a packet is longer than 1 GiB, the most that any max_allowed_packet allows")]
+    PacketTooLong,
+    /// Unknown user or wrong password; the client cannot tell which. The words are the server's,
+    /// which tools look for.
+    #[error("Access denied for user '{user}'@'{host}' (using password: {})", if *.using_password { "YES" } else { "NO" })]
+    AccessDenied {
+        /// The name that the client gave.
+        user: String,
+        /// Where it comes from.
+        host: String,
+        /// Whether it sent a proof at all.
+        using_password: bool,
+    },
     /// The login's packets make no sense.
     #[error("bad handshake: {0}")]
     BadHandshake(&'static str),
@@ -62,23 +73,16 @@ pub enum ClientError {
     ClientTooOld,
     /// A packet came out of its turn.
     #[error("got packets out of order")]
-    OutOfOrder,
-    /// A packet is above the limit.
+    PacketsOutOfOrder,
+    /// A packet of a login is above the limit.
     #[error("got a packet bigger than {limit} bytes")]
     PacketTooLarge {
-        /// The limit, in bytes.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// Unknown user or wrong password; the client is not told which. The words are the server's, which tools look for.
-    #[error("Access denied for user '{user}'@'{host}' (using password: {password})", password = if *.with_password { "YES" } else { "NO" })]
-    AccessDenied {
-        /// The account.
-        user: String,
-        /// Where the client is.
-        host: String,
-        /// Whether it sent a password.
-        with_password: bool,
-    },
+    /// The proxy is about to stop.
+    #[error("shutting down; nothing was done, connect again")]
+    ShuttingDown,
     /// All session places are taken.
     #[error("{limit} sessions are connected, which is [limits] max_sessions; retry later")]
     TooManySessions {
@@ -143,11 +147,12 @@ impl ClientError {
             Self::UnknownStatement { .. } => (1243, *b"HY000"),
             Self::NoCursor { .. } => (1421, *b"HY000"),
             Self::UnknownVariable { .. } => (1193, *b"HY000"),
-            Self::StatementTooLong | Self::PacketTooLarge { .. } => (1153, *b"08S01"),
+            Self::PacketTooLong | Self::PacketTooLarge { .. } => (1153, *b"08S01"),
+            Self::AccessDenied { .. } => (1045, *b"28000"),
             Self::BadHandshake(_) | Self::TlsNotOffered => (1043, *b"08S01"),
             Self::ClientTooOld => (1251, *b"08004"),
-            Self::OutOfOrder => (1156, *b"08S01"),
-            Self::AccessDenied { .. } => (1045, *b"28000"),
+            Self::PacketsOutOfOrder => (1156, *b"08S01"),
+            Self::ShuttingDown => (1053, *b"08S01"),
             Self::TooManySessions { .. } | Self::PoolExhausted(_) => (1040, *b"08004"),
             Self::NoPrimary | Self::Unreachable(_) => (2003, *b"HY000"),
             Self::PrimaryLost
@@ -163,12 +168,15 @@ impl ClientError {
     /// What went wrong, for the metrics.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Malformed | Self::BadHandshake(_) | Self::OutOfOrder => ErrorKind::Protocol,
+            Self::Malformed
+            | Self::BadHandshake(_)
+            | Self::PacketsOutOfOrder
+            | Self::PacketTooLarge { .. } => ErrorKind::Protocol,
             Self::UnknownCommand
-            | Self::KillExpression
-            | Self::StatementTooLong
             | Self::TlsNotOffered
             | Self::ClientTooOld
+            | Self::KillExpression
+            | Self::PacketTooLong
             | Self::Unsupported(_) => ErrorKind::Unsupported,
             Self::NoSuchThread { .. }
             | Self::NotOwner { .. }
@@ -177,9 +185,9 @@ impl ClientError {
             | Self::UnknownVariable { .. }
             | Self::WrongValue { .. } => ErrorKind::Statement,
             Self::AccessDenied { .. } => ErrorKind::Auth,
-            Self::TooManySessions { .. } | Self::PoolExhausted(_) | Self::PacketTooLarge { .. } => {
+            Self::TooManySessions { .. } | Self::ShuttingDown | Self::PoolExhausted(_) => {
                 ErrorKind::Limit
-            },
+            }
             Self::NoPrimary => ErrorKind::NoServer,
             Self::Unreachable(_) => ErrorKind::Unreachable,
             Self::PrimaryLost | Self::PrimaryLostIdle | Self::ReadOnlyTransactionLost => {
@@ -194,6 +202,11 @@ impl ClientError {
     pub fn side(&self) -> Side {
         match self {
             Self::Malformed
+            | Self::BadHandshake(_)
+            | Self::TlsNotOffered
+            | Self::ClientTooOld
+            | Self::PacketsOutOfOrder
+            | Self::PacketTooLarge { .. }
             | Self::UnknownCommand
             | Self::NoSuchThread { .. }
             | Self::NotOwner { .. }
@@ -201,16 +214,13 @@ impl ClientError {
             | Self::UnknownStatement { .. }
             | Self::NoCursor { .. }
             | Self::UnknownVariable { .. }
-            | Self::StatementTooLong
-            | Self::BadHandshake(_)
-            | Self::TlsNotOffered
-            | Self::ClientTooOld
-            | Self::OutOfOrder
-            | Self::PacketTooLarge { .. }
+            | Self::PacketTooLong
             | Self::AccessDenied { .. }
             | Self::WrongValue { .. }
             | Self::Unsupported(_) => Side::Client,
-            Self::TooManySessions { .. } | Self::PoolExhausted(_) => Side::Proxy,
+            Self::TooManySessions { .. } | Self::ShuttingDown | Self::PoolExhausted(_) => {
+                Side::Proxy
+            }
             Self::NoPrimary
             | Self::Unreachable(_)
             | Self::PrimaryLost
@@ -225,11 +235,11 @@ impl ClientError {
     /// Appends the ERR packet.
     pub fn put(&self, out: &mut Vec<u8>, seq: &mut u8) {
         let (code, state) = self.code_and_state();
-        let message = match self {
+        let text = match self {
             Self::AccessDenied { .. } => self.to_string(),
             _ => format!("Highwater: {self}"),
         };
-        put_err(code, state, &message, out, seq);
+        put_err(code, state, &text, out, seq);
     }
 }
 
@@ -241,17 +251,31 @@ mod tests {
 
     #[test]
     fn packets_carry_code_state_and_text() {
-        let denied = |with_password| ClientError::AccessDenied {
+        let denied = |using_password| ClientError::AccessDenied {
             user: "bob".into(),
             host: "10.0.0.9".into(),
-            with_password,
+            using_password,
         };
         let cases = [
-            (denied(true), 1045, "28000", "Access denied for user 'bob'@'10.0.0.9' (using password: YES)"),
-            (denied(false), 1045, "28000", "Access denied for user 'bob'@'10.0.0.9' (using password: NO)"),
+            (
+                denied(true),
+                1045,
+                "28000",
+                "Access denied for user 'bob'@'10.0.0.9' (using password: YES)",
+            ),
+            (
+                denied(false),
+                1045,
+                "28000",
+                "Access denied for user 'bob'@'10.0.0.9' (using password: NO)",
+            ),
             (ClientError::UnknownCommand, 1047, "08S01", "Highwater: unknown command"),
-            (ClientError::NoSuchThread { id: 7 }, 1094, "HY000", "Highwater: unknown thread id: 7"),
-            (ClientError::OutOfOrder, 1156, "08S01", "Highwater: got packets out of order"),
+            (
+                ClientError::NoSuchThread { id: 7 },
+                1094,
+                "HY000",
+                "Highwater: unknown thread id: 7",
+            ),
         ];
         for (error, code, state, text) in cases {
             let (mut out, mut seq) = (Vec::new(), 1);

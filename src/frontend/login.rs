@@ -245,7 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<'_, S> {
             let denied = ClientError::AccessDenied {
                 user: String::from_utf8_lossy(claim.user).into_owned(),
                 host: peer.to_owned(),
-                with_password: !matches!(*auth, [] | [0]),
+                using_password: !matches!(*auth, [] | [0]),
             };
             return self.reject(denied).await;
         };
@@ -266,7 +266,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<'_, S> {
             return Err(LoginError::Closed);
         };
         if seq != self.seq {
-            return self.reject(ClientError::OutOfOrder).await;
+            return self.reject(ClientError::PacketsOutOfOrder).await;
         }
         self.seq = self.seq.wrapping_add(1);
         if len > MAX_PACKET {
