@@ -25,5 +25,6 @@ mod statement;
 
 pub use classify::Classifier;
 pub use kill::Registry;
+pub use login::usual_profile;
 pub use session::serve;
 pub use shared::{Refused, Shared};

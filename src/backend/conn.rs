@@ -76,9 +76,23 @@ impl ServerConn {
             return None;
         }
         let socket = self.conn.stream.detach().ok()?;
-        let Self { identity, mut applied, key, place, .. } = self;
+        let Self {
+            identity,
+            mut applied,
+            key,
+            place,
+            ..
+        } = self;
         applied.forget_version();
-        Some((Parked { socket, identity, applied, key }, place))
+        Some((
+            Parked {
+                socket,
+                identity,
+                applied,
+                key,
+            },
+            place,
+        ))
     }
 }
 

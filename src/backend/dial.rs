@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::conn::{Identity, ServerConn};
 use super::error::BackendError;
-use super::login::{self, ServerGreeting};
+use super::login;
 use super::pool::{Place, PoolKey};
 use super::simple;
 use crate::config::Secret;
@@ -21,6 +21,7 @@ use crate::domain::topology::Generation;
 use crate::net::{Conn, Stream};
 use crate::protocol::command::{com_query, com_reset_connection, com_set_option};
 use crate::protocol::frame::append_packet;
+use crate::protocol::handshake::ServerGreeting;
 
 /// utf8mb4_0900_ai_ci, which every login names; sessions set their own charset afterwards.
 const LOGIN_COLLATION: u8 = 45;
@@ -73,11 +74,20 @@ impl Dialer {
         self.within(self.open_unbounded(key, place)).await
     }
 
-    async fn open_unbounded(&self, key: &PoolKey, place: Place) -> Result<ServerConn, BackendError> {
+    async fn open_unbounded(
+        &self,
+        key: &PoolKey,
+        place: Place,
+    ) -> Result<ServerConn, BackendError> {
         let (stream, thread) = self.login(key).await?;
         let mut conn = ServerConn {
             conn: Conn::new(stream),
-            identity: Identity { backend: self.backend, generation: None, thread, serial: serial() },
+            identity: Identity {
+                backend: self.backend,
+                generation: None,
+                thread,
+                serial: serial(),
+            },
             applied: Applied::default(),
             pending: Vec::new(),
             multi_statements: None,
@@ -108,7 +118,10 @@ impl Dialer {
     ) -> Result<(), BackendError> {
         let mut out = std::mem::take(&mut conn.pending);
         append_packet(&mut out, &mut 0, &com_set_option(on));
-        let lost = |source| BackendError::Lost { address: self.address.clone(), source };
+        let lost = |source| BackendError::Lost {
+            address: self.address.clone(),
+            source,
+        };
         conn.conn.send(&out).await.map_err(lost)?;
         simple::read_ok(&mut conn.conn, conn.key.profile, &self.address).await?;
         conn.multi_statements = Some(on);
@@ -137,20 +150,37 @@ impl Dialer {
     }
 
     async fn login(&self, key: &PoolKey) -> Result<(Stream, ServerThreadId), BackendError> {
-        let unreachable =
-            |source| BackendError::Unreachable { address: self.address.clone(), source };
-        let password = self
-            .credentials
-            .get(&key.user)
-            .ok_or_else(|| BackendError::UnknownUser { user: key.user.to_string() })?;
-        let socket = TcpStream::connect(&self.address).await.map_err(unreachable)?;
-        let mut stream = Stream::tcp(socket).map_err(unreachable)?;
-        let account = login::Account { user: &key.user, password: password.expose() };
-        let greeting = login::login(&mut stream, account, key.profile, LOGIN_COLLATION)
+        let unreachable = |source| BackendError::Unreachable {
+            address: self.address.clone(),
+            source,
+        };
+        let password =
+            self.credentials
+                .get(&key.user)
+                .ok_or_else(|| BackendError::UnknownUser {
+                    user: key.user.to_string(),
+                })?;
+        let socket = TcpStream::connect(&self.address)
             .await
-            .map_err(|source| BackendError::Login { address: self.address.clone(), source })?;
-        let thread = ServerThreadId(greeting.thread_id.into());
-        self.greeting.store(Some(Arc::new(greeting)));
+            .map_err(unreachable)?;
+        let mut stream = Stream::tcp(socket).map_err(unreachable)?;
+        let login = login::Login {
+            user: key.user.as_bytes(),
+            password: password.expose().as_bytes(),
+            profile: key.profile,
+            charset: LOGIN_COLLATION,
+            database: None,
+            transport: login::Transport::Open,
+        };
+        let logged_in =
+            login::login(&mut stream, &login)
+                .await
+                .map_err(|source| BackendError::Login {
+                    address: self.address.clone(),
+                    source,
+                })?;
+        let thread = ServerThreadId(logged_in.server.connection_id.into());
+        self.greeting.store(Some(Arc::new(logged_in.server)));
         Ok((stream, thread))
     }
 
@@ -161,7 +191,9 @@ impl Dialer {
         let setup = self
             .knowledge
             .setup(self.backend)
-            .ok_or_else(|| BackendError::NotKnown { address: self.address.clone() })?;
+            .ok_or_else(|| BackendError::NotKnown {
+                address: self.address.clone(),
+            })?;
         let statements: Vec<_> = setup.baseline.iter().chain(setup.guard.iter()).collect();
         let mut out = std::mem::take(&mut conn.pending);
         append_packet(&mut out, &mut 0, &com_reset_connection());
@@ -169,7 +201,10 @@ impl Dialer {
             let command = com_query(sql.as_bytes(), profile.query_attributes());
             append_packet(&mut out, &mut 0, &command);
         }
-        let lost = |source| BackendError::Lost { address: self.address.clone(), source };
+        let lost = |source| BackendError::Lost {
+            address: self.address.clone(),
+            source,
+        };
         conn.conn.send(&out).await.map_err(lost)?;
         for _ in 0..=statements.len() {
             simple::read_ok(&mut conn.conn, profile, &self.address).await?;
@@ -194,16 +229,23 @@ impl Dialer {
             return Ok(None);
         };
         let uuid = String::from_utf8_lossy(uuid);
-        Ok(self.knowledge.identify(self.backend, &uuid, now.saturating_sub(up)))
+        Ok(self
+            .knowledge
+            .identify(self.backend, &uuid, now.saturating_sub(up)))
     }
 
     async fn within<T>(
         &self,
         work: impl Future<Output = Result<T, BackendError>>,
     ) -> Result<T, BackendError> {
-        tokio::time::timeout(self.timeout, work).await.unwrap_or_else(|_| {
-            Err(BackendError::TimedOut { address: self.address.clone(), limit: self.timeout })
-        })
+        tokio::time::timeout(self.timeout, work)
+            .await
+            .unwrap_or_else(|_| {
+                Err(BackendError::TimedOut {
+                    address: self.address.clone(),
+                    limit: self.timeout,
+                })
+            })
     }
 }
 

@@ -68,7 +68,10 @@ struct Shelf {
 
 impl Default for Shelf {
     fn default() -> Self {
-        Self { queue: VecDeque::new(), asked: Instant::now() }
+        Self {
+            queue: VecDeque::new(),
+            asked: Instant::now(),
+        }
     }
 }
 
@@ -146,7 +149,7 @@ impl Pool {
     pub async fn give_back(self: &Arc<Self>, mut conn: ServerConn) {
         conn.place.set_leased(false);
         if self.dialer.recycle(&mut conn).await.is_ok() {
-            self.keep(conn);
+            self.give_back_clean(conn);
         }
     }
 
@@ -156,10 +159,12 @@ impl Pool {
         let missing = self.sweep();
         for (key, count) in missing {
             for _ in 0..count {
-                let Some(mut place) = self.reserve() else { return };
+                let Some(mut place) = self.reserve() else {
+                    return;
+                };
                 place.set_leased(false);
                 match self.dialer.open(&key, place).await {
-                    Ok(conn) => self.keep(conn),
+                    Ok(conn) => self.give_back_clean(conn),
                     // The monitor says why the server cannot be reached; the next round tries again.
                     Err(_) => return,
                 }
@@ -175,19 +180,27 @@ impl Pool {
     /// Closes every idle connection: the server they belong to is gone.
     pub fn clear(&self) {
         let mut idle = self.lock();
-        let dropped: usize =
-            idle.shelves.values_mut().map(|shelf| shelf.queue.drain(..).count()).sum();
+        let dropped: usize = idle
+            .shelves
+            .values_mut()
+            .map(|shelf| shelf.queue.drain(..).count())
+            .sum();
         idle.count -= dropped;
         drop(idle);
         self.free(dropped);
     }
 
-    fn keep(&self, conn: ServerConn) {
+    /// Takes a connection back on which nothing was done but choosing a schema.
+    pub fn give_back_clean(&self, conn: ServerConn) {
         let key = conn.key.clone();
         if let Some((parked, place)) = conn.park() {
             place.leave_to_idle();
             let mut idle = self.lock();
-            idle.shelves.entry(key).or_default().queue.push_back((Instant::now(), parked));
+            idle.shelves
+                .entry(key)
+                .or_default()
+                .queue
+                .push_back((Instant::now(), parked));
             idle.count += 1;
             drop(idle);
             self.freed.notify_one();
@@ -207,7 +220,9 @@ impl Pool {
             let mut index = queue.len();
             while index > 0 && found.is_none() {
                 index -= 1;
-                let Some((_, parked)) = queue.get(index) else { break };
+                let Some((_, parked)) = queue.get(index) else {
+                    break;
+                };
                 if !parked.is_alive() {
                     queue.remove(index);
                     dead += 1;
@@ -227,7 +242,11 @@ impl Pool {
     fn reserve(self: &Arc<Self>) -> Option<Place> {
         let max = self.limits.max_connections;
         let under = |open| (open < max).then_some(open + 1);
-        if self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, under).is_err() {
+        if self
+            .open
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, under)
+            .is_err()
+        {
             // The evicted connection's place becomes ours.
             self.evict_oldest()?;
         }
@@ -251,7 +270,11 @@ impl Pool {
     fn place_of_idle(self: &Arc<Self>) -> Place {
         self.leased.fetch_add(1, Ordering::Relaxed);
         self.publish();
-        Place { pool: Arc::clone(self), leased: true, counted: true }
+        Place {
+            pool: Arc::clone(self),
+            leased: true,
+            counted: true,
+        }
     }
 
     fn sweep(&self) -> Vec<(PoolKey, usize)> {
@@ -305,7 +328,9 @@ impl Pool {
     fn publish(&self) {
         let idle = self.lock().count;
         let show = |state, value: usize| {
-            self.metrics.connections(state).set(i64::try_from(value).unwrap_or(i64::MAX));
+            self.metrics
+                .connections(state)
+                .set(i64::try_from(value).unwrap_or(i64::MAX));
         };
         show(ConnectionState::Idle, idle);
         show(ConnectionState::Leased, self.leased());

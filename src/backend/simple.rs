@@ -20,8 +20,15 @@ pub(super) async fn query(
     sql: &[u8],
 ) -> Result<Vec<Vec<u8>>, BackendError> {
     let mut out = Vec::new();
-    append_packet(&mut out, &mut 0, &com_query(sql, profile.query_attributes()));
-    let lost = |source| BackendError::Lost { address: address.to_owned(), source };
+    append_packet(
+        &mut out,
+        &mut 0,
+        &com_query(sql, profile.query_attributes()),
+    );
+    let lost = |source| BackendError::Lost {
+        address: address.to_owned(),
+        source,
+    };
     conn.send(&out).await.map_err(lost)?;
     read_reply(conn, profile, address).await
 }
@@ -43,7 +50,9 @@ async fn read_reply(
     profile: CapabilityProfile,
     address: &str,
 ) -> Result<Vec<Vec<u8>>, BackendError> {
-    let malformed = || BackendError::Malformed { address: address.to_owned() };
+    let malformed = || BackendError::Malformed {
+        address: address.to_owned(),
+    };
     let mut tracker = ReplyTracker::new(ReplyKind::Query, profile);
     // What the tracker let pass so far: column count, columns and rows, a few hundred bytes.
     let mut passed = Vec::new();
@@ -71,9 +80,10 @@ async fn read_reply(
         }
         conn.input.consume(used);
         if used == 0 && !tracker.is_done() {
-            conn.fill()
-                .await
-                .map_err(|source| BackendError::Lost { address: address.to_owned(), source })?;
+            conn.fill().await.map_err(|source| BackendError::Lost {
+                address: address.to_owned(),
+                source,
+            })?;
         }
     }
     match failure {

@@ -100,6 +100,8 @@ pub struct Session {
     pub holds: Holds,
     /// What it asked its server to track for it.
     pub wish: TrackerWish,
+    /// Whether the servers' default isolation level is SERIALIZABLE.
+    pub serializable_by_default: bool,
     /// Where its previous statement ran: SHOW WARNINGS and its kin go there.
     pub previous: Option<Side>,
     client: ClientTraits,
@@ -125,6 +127,7 @@ impl Session {
             positions: Positions::default(),
             holds: Holds::default(),
             wish: TrackerWish::default(),
+            serializable_by_default: false,
             previous: None,
             client,
             statement: Statement::default(),
@@ -236,6 +239,14 @@ impl Session {
         let unlogged = self.mirror.is(b"sql_log_bin", b"OFF") || self.statement.log_bin_touched;
         if unlogged && may_commit {
             self.positions.on_untracked_write();
+        }
+    }
+
+    /// Whether the session's isolation level is SERIALIZABLE: its reads lock.
+    pub fn is_serializable(&self) -> bool {
+        match self.mirror.get(b"transaction_isolation") {
+            Some(level) => level.eq_ignore_ascii_case(b"SERIALIZABLE"),
+            None => self.serializable_by_default,
         }
     }
 

@@ -69,7 +69,9 @@ pub enum ClientError {
     #[error("TLS is not offered on this address; connect without it")]
     TlsNotOffered,
     /// The client speaks the protocol of before 4.1.
-    #[error("this client does not support the authentication protocol of MySQL 4.1 and later; upgrade it")]
+    #[error(
+        "this client does not support the authentication protocol of MySQL 4.1 and later; upgrade it"
+    )]
     ClientTooOld,
     /// A packet came out of its turn.
     #[error("got packets out of order")]
@@ -99,19 +101,29 @@ pub enum ClientError {
     #[error("{0}; nothing was done, a retry is safe")]
     PoolExhausted(String),
     /// The primary was lost while a statement ran.
-    #[error("the connection to the primary was lost while the statement ran; whether it took effect is not known, so do not retry a write blindly")]
+    #[error(
+        "the connection to the primary was lost while the statement ran; whether it took effect is not known, so do not retry a write blindly"
+    )]
     PrimaryLost,
     /// The primary's connection died between two statements, and state of the session with it.
-    #[error("the connection to the primary was lost, and the session's transaction or state with it; this statement was not run; reconnect and start over")]
+    #[error(
+        "the connection to the primary was lost, and the session's transaction or state with it; this statement was not run; reconnect and start over"
+    )]
     PrimaryLostIdle,
     /// The replica of a READ ONLY transaction was lost.
-    #[error("the replica of this READ ONLY transaction was lost; the transaction is over, starting it again is safe")]
+    #[error(
+        "the replica of this READ ONLY transaction was lost; the transaction is over, starting it again is safe"
+    )]
     ReadOnlyTransactionLost,
     /// The primary refused what the session's state needs.
-    #[error("the session's state could not be restored on the primary's connection; the statement was not run")]
+    #[error(
+        "the session's state could not be restored on the primary's connection; the statement was not run"
+    )]
     NotRestored,
     /// The primary had not yet committed what a replica already showed.
-    #[error("the primary has not yet committed what this session read on a replica; nothing was done, a retry is safe")]
+    #[error(
+        "the primary has not yet committed what this session read on a replica; nothing was done, a retry is safe"
+    )]
     PrimaryBehind,
     /// A value that a variable of Highwater's own cannot take.
     #[error("variable '{name}' can't be set to the value of '{value}': {expected}")]
@@ -269,7 +281,12 @@ mod tests {
                 "28000",
                 "Access denied for user 'bob'@'10.0.0.9' (using password: NO)",
             ),
-            (ClientError::UnknownCommand, 1047, "08S01", "Highwater: unknown command"),
+            (
+                ClientError::UnknownCommand,
+                1047,
+                "08S01",
+                "Highwater: unknown command",
+            ),
             (
                 ClientError::NoSuchThread { id: 7 },
                 1094,

@@ -108,7 +108,10 @@ impl Board {
             return Arc::clone(life);
         }
         let generation = current.as_ref().map_or(0, |life| life.generation.0) + 1;
-        let life = Arc::new(Life::new(Generation(generation), report.incarnation.clone()));
+        let life = Arc::new(Life::new(
+            Generation(generation),
+            report.incarnation.clone(),
+        ));
         backend.life.store(Some(Arc::clone(&life)));
         backend.facts.store(None);
         backend.globals.store(None);
@@ -124,7 +127,13 @@ impl Board {
     }
 
     /// The same server answered before and after a data connection reached another one.
-    fn met_stranger(&mut self, id: BackendId, own: &Incarnation, other: &Incarnation, now: Instant) {
+    fn met_stranger(
+        &mut self,
+        id: BackendId,
+        own: &Incarnation,
+        other: &Incarnation,
+        now: Instant,
+    ) {
         let Some(seat) = self.seats.get_mut(id.index()) else {
             return;
         };
@@ -253,7 +262,15 @@ fn tell(seat: &Seat, (health, generation): (Health, Option<Generation>)) {
         (Some(why), _) => tracing::warn!(backend, role, from, to, %why, "server state changed"),
         (None, false) => {
             let report = &seat.report;
-            tracing::warn!(backend, role, from, to, lag, ?report, "server state changed");
+            tracing::warn!(
+                backend,
+                role,
+                from,
+                to,
+                lag,
+                ?report,
+                "server state changed"
+            );
         }
         (None, true) => tracing::info!(backend, role, from, to, new_life, "server state changed"),
     }

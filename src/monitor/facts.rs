@@ -35,8 +35,10 @@ pub struct ServerFacts {
     pub tracked_variables: String,
     /// For a replica: session variables whose default differs from the primary's, as the name and
     /// the primary's value as an SQL literal, to be SET on each data connection there. Empty for
-    /// the primary.
-    pub baseline: Vec<(String, String)>,
+    /// the primary; `None` until both were compared.
+    pub baseline: Option<Vec<(String, String)>>,
+    /// The global values of the session variables, which sessions start with.
+    pub globals: BTreeMap<String, String>,
 }
 
 /// The global values of a server's session variables.
@@ -111,7 +113,8 @@ impl Keeper {
             version_comment: Table::first(&answer).text(0).unwrap_or_default(),
             collation: collation(&answer),
             tracked_variables: survey.tracked(),
-            baseline: Vec::new(),
+            baseline: backend.id.is_primary().then(Vec::new),
+            globals: own.values.clone(),
         };
         self.offer(shared, backend, &own);
         if !backend.id.is_primary() {
@@ -143,17 +146,17 @@ impl Keeper {
         shared: &Shared,
         backend: &Backend,
         own: Globals,
-    ) -> Result<Vec<(String, String)>, ProbeError> {
+    ) -> Result<Option<Vec<(String, String)>>, ProbeError> {
         let primary = shared.backend(BackendId::PRIMARY);
         let Some(primary) = primary.and_then(|primary| primary.globals.load_full()) else {
             // The last known defaults of a primary that is gone are still what clients expect.
-            return Ok(self.compared.take().map(|it| it.baseline).unwrap_or_default());
+            return Ok(self.compared.as_ref().map(|it| it.baseline.clone()));
         };
         if let Some(last) = &self.compared
             && last.own == own
             && last.primary == primary
         {
-            return Ok(last.baseline.clone());
+            return Ok(Some(last.baseline.clone()));
         }
         let differing = baseline::differing(&own.values, &primary.values);
         let found = baseline::literals(&mut self.link, differing).await?;
@@ -169,7 +172,7 @@ impl Keeper {
             primary,
             baseline: found.settings.clone(),
         });
-        Ok(found.settings)
+        Ok(Some(found.settings))
     }
 }
 
@@ -178,5 +181,6 @@ const USUAL_COLLATION: u16 = 255;
 
 fn collation(answer: &[Table]) -> u16 {
     let id = answer.get(1).and_then(|table| table.number(0));
-    id.and_then(|id| u16::try_from(id).ok()).unwrap_or(USUAL_COLLATION)
+    id.and_then(|id| u16::try_from(id).ok())
+        .unwrap_or(USUAL_COLLATION)
 }

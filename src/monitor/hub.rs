@@ -60,7 +60,9 @@ impl Wait {
     }
 
     fn is_over(&self) -> bool {
-        lock(&self.answer).as_ref().is_none_or(oneshot::Sender::is_closed)
+        lock(&self.answer)
+            .as_ref()
+            .is_none_or(oneshot::Sender::is_closed)
     }
 }
 

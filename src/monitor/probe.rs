@@ -51,7 +51,11 @@ async fn look(shared: &Shared, backend: &Backend, link: &mut Link) -> Outcome {
     let limit = shared.settings.timeout;
     let fresh_connection = !link.is_open();
     let primary = backend.id.is_primary();
-    let role = if primary { Role::Primary } else { Role::Replica };
+    let role = if primary {
+        Role::Primary
+    } else {
+        Role::Replica
+    };
     match timeout(limit, ask(shared, role, link)).await {
         Ok(Ok((report, sent))) => Outcome::Answer(Answer {
             report,
@@ -122,7 +126,9 @@ async fn channels(shared: &Shared, link: &mut Link) -> Result<Option<Replication
         }
         answer => answer?,
     };
-    let channels = Table::first(&answer).records().map(|it| replication::read(&it));
+    let channels = Table::first(&answer)
+        .records()
+        .map(|it| replication::read(&it));
     let topology = shared.topology.load();
     let primary = topology.get(BackendId::PRIMARY);
     let primary = primary.and_then(|view| view.incarnation.as_ref());

@@ -108,7 +108,16 @@ mod tests {
             let address = Address::parse(good).map(|address| address.to_string());
             assert_eq!(address.as_deref(), Ok(good));
         }
-        for bad in ["", "db1", ":3306", "db1:", "db1:x", "db1:70000", "::1:3306", "[]:1"] {
+        for bad in [
+            "",
+            "db1",
+            ":3306",
+            "db1:",
+            "db1:x",
+            "db1:70000",
+            "::1:3306",
+            "[]:1",
+        ] {
             let expected = Err(MonitorError::Address(bad.to_owned()));
             assert_eq!(Address::parse(bad), expected);
         }

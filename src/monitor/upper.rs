@@ -58,9 +58,11 @@ impl Upper {
         let (answer, receiver) = oneshot::channel();
         lock(&self.asks).push(Ask { not_before, answer });
         self.wake.notify_one();
-        receiver
-            .await
-            .unwrap_or_else(|_| Err(ProbeError::Unreachable("the monitor has stopped".to_owned())))
+        receiver.await.unwrap_or_else(|_| {
+            Err(ProbeError::Unreachable(
+                "the monitor has stopped".to_owned(),
+            ))
+        })
     }
 
     fn recent(&self, backend: &Backend, not_before: Instant) -> Option<(Generation, Position)> {
@@ -140,9 +142,8 @@ async fn question(backend: &Backend, link: &mut Link) -> Answer {
     if executed.bytes(1) != Some(b"ON") {
         return Err(ProbeError::Unsupported);
     }
-    let malformed = |error: crate::domain::position::GtidError| {
-        ProbeError::Malformed(error.to_string())
-    };
+    let malformed =
+        |error: crate::domain::position::GtidError| ProbeError::Malformed(error.to_string());
     let owned = Table::first(&answer).bytes(0).unwrap_or_default();
     let mut seen = GtidSet::parse_owned(owned).map_err(malformed)?;
     let executed = executed.bytes(0).unwrap_or_default();

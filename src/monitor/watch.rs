@@ -34,6 +34,12 @@ pub struct Counters {
     pub errant_transactions: u64,
 }
 
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
+}
+
 impl Watch {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
@@ -203,7 +209,9 @@ impl Watch {
     /// Transactions under this server's own uuid that the primary has neither executed nor owns.
     pub fn errant(&self, backend: BackendId) -> GtidSet {
         let backend = self.shared.backend(backend);
-        backend.map(|backend| backend.errant.all()).unwrap_or_default()
+        backend
+            .map(|backend| backend.errant.all())
+            .unwrap_or_default()
     }
 
     /// What the monitor did for this server.
@@ -269,7 +277,9 @@ impl Backend {
     /// The transactions of a set that this server itself numbered.
     fn own_transactions(&self, set: &GtidSet) -> GtidSet {
         let life = self.life.load();
-        let uuid = life.as_ref().map(|life| life.incarnation.server_uuid.as_str());
+        let uuid = life
+            .as_ref()
+            .map(|life| life.incarnation.server_uuid.as_str());
         let uuid = uuid.and_then(|uuid| crate::domain::position::gtid::parse_uuid(uuid.as_bytes()));
         uuid.map(|uuid| set.of_server(uuid)).unwrap_or_default()
     }

@@ -3,7 +3,7 @@
 use super::bulk::GATHERED;
 use super::links::put_restore;
 use super::prepared::Prepared;
-use super::reply::{Expect, Relayed};
+use super::reply::{Expect, Relayed, Swallowed};
 use super::session::{End, Relay};
 use crate::domain::ids::ClientStmtId;
 use crate::domain::session::{Outcome, Side};
@@ -76,7 +76,9 @@ impl Relay {
             return Ok(Tried::NotRestored);
         }
         self.registered.runs(Some(side));
-        let tried = self.send_and_relay(side, task, total, replies, may_retry).await;
+        let tried = self
+            .send_and_relay(side, task, total, replies, may_retry)
+            .await;
         self.registered.runs(None);
         tried
     }
@@ -86,9 +88,8 @@ impl Relay {
         self.out.clear();
         match self.put_restore(side) {
             Some(0) => Ok(true),
-            Some(replies) => {
-                Ok(self.send_to_server(side).await && self.swallow(side, replies).await?)
-            }
+            Some(replies) => Ok(self.send_to_server(side).await
+                && self.swallow(side, replies).await? == Swallowed::Done),
             None => Ok(false),
         }
     }
@@ -104,14 +105,21 @@ impl Relay {
         let Some(kind) = self.send_task(side, task, total).await? else {
             return Ok(Tried::Relayed(Relayed::Lost { forwarded: false }));
         };
-        if replies > 0 && !self.swallow(side, replies).await? {
+        if self.swallow(side, replies).await? != Swallowed::Done {
             return Ok(Tried::NotRestored);
         }
         let stmt = match task {
             Task::Prepare(id) => Some(id),
             _ => None,
         };
-        self.relay_reply(Expect { side, kind, may_retry, stmt }).await.map(Tried::Relayed)
+        self.relay_reply(Expect {
+            side,
+            kind,
+            may_retry,
+            stmt,
+        })
+        .await
+        .map(Tried::Relayed)
     }
 
     /// Sends `out` and the command behind it. `None` when the connection broke.
@@ -126,7 +134,11 @@ impl Relay {
             Task::Prepare(_) => ReplyKind::Prepare,
             Task::Rewritten(kind) => {
                 let attributes = self.who.profile.query_attributes();
-                append_packet(&mut self.out, &mut 0, &com_query(&self.rewritten, attributes));
+                append_packet(
+                    &mut self.out,
+                    &mut 0,
+                    &com_query(&self.rewritten, attributes),
+                );
                 return Ok(self.send_to_server(side).await.then_some(kind));
             }
             Task::Execute(id) => {
@@ -136,8 +148,16 @@ impl Relay {
                 return Ok(self.send_to_server(side).await.then_some(kind));
             }
         };
-        let Self { links, client, out, gathered, .. } = self;
-        let Some(link) = links.get_mut(side) else { return Ok(None) };
+        let Self {
+            links,
+            client,
+            out,
+            gathered,
+            ..
+        } = self;
+        let Some(link) = links.get_mut(side) else {
+            return Ok(None);
+        };
         if total == GATHERED {
             append_packet(out, &mut 0, gathered);
             return Ok(self.send_to_server(side).await.then_some(kind));
@@ -154,7 +174,9 @@ impl Relay {
 
     /// Sends what was put together in `out`; `false` when the connection broke.
     pub(super) async fn send_to_server(&mut self, side: Side) -> bool {
-        let Some(link) = self.links.get_mut(side) else { return false };
+        let Some(link) = self.links.get_mut(side) else {
+            return false;
+        };
         let sent = link.send(&self.out).await.is_ok();
         self.out.clear();
         sent
@@ -163,7 +185,13 @@ impl Relay {
     /// Appends to `out` what gives the connection the session's state; `None` when that cannot be
     /// written down.
     fn put_restore(&mut self, side: Side) -> Option<usize> {
-        let Self { links, state, shared, out, .. } = self;
+        let Self {
+            links,
+            state,
+            shared,
+            out,
+            ..
+        } = self;
         let link = links.get_mut(side)?;
         let guard = shared.guard_of(link.identity.backend);
         put_restore(link, &state.mirror, &guard, out).ok()
@@ -172,14 +200,23 @@ impl Relay {
     /// Appends COM_STMT_EXECUTE with the statement's id on that connection, and with the parameter
     /// types if the client bound them earlier and the connection has not seen them.
     fn put_execute(&mut self, side: Side, id: ClientStmtId, total: usize) -> Option<ReplyKind> {
-        let Self { links, client, statements, who, out, gathered, .. } = self;
+        let Self {
+            links,
+            client,
+            statements,
+            who,
+            out,
+            gathered,
+            ..
+        } = self;
         let serial = links.get(side)?.identity.serial;
         let payload = match total {
             GATHERED => gathered,
             _ => client.input.data().get(HEADER..total)?,
         };
         let statement = statements.get_mut(id)?;
-        let execute = StmtExecute::parse(payload, statement.params, who.profile.query_attributes())?;
+        let execute =
+            StmtExecute::parse(payload, statement.params, who.profile.query_attributes())?;
         if let Some(types) = execute.types() {
             statement.bind(types);
         }

@@ -90,7 +90,12 @@ impl Relay {
         let kind = ReplyKind::Query;
         // Also after a failed write: a server that finds the packet too long says so before it
         // closes.
-        let expect = Expect { side, kind, may_retry: false, stmt: None };
+        let expect = Expect {
+            side,
+            kind,
+            may_retry: false,
+            stmt: None,
+        };
         let relayed = match sent {
             Ok(()) => self.relay_reply(expect).await,
             Err(end) => Err(end),
@@ -112,16 +117,25 @@ impl Relay {
             Side::Primary => Target::Primary,
             Side::Replica => Target::Replica,
         };
-        self.shared.metrics.statement(profile.access, target, Reason::TooLarge, started.elapsed());
+        self.shared
+            .metrics
+            .statement(profile.access, target, Reason::TooLarge, started.elapsed());
         Ok(())
     }
 
     /// Holds a connection with the session's state on it.
     async fn ready_for_stream(&mut self, side: Side) -> Result<Result<(), ClientError>, End> {
-        let Self { links, state, registered, .. } = self;
+        let Self {
+            links,
+            state,
+            registered,
+            ..
+        } = self;
+        let has_schema = state.mirror.schema().is_some();
         if side == Side::Primary
-            && let Err(error) =
-                links.hold(side, BackendId::PRIMARY, &state.mirror, registered).await
+            && let Err(error) = links
+                .hold(side, BackendId::PRIMARY, has_schema, registered)
+                .await
         {
             return Ok(Err(client_error(&error)));
         }

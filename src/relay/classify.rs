@@ -73,7 +73,11 @@ impl Classifier {
             .spawn(move || answer_all(&questions))?;
         // The standard library's keys are the process's own randomness.
         let seed = Seed::new(RandomState::new().hash_one(entries));
-        Ok(Self { cache: Cache::new(entries), seed, parser })
+        Ok(Self {
+            cache: Cache::new(entries),
+            seed,
+            parser,
+        })
     }
 
     /// The profile of a statement. Waits only when the parser has to be asked.
@@ -99,16 +103,25 @@ impl Classifier {
             Verdict::Decided(profile) => profile,
             Verdict::NeedsParse(pending) => self.ask(normalised.text, pending).await,
         };
-        let known = Known { text: normalised.text.into(), profile: found };
+        let known = Known {
+            text: normalised.text.into(),
+            profile: found,
+        };
         self.cache.insert(normalised.fingerprint, Arc::new(known));
         found
     }
 
     async fn ask(&self, text: &[u8], pending: Pending) -> StatementProfile {
         let (answer, answered) = oneshot::channel();
-        let question = Question { text: text.into(), pending, answer };
+        let question = Question {
+            text: text.into(),
+            pending,
+            answer,
+        };
         match self.parser.send(question) {
-            Ok(()) => answered.await.unwrap_or_else(|_| pending.unconfirmed(Doubt::NotUnderstood)),
+            Ok(()) => answered
+                .await
+                .unwrap_or_else(|_| pending.unconfirmed(Doubt::NotUnderstood)),
             Err(_) => pending.unconfirmed(Doubt::NotUnderstood),
         }
     }
@@ -116,7 +129,12 @@ impl Classifier {
 
 /// Answers until the classifier is gone. A parser that panics has not understood.
 fn answer_all(questions: &mpsc::Receiver<Question>) {
-    for Question { text, pending, answer } in questions {
+    for Question {
+        text,
+        pending,
+        answer,
+    } in questions
+    {
         let found = catch_unwind(AssertUnwindSafe(|| confirm(&text, pending)))
             .unwrap_or_else(|_| pending.unconfirmed(Doubt::NotUnderstood));
         // A session that ended in the meantime needs no answer.
@@ -129,14 +147,20 @@ fn answer_all(questions: &mpsc::Receiver<Question>) {
 fn unread(text: &[u8]) -> StatementProfile {
     let profile = StatementProfile::unread(Doubt::NotUnderstood);
     match parse_kill(text) {
-        Some(_) => StatementProfile { access: Access::Kill, ..profile },
+        Some(_) => StatementProfile {
+            access: Access::Kill,
+            ..profile
+        },
         None => profile,
     }
 }
 
 impl Lexer {
     pub(super) fn new(baseline: Baseline) -> Self {
-        Self { baseline, ..Self::default() }
+        Self {
+            baseline,
+            ..Self::default()
+        }
     }
 
     /// How the session's text is read now.

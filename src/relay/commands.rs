@@ -24,7 +24,10 @@ const COMMAND: StatementProfile = StatementProfile {
 };
 
 /// A command that changes the session's state.
-const STATE: StatementProfile = StatementProfile { access: Access::Session, ..COMMAND };
+const STATE: StatementProfile = StatementProfile {
+    access: Access::Session,
+    ..COMMAND
+};
 
 impl Relay {
     /// Answers the command that stands whole in the client's buffer.
@@ -36,11 +39,16 @@ impl Relay {
             CommandCode::InitDb => self.on_primary_side(ReplyKind::Simple, STATE, total).await,
             CommandCode::SetOption => self.set_option(total).await,
             CommandCode::FieldList => {
-                let profile = StatementProfile { effects: Effects::READS_TABLES, ..COMMAND };
-                self.on_primary_side(ReplyKind::FieldList, profile, total).await
+                let profile = StatementProfile {
+                    effects: Effects::READS_TABLES,
+                    ..COMMAND
+                };
+                self.on_primary_side(ReplyKind::FieldList, profile, total)
+                    .await
             }
             CommandCode::Statistics => {
-                self.on_primary_side(ReplyKind::Statistics, COMMAND, total).await
+                self.on_primary_side(ReplyKind::Statistics, COMMAND, total)
+                    .await
             }
             CommandCode::ProcessKill => self.process_kill(total).await,
             CommandCode::ChangeUser => self.change_user(total).await,
@@ -62,18 +70,36 @@ impl Relay {
     pub(super) fn text(&self, total: usize) -> &[u8] {
         let payload = self.payload(total);
         let range = query_text(payload, self.who.profile.query_attributes());
-        range.and_then(|range| payload.get(range)).unwrap_or_default()
+        range
+            .and_then(|range| payload.get(range))
+            .unwrap_or_default()
     }
 
     async fn query(&mut self, total: usize) -> Result<(), End> {
-        let payload = self.client.input.data().get(HEADER..total).unwrap_or_default();
+        let payload = self
+            .client
+            .input
+            .data()
+            .get(HEADER..total)
+            .unwrap_or_default();
         let Some(range) = query_text(payload, self.who.profile.query_attributes()) else {
             return self.refuse_and_end(ClientError::Malformed).await;
         };
         let text = payload.get(range).unwrap_or_default();
-        let profile = self.shared.classifier.profile(text, &self.state, &mut self.lexer).await;
+        let profile = self
+            .shared
+            .classifier
+            .profile(text, &self.state, &mut self.lexer)
+            .await;
         let task = Task::AsIs(ReplyKind::Query);
-        self.run_statement(Statement { task, profile, total, bound: None }).await.map(drop)
+        self.run_statement(Statement {
+            task,
+            profile,
+            total,
+            bound: None,
+        })
+        .await
+        .map(drop)
     }
 
     async fn on_primary_side(
@@ -83,14 +109,23 @@ impl Relay {
         total: usize,
     ) -> Result<(), End> {
         let bound = Some((self.state_side(), Reason::Command));
-        let statement = Statement { task: Task::AsIs(kind), profile, total, bound };
+        let statement = Statement {
+            task: Task::AsIs(kind),
+            profile,
+            total,
+            bound,
+        };
         self.run_statement(statement).await.map(drop)
     }
 
     async fn set_option(&mut self, total: usize) -> Result<(), End> {
         let option = set_option(self.payload(total));
-        let statement =
-            Statement { task: Task::AsIs(ReplyKind::Simple), profile: STATE, total, bound: None };
+        let statement = Statement {
+            task: Task::AsIs(ReplyKind::Simple),
+            profile: STATE,
+            total,
+            bound: None,
+        };
         let outcome = self.run_statement(statement).await?;
         if outcome != Outcome::Failed {
             self.links.on_multi_statements(option == Some(0));
@@ -117,8 +152,12 @@ impl Relay {
             self.after_reset();
             return self.answer_ok().await;
         }
-        let statement =
-            Statement { task: Task::AsIs(ReplyKind::Simple), profile: STATE, total, bound: None };
+        let statement = Statement {
+            task: Task::AsIs(ReplyKind::Simple),
+            profile: STATE,
+            total,
+            bound: None,
+        };
         let outcome = self.run_statement(statement).await?;
         if outcome != Outcome::Failed {
             if let Some(link) = self.links.get_mut(Side::Primary) {
@@ -133,13 +172,18 @@ impl Relay {
     /// The session is as after a login.
     pub(super) fn after_reset(&mut self) {
         let consistency = &self.shared.config.consistency;
-        self.state.on_reset(consistency.level, consistency.catch_up_timeout);
+        self.state
+            .on_reset(consistency.level, consistency.catch_up_timeout);
         self.statements.clear();
     }
 
     async fn prepare(&mut self, total: usize) -> Result<(), End> {
         let text = self.payload(total).get(1..).unwrap_or_default().to_vec();
-        let mut profile = self.shared.classifier.profile(&text, &self.state, &mut self.lexer).await;
+        let mut profile = self
+            .shared
+            .classifier
+            .profile(&text, &self.state, &mut self.lexer)
+            .await;
         if matches!(profile.access, Access::Own | Access::Kill) {
             // No server may see them, and as prepared statements they are not answered here.
             let error = ClientError::Unsupported(
@@ -147,12 +191,22 @@ impl Relay {
             );
             return self.refuse(error).await;
         }
-        let id = self.statements.add(&text, profile, self.state.mirror.schema());
+        let id = self
+            .statements
+            .add(&text, profile, self.state.mirror.schema());
         if !matches!(profile.access, Access::Read | Access::Diagnostics) {
             // Preparing a write does not write: no probe is due after an error.
-            profile = StatementProfile { access: Access::PrimaryRead, ..profile };
+            profile = StatementProfile {
+                access: Access::PrimaryRead,
+                ..profile
+            };
         }
-        let statement = Statement { task: Task::Prepare(id), profile, total, bound: None };
+        let statement = Statement {
+            task: Task::Prepare(id),
+            profile,
+            total,
+            bound: None,
+        };
         let outcome = self.run_statement(statement).await?;
         if outcome == Outcome::Failed {
             self.statements.remove(id);
@@ -164,7 +218,10 @@ impl Relay {
         let Some((id, statement)) = self.statement_of(total) else {
             return self.unknown_statement(total).await;
         };
-        let asks_cursor = self.payload(total).get(5).is_some_and(|flags| flags & 0x07 != 0);
+        let asks_cursor = self
+            .payload(total)
+            .get(5)
+            .is_some_and(|flags| flags & 0x07 != 0);
         let bound = match self.home_of(statement) {
             Some(side) if statement.long_data => Some((side, Reason::LongData)),
             _ if asks_cursor => Some((self.state_side(), Reason::Cursor)),
@@ -172,7 +229,13 @@ impl Relay {
         };
         let profile = statement.profile;
         let task = Task::Execute(id);
-        self.run_statement(Statement { task, profile, total, bound }).await?;
+        self.run_statement(Statement {
+            task,
+            profile,
+            total,
+            bound,
+        })
+        .await?;
         let home = bound.and_then(|(side, _)| Some(self.links.get(side)?.identity.serial));
         if let Some(statement) = self.statements.get_mut(id) {
             statement.long_data = false;
@@ -208,10 +271,14 @@ impl Relay {
 
     /// A part of a parameter's value, without a reply: the execution goes where the parts went.
     async fn send_long_data(&mut self, total: usize) -> Result<(), End> {
-        let Some((id, statement)) = self.statement_of(total) else { return Ok(()) };
+        let Some((id, statement)) = self.statement_of(total) else {
+            return Ok(());
+        };
         let side = self.home_of(statement).unwrap_or_else(|| self.state_side());
         // Whatever fails here shows at the execution, which has a reply to say so.
-        let Some(server_id) = self.prepared_on(side, id).await? else { return Ok(()) };
+        let Some(server_id) = self.prepared_on(side, id).await? else {
+            return Ok(());
+        };
         let home = self.links.get(side).map(|link| link.identity.serial);
         if let Some(statement) = self.statements.get_mut(id) {
             statement.long_data = true;
@@ -230,11 +297,14 @@ impl Relay {
         let Some((id, statement)) = self.statement_of(total) else {
             return self.unknown_statement(total).await;
         };
-        let Some(side) = self.home_of(statement) else { return self.answer_ok().await };
+        let Some(side) = self.home_of(statement) else {
+            return self.answer_ok().await;
+        };
         if let Some(statement) = self.statements.get_mut(id) {
             statement.long_data = false;
         }
-        self.about_statement(side, id, ReplyKind::Simple, total).await
+        self.about_statement(side, id, ReplyKind::Simple, total)
+            .await
     }
 
     async fn fetch(&mut self, total: usize) -> Result<(), End> {
@@ -244,7 +314,8 @@ impl Relay {
         let Some(side) = self.home_of(statement) else {
             return self.refuse(ClientError::NoCursor { id: id.0 }).await;
         };
-        self.about_statement(side, id, ReplyKind::Fetch, total).await
+        self.about_statement(side, id, ReplyKind::Fetch, total)
+            .await
     }
 
     /// Runs a command about a statement on the connection where its cursor and its long data are.
@@ -257,19 +328,26 @@ impl Relay {
     ) -> Result<(), End> {
         let serial = self.links.get(side).map(|link| link.identity.serial);
         let server_id = serial.and_then(|serial| self.statements.get(id)?.on(serial));
-        let Some(server_id) = server_id else { return self.unknown_statement(total).await };
+        let Some(server_id) = server_id else {
+            return self.unknown_statement(total).await;
+        };
         let payload = self.client.input.data_mut().get_mut(HEADER..total);
         set_stmt_id(payload.unwrap_or_default(), server_id.0);
         let bound = Some((side, Reason::Cursor));
         let task = Task::AsIs(kind);
-        let statement = Statement { task, profile: COMMAND, total, bound };
+        let statement = Statement {
+            task,
+            profile: COMMAND,
+            total,
+            bound,
+        };
         self.run_statement(statement).await.map(drop)
     }
 
     /// COM_STMT_CLOSE has no reply: it goes out in front of the next command.
     fn close_statement(&mut self, total: usize) {
-        let Some(statement) = stmt_id(self.payload(total))
-            .and_then(|id| self.statements.remove(ClientStmtId(id)))
+        let Some(statement) =
+            stmt_id(self.payload(total)).and_then(|id| self.statements.remove(ClientStmtId(id)))
         else {
             return;
         };

@@ -47,7 +47,11 @@ pub(super) async fn settle(
         && let Some((backend, Some(generation))) = held
         && still_there(shared, session, backend, generation)
     {
-        return Ok(Settled { backend, generation: Some(generation), waited: false });
+        return Ok(Settled {
+            backend,
+            generation: Some(generation),
+            waited: false,
+        });
     }
     let topology = shared.watch.topology();
     let usable: Vec<_> = topology
@@ -60,7 +64,17 @@ pub(super) async fn settle(
     }
     match session.level {
         Level::Eventual => Ok(any(shared, session, held, &usable)),
-        Level::Session => Search { shared, session, held, usable, topology: &topology }.run().await,
+        Level::Session => {
+            Search {
+                shared,
+                session,
+                held,
+                usable,
+                topology: &topology,
+            }
+            .run()
+            .await
+        }
     }
 }
 
@@ -77,10 +91,14 @@ fn still_there(
         && positions
             .last_read()
             .is_none_or(|read| read.backend == backend && read.generation == generation)
-        && shared.watch.topology().get(backend).is_some_and(|view| {
-            view.usable() && view.generation == Some(generation)
-        })
-        && shared.watch.bound_covers(backend, generation, positions.need())
+        && shared
+            .watch
+            .topology()
+            .get(backend)
+            .is_some_and(|view| view.usable() && view.generation == Some(generation))
+        && shared
+            .watch
+            .bound_covers(backend, generation, positions.need())
 }
 
 /// Any healthy replica, the held one first.
@@ -90,12 +108,22 @@ fn any(
     held: Option<(BackendId, Option<Generation>)>,
     usable: &[(BackendId, Generation)],
 ) -> Settled {
-    let held = held.map(|(backend, _)| backend).filter(|id| usable.iter().any(|(u, _)| u == id));
+    let held = held
+        .map(|(backend, _)| backend)
+        .filter(|id| usable.iter().any(|(u, _)| u == id));
     let backend = held.unwrap_or_else(|| least_loaded(shared, usable));
-    if session.positions.last_read().is_some_and(|read| read.backend != backend) {
+    if session
+        .positions
+        .last_read()
+        .is_some_and(|read| read.backend != backend)
+    {
         session.positions.on_left_unasked(Instant::now());
     }
-    Settled { backend, generation: None, waited: false }
+    Settled {
+        backend,
+        generation: None,
+        waited: false,
+    }
 }
 
 fn least_loaded(shared: &Shared, servers: &[(BackendId, Generation)]) -> BackendId {
@@ -103,7 +131,9 @@ fn least_loaded(shared: &Shared, servers: &[(BackendId, Generation)]) -> Backend
         .iter()
         .map(|(backend, _)| Candidate {
             backend: *backend,
-            leased: shared.pool(*backend).map_or(usize::MAX, |pool| pool.leased()),
+            leased: shared
+                .pool(*backend)
+                .map_or(usize::MAX, |pool| pool.leased()),
         })
         .collect();
     pick(&candidates, shared.next_turn()).unwrap_or(BackendId::PRIMARY)
@@ -135,10 +165,16 @@ impl Search<'_> {
             };
             if self.may_read_at(chosen) {
                 if waited {
-                    self.shared.metrics.waited(self.session.level, started.elapsed());
+                    self.shared
+                        .metrics
+                        .waited(self.session.level, started.elapsed());
                 }
                 let (backend, generation) = chosen;
-                return Ok(Settled { backend, generation: Some(generation), waited });
+                return Ok(Settled {
+                    backend,
+                    generation: Some(generation),
+                    waited,
+                });
             }
             self.leave_last_server().await?;
         }
@@ -147,8 +183,14 @@ impl Search<'_> {
     /// Something may have been committed of which no GTID is known: ask the primary.
     async fn resolve_unknown(&mut self) -> Result<(), Reason> {
         if let Some(since) = self.session.positions.unknown_since() {
-            let bound = self.shared.watch.upper_bound(BackendId::PRIMARY, since).await;
-            self.session.positions.on_primary_bound(&bound.map_err(no_positions)?);
+            let bound = self
+                .shared
+                .watch
+                .upper_bound(BackendId::PRIMARY, since)
+                .await;
+            self.session
+                .positions
+                .on_primary_bound(&bound.map_err(no_positions)?);
         }
         Ok(())
     }
@@ -163,7 +205,11 @@ impl Search<'_> {
 
     async fn wait(&self, deadline: Instant) -> Result<(BackendId, Generation), Reason> {
         let need = self.session.positions.need();
-        let there = self.shared.watch.wait_covered(&self.usable, need, deadline).await;
+        let there = self
+            .shared
+            .watch
+            .wait_covered(&self.usable, need, deadline)
+            .await;
         let backend = there.map_err(|_| Reason::CatchUpTimeout)?;
         let server = self.usable.iter().find(|(id, _)| *id == backend);
         server.copied().ok_or(Reason::CatchUpTimeout)
@@ -174,7 +220,10 @@ impl Search<'_> {
         let last = self.session.positions.last_read().map(|read| read.backend);
         let held = self.held.map(|(backend, _)| backend);
         let at = |wanted: Option<BackendId>| {
-            covering.iter().find(|(backend, _)| Some(*backend) == wanted).copied()
+            covering
+                .iter()
+                .find(|(backend, _)| Some(*backend) == wanted)
+                .copied()
         };
         at(last).or_else(|| at(held)).unwrap_or_else(|| {
             let backend = least_loaded(self.shared, covering);
@@ -193,16 +242,27 @@ impl Search<'_> {
     /// Finds out what can have been seen on the server of the last read: from that server if it
     /// still lives the same life, else from the primary, where all of it came from.
     async fn leave_last_server(&mut self) -> Result<(), Reason> {
-        let Some(read) = self.session.positions.last_read() else { return Ok(()) };
-        let same_life = self.topology.get(read.backend).is_some_and(|view| {
-            view.usable() && view.generation == Some(read.generation)
-        });
-        let asked = if same_life { read.backend } else { BackendId::PRIMARY };
-        let mut bound = self.shared.watch.upper_bound(asked, read.ended).await;
-        if bound.is_err() && !asked.is_primary() {
-            bound = self.shared.watch.upper_bound(BackendId::PRIMARY, read.ended).await;
+        let Some(read) = self.session.positions.last_read() else {
+            return Ok(());
+        };
+        let watch = &self.shared.watch;
+        let alive = self
+            .topology
+            .get(read.backend)
+            .is_some_and(|view| view.usable());
+        let mut bound = if alive {
+            watch
+                .upper_bound_of(read.backend, read.generation, read.ended)
+                .await
+        } else {
+            Err(ProbeError::OtherLife)
+        };
+        if bound.is_err() {
+            bound = watch.upper_bound(BackendId::PRIMARY, read.ended).await;
         }
-        self.session.positions.on_seen_bound(&bound.map_err(no_positions)?);
+        self.session
+            .positions
+            .on_seen_bound(&bound.map_err(no_positions)?);
         Ok(())
     }
 }
@@ -220,8 +280,13 @@ pub(super) async fn primary_ready(
     shared: &Shared,
     session: &mut Session,
 ) -> Result<(), PrimaryBehind> {
-    let from_replica = session.positions.last_read().filter(|read| !read.backend.is_primary());
-    let (Level::Session, Some(read)) = (session.level, from_replica) else { return Ok(()) };
+    let from_replica = session
+        .positions
+        .last_read()
+        .filter(|read| !read.backend.is_primary());
+    let (Level::Session, Some(read)) = (session.level, from_replica) else {
+        return Ok(());
+    };
     let watch = &shared.watch;
     // Commits take moments, so even a session that does not wait for replicas waits for this.
     let deadline = Instant::now() + session.catch_up_timeout.max(COMMIT_GRACE);
@@ -230,13 +295,22 @@ pub(super) async fn primary_ready(
         Err(ProbeError::Unsupported) => return Ok(()),
         Err(_) => return Err(PrimaryBehind),
     };
-    let generation = watch.topology().get(BackendId::PRIMARY).and_then(|view| view.generation);
-    let Some(generation) = generation else { return Ok(()) };
+    let generation = watch
+        .topology()
+        .get(BackendId::PRIMARY)
+        .and_then(|view| view.generation);
+    let Some(generation) = generation else {
+        return Ok(());
+    };
     if watch.bound_covers(BackendId::PRIMARY, generation, &bound) {
         return Ok(());
     }
     let primary = [(BackendId::PRIMARY, generation)];
-    watch.wait_covered(&primary, &bound, deadline).await.map(drop).map_err(|_| PrimaryBehind)
+    watch
+        .wait_covered(&primary, &bound, deadline)
+        .await
+        .map(drop)
+        .map_err(|_| PrimaryBehind)
 }
 
 /// How a read got what its level promises, for the metrics.

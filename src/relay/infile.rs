@@ -44,7 +44,9 @@ impl Relay {
                 return Err(End::ClientGone);
             }
             let Self { links, client, .. } = self;
-            let Some(link) = links.get_mut(side) else { return Ok(false) };
+            let Some(link) = links.get_mut(side) else {
+                return Ok(false);
+            };
             let end = (at + left).min(client.input.len());
             let part = client.input.data().get(at..end).unwrap_or_default();
             if send_all(&link.conn.stream, part).await.is_err() {

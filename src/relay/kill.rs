@@ -2,8 +2,8 @@
 //! runs the session's statement; an unknown one is error 1094, and none is ever relayed as it is.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::AbortHandle;
 
@@ -23,13 +23,15 @@ pub struct Registry {
 
 /// What KILL must know of a session. Written by the session without a lock, at each statement.
 #[derive(Debug)]
-pub struct Target {
-    user: Arc<str>,
+pub(super) struct Target {
+    user: Mutex<Arc<str>>,
     threads: [AtomicU64; 2],
     replica: AtomicUsize,
     running: AtomicU8,
     aims: AtomicUsize,
-    task: OnceLock<AbortHandle>,
+    /// Whether the session waits for its client outside of any transaction.
+    idle: AtomicBool,
+    task: Option<AbortHandle>,
 }
 
 /// No thread, or no side.
@@ -37,7 +39,7 @@ const NONE: u8 = 0;
 
 /// A session's entry; gone from the registry when dropped.
 #[derive(Debug)]
-pub struct Registered {
+pub(super) struct Registered {
     shared: Arc<Shared>,
     id: SessionId,
     target: Arc<Target>,
@@ -76,7 +78,21 @@ impl Registry {
 
     /// Ends every session at once.
     pub fn abort_all(&self) {
-        let tasks: Vec<_> = self.lock().values().filter_map(|t| t.task.get().cloned()).collect();
+        self.abort(|_| true);
+    }
+
+    /// Ends the sessions that wait for their clients and have no transaction open.
+    pub fn abort_idle(&self) {
+        self.abort(|target| target.idle.swap(false, Ordering::AcqRel));
+    }
+
+    fn abort(&self, chosen: impl Fn(&Target) -> bool) {
+        let tasks: Vec<_> = self
+            .lock()
+            .values()
+            .filter(|target| chosen(target))
+            .filter_map(|target| target.task.clone())
+            .collect();
         for task in tasks {
             task.abort();
         }
@@ -96,26 +112,36 @@ impl Registry {
 
 impl Registered {
     /// Enters a session that logged in as `user`.
-    pub fn enter(
+    pub(super) fn enter(
         shared: Arc<Shared>,
         id: SessionId,
         user: Arc<str>,
         task: Option<AbortHandle>,
     ) -> Self {
         let target = Arc::new(Target {
-            user,
+            user: Mutex::new(user),
             threads: Default::default(),
             replica: AtomicUsize::new(0),
             running: AtomicU8::new(NONE),
             aims: AtomicUsize::new(0),
-            task: task.map(OnceLock::from).unwrap_or_default(),
+            idle: AtomicBool::new(false),
+            task,
         });
         shared.registry.lock().insert(id, Arc::clone(&target));
         Self { shared, id, target }
     }
 
+    /// The session now belongs to another account.
+    pub(super) fn becomes(&self, user: Arc<str>) {
+        *self
+            .target
+            .user
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = user;
+    }
+
     /// The session now holds this connection on that side, or none.
-    pub fn holds(&self, side: Side, thread: Option<(BackendId, ServerThreadId)>) {
+    pub(super) fn holds(&self, side: Side, thread: Option<(BackendId, ServerThreadId)>) {
         if let (Side::Replica, Some((backend, _))) = (side, thread) {
             self.target.replica.store(backend.index(), Ordering::SeqCst);
         }
@@ -126,14 +152,24 @@ impl Registered {
     }
 
     /// A statement begins to run on that side, or ended.
-    pub fn runs(&self, side: Option<Side>) {
+    pub(super) fn runs(&self, side: Option<Side>) {
         let code = side.map_or(NONE, |side| slot(side) as u8 + 1);
         self.target.running.store(code, Ordering::Release);
     }
 
+    /// The session begins to wait for its client's next command; a shutdown may end it meanwhile.
+    pub(super) fn waits(&self) {
+        self.target.idle.store(true, Ordering::Release);
+    }
+
+    /// The wait is over. `false` when the session is being ended: it must not begin anything.
+    pub(super) fn wakes(&self) -> bool {
+        self.target.idle.swap(false, Ordering::AcqRel)
+    }
+
     /// Whether somebody aims at one of the session's threads: such a connection must be closed and
     /// not handed on. Ask after [`Self::holds`] was told that it is let go.
-    pub fn is_aimed_at(&self) -> bool {
+    pub(super) fn is_aimed_at(&self) -> bool {
         self.target.aims.load(Ordering::SeqCst) > 0
     }
 }
@@ -183,31 +219,44 @@ pub(super) async fn kill(
     query_only: bool,
 ) -> Result<(), ClientError> {
     let unknown = ClientError::NoSuchThread { id };
-    let session = u32::try_from(id).map(SessionId).map_err(|_| unknown.clone())?;
+    let session = u32::try_from(id)
+        .map(SessionId)
+        .map_err(|_| unknown.clone())?;
     let aim = shared.registry.aim(session).ok_or(unknown)?;
-    let own = aim.0.user == key.user;
+    let own = *aim.0.user.lock().unwrap_or_else(PoisonError::into_inner) == key.user;
     let mut aimed: Vec<_> = if query_only {
         aim.0.running().into_iter().collect()
     } else {
-        [Side::Primary, Side::Replica].into_iter().filter_map(|side| aim.0.thread(side)).collect()
+        [Side::Primary, Side::Replica]
+            .into_iter()
+            .filter_map(|side| aim.0.thread(side))
+            .collect()
     };
     if aimed.is_empty() && !own {
         // Nothing runs, but the right to kill is still the server's to judge.
-        aimed.extend(aim.0.thread(Side::Primary).or_else(|| aim.0.thread(Side::Replica)));
+        aimed.extend(
+            aim.0
+                .thread(Side::Primary)
+                .or_else(|| aim.0.thread(Side::Replica)),
+        );
         if aimed.is_empty() {
             return Err(ClientError::NotOwner { id });
         }
     }
     for (backend, thread) in aimed {
-        let Some(pool) = shared.pool(backend) else { continue };
+        let Some(pool) = shared.pool(backend) else {
+            continue;
+        };
         match pool.dialer().kill(key, thread, query_only).await {
             // The thread ended by itself in the meantime.
             Ok(()) | Err(BackendError::Setup { code: 1094, .. }) => {}
-            Err(BackendError::Setup { code: 1095, .. }) => return Err(ClientError::NotOwner { id }),
+            Err(BackendError::Setup { code: 1095, .. }) => {
+                return Err(ClientError::NotOwner { id });
+            }
             Err(error) => return Err(client_error(&error)),
         }
     }
-    if !query_only && let Some(task) = aim.0.task.get() {
+    if !query_only && let Some(task) = &aim.0.task {
         task.abort();
     }
     Ok(())

@@ -26,7 +26,13 @@ pub(super) struct Links {
 
 impl Links {
     pub(super) fn new(shared: Arc<Shared>, key: PoolKey) -> Self {
-        Self { shared, key, primary: None, replica: None, multi_statements: None }
+        Self {
+            shared,
+            key,
+            primary: None,
+            replica: None,
+            multi_statements: None,
+        }
     }
 
     /// COM_SET_OPTION succeeded on the primary's connection, which from now on differs from the
@@ -60,22 +66,25 @@ impl Links {
     }
 
     /// Makes sure that a connection to this server is held on that side. One to another server is
-    /// let go first.
+    /// let go first. `has_schema` says whether the session has, or will have, a default schema.
     pub(super) async fn hold(
         &mut self,
         side: Side,
         backend: BackendId,
-        mirror: &Mirror,
+        has_schema: bool,
         registered: &Registered,
     ) -> Result<(), BackendError> {
-        if self.get(side).is_some_and(|conn| conn.identity.backend == backend) {
+        if self
+            .get(side)
+            .is_some_and(|conn| conn.identity.backend == backend)
+        {
             return Ok(());
         }
         self.release(side, registered);
         let Some(pool) = self.shared.pool(backend) else {
             return Err(BackendError::NotConfigured);
         };
-        let mut conn = pool.lease(&self.key, mirror.schema().is_some()).await?;
+        let mut conn = pool.lease(&self.key, has_schema).await?;
         if let (Side::Primary, Some(on)) = (side, self.multi_statements) {
             pool.dialer().set_multi_statements(&mut conn, on).await?;
         }
@@ -87,13 +96,28 @@ impl Links {
     /// Lets a connection go back to its pool, reset by a task of its own; or closes it when
     /// somebody aims a KILL at it.
     pub(super) fn release(&mut self, side: Side, registered: &Registered) {
-        let Some(conn) = self.slot(side).take() else { return };
+        let Some(conn) = self.slot(side).take() else {
+            return;
+        };
         registered.holds(side, None);
         if registered.is_aimed_at() {
             return;
         }
         if let Some(pool) = self.shared.pool(conn.identity.backend).cloned() {
             tokio::spawn(async move { pool.give_back(conn).await });
+        }
+    }
+
+    /// Lets a connection go back as it is: nothing was done on it that a reset would have to undo.
+    pub(super) fn release_clean(&mut self, side: Side, registered: &Registered) {
+        let Some(conn) = self.slot(side).take() else {
+            return;
+        };
+        registered.holds(side, None);
+        if let Some(pool) = self.shared.pool(conn.identity.backend)
+            && !registered.is_aimed_at()
+        {
+            pool.give_back_clean(conn);
         }
     }
 
@@ -105,7 +129,9 @@ impl Links {
 
     /// Closes a connection on which a statement may still run, and has the server stop it.
     pub(super) fn stop(&mut self, side: Side, registered: &Registered) {
-        let Some(conn) = self.slot(side).take() else { return };
+        let Some(conn) = self.slot(side).take() else {
+            return;
+        };
         registered.holds(side, None);
         let identity = conn.identity;
         if let Some(pool) = self.shared.pool(identity.backend).cloned() {
@@ -123,7 +149,9 @@ impl Links {
 
     /// Whether the held connection died while it was idle: the server closed it or spoke unasked.
     pub(super) async fn died_idle(&mut self, side: Side) -> bool {
-        let Some(link) = self.get_mut(side) else { return false };
+        let Some(link) = self.get_mut(side) else {
+            return false;
+        };
         poll_fn(|cx| Poll::Ready(link.conn.poll_fill(cx).is_ready())).await
     }
 

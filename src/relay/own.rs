@@ -10,9 +10,9 @@ use crate::domain::consistency::Level;
 use crate::domain::routing::Reason;
 use crate::domain::session::Outcome;
 use crate::domain::sql::control::{
-    OwnAssignment, OwnItem, OwnStatement, OwnValue, OwnVariable, parse_kill, parse_own,
+    OwnAssignment, OwnItem, OwnStatement, OwnValue, parse_kill, parse_own,
 };
-use crate::domain::sql::{Access, Doubt, Effects, StatementProfile};
+use crate::domain::sql::{Access, Doubt, Effects, OwnVariable, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::packets::OkPacket;
 use crate::protocol::reply::ReplyKind;
@@ -37,11 +37,16 @@ impl Relay {
         } else {
             self.run_own_variables(&text).await
         }?;
-        self.counts.by_proxy += 1;
+        self.diary.by_proxy += 1;
         let access = statement.profile.access;
-        self.shared.metrics.statement(access, Target::Proxy, Reason::Own, started.elapsed());
+        self.shared
+            .metrics
+            .statement(access, Target::Proxy, Reason::Own, started.elapsed());
         match answered {
-            Ok(()) => Ok(Outcome::Done { affected: 0, rows: false }),
+            Ok(()) => Ok(Outcome::Done {
+                affected: 0,
+                rows: false,
+            }),
             Err(error) => {
                 self.refuse(error).await?;
                 Ok(Outcome::Failed)
@@ -50,7 +55,9 @@ impl Relay {
     }
 
     async fn run_kill(&mut self, text: &[u8]) -> Result<Result<(), ClientError>, End> {
-        let Some(order) = parse_kill(text) else { return Ok(Err(ClientError::KillExpression)) };
+        let Some(order) = parse_kill(text) else {
+            return Ok(Err(ClientError::KillExpression));
+        };
         match kill::kill(&self.shared, self.links.key(), order.id, order.query_only).await {
             Ok(()) => self.answer_ok().await.map(Ok),
             Err(error) => Ok(Err(error)),
@@ -58,10 +65,13 @@ impl Relay {
     }
 
     async fn run_own_variables(&mut self, text: &[u8]) -> Result<Result<(), ClientError>, End> {
-        match parse_own(text, self.lex_mode()) {
+        let mode = self.lexer.mode(&self.state).unwrap_or_default();
+        match parse_own(text, mode) {
             Some(OwnStatement::Set { assignments, rest }) => {
-                let changes: Result<Vec<_>, _> =
-                    assignments.iter().map(|assignment| self.check(assignment)).collect();
+                let changes: Result<Vec<_>, _> = assignments
+                    .iter()
+                    .map(|assignment| self.check(assignment))
+                    .collect();
                 match changes {
                     Err(error) => Ok(Err(error)),
                     Ok(changes) => self.set_own(&changes, rest).await.map(Ok),
@@ -101,7 +111,9 @@ impl Relay {
                 Ok(millis) => Ok(Change::CatchUpTimeout(Duration::from_millis(millis.into()))),
                 Err(_) => Err(wrong(text, "expected milliseconds, 0 for not waiting")),
             },
-            _ => Err(ClientError::UnknownVariable { name: name.to_owned() }),
+            _ => Err(ClientError::UnknownVariable {
+                name: name.to_owned(),
+            }),
         }
     }
 
@@ -138,7 +150,8 @@ impl Relay {
     }
 
     async fn select_own(&mut self, items: &[OwnItem]) -> Result<Result<(), ClientError>, End> {
-        let values: Result<Vec<_>, _> = items.iter().map(|item| self.value(item.variable)).collect();
+        let values: Result<Vec<_>, _> =
+            items.iter().map(|item| self.value(item.variable)).collect();
         let values = match values {
             Ok(values) => values,
             Err(error) => return Ok(Err(error)),
@@ -153,7 +166,9 @@ impl Relay {
             Err(error) => return Ok(Err(error)),
         };
         let row = [variable.name().to_owned(), value];
-        self.answer_row(&["Variable_name", "Value"], &row).await.map(Ok)
+        self.answer_row(&["Variable_name", "Value"], &row)
+            .await
+            .map(Ok)
     }
 
     fn value(&self, variable: OwnVariable) -> Result<String, ClientError> {
@@ -162,7 +177,9 @@ impl Relay {
                 Ok(self.state.level.name().to_owned())
             }
             OwnVariable::CatchUpTimeout => Ok(self.state.catch_up_timeout.as_millis().to_string()),
-            _ => Err(ClientError::UnknownVariable { name: variable.name().to_owned() }),
+            _ => Err(ClientError::UnknownVariable {
+                name: variable.name().to_owned(),
+            }),
         }
     }
 
@@ -171,19 +188,29 @@ impl Relay {
         let status = self.status();
         self.out.clear();
         let deprecate_eof = self.who.profile.deprecate_eof();
-        text_resultset(&mut self.out, &mut 1, labels, [&*row], status, deprecate_eof);
+        text_resultset(
+            &mut self.out,
+            &mut 1,
+            labels,
+            [&*row],
+            status,
+            deprecate_eof,
+        );
         self.send_out().await
     }
 
     /// Answers a command with OK.
     pub(super) async fn answer_ok(&mut self) -> Result<(), End> {
-        let ok = OkPacket { status: self.status(), ..OkPacket::default() };
+        let ok = OkPacket {
+            status: self.status(),
+            ..OkPacket::default()
+        };
         self.out.clear();
         ok.put(&mut self.out, &mut 1);
         self.send_out().await
     }
 
-    fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         Status(self.state.transaction.status_flags())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::attempt::Tried;
 use super::links::put_restore;
-use super::reply::Relayed;
+use super::reply::{Relayed, Swallowed};
 use super::session::{End, Relay};
 use crate::domain::ids::{BackendId, ClientStmtId, ServerStmtId};
 use crate::domain::session::Side;
@@ -103,8 +103,14 @@ impl Statements {
     pub(super) fn on_prepared(&mut self, id: ClientStmtId, connection: u64, at: u32, params: u16) {
         if let Some(statement) = self.by_id.get_mut(&id) {
             statement.params = params;
-            statement.copies.retain(|copy| copy.connection != connection);
-            statement.copies.push(OnConnection { connection, id: ServerStmtId(at), bound: false });
+            statement
+                .copies
+                .retain(|copy| copy.connection != connection);
+            statement.copies.push(OnConnection {
+                connection,
+                id: ServerStmtId(at),
+                bound: false,
+            });
         }
     }
 }
@@ -140,7 +146,9 @@ impl Statement {
     }
 
     fn copy(&self, connection: u64) -> Option<&OnConnection> {
-        self.copies.iter().find(|copy| copy.connection == connection)
+        self.copies
+            .iter()
+            .find(|copy| copy.connection == connection)
     }
 }
 
@@ -163,9 +171,18 @@ impl Relay {
         side: Side,
         id: ClientStmtId,
     ) -> Result<Option<ServerStmtId>, End> {
-        let Self { links, state, registered, .. } = self;
+        let Self {
+            links,
+            state,
+            registered,
+            ..
+        } = self;
+        let has_schema = state.mirror.schema().is_some();
         if side == Side::Primary
-            && links.hold(side, BackendId::PRIMARY, &state.mirror, registered).await.is_err()
+            && links
+                .hold(side, BackendId::PRIMARY, has_schema, registered)
+                .await
+                .is_err()
         {
             return Ok(None);
         }
@@ -186,7 +203,14 @@ impl Relay {
         side: Side,
         id: ClientStmtId,
     ) -> Result<Prepared, End> {
-        let Self { links, statements, state, shared, out, .. } = self;
+        let Self {
+            links,
+            statements,
+            state,
+            shared,
+            out,
+            ..
+        } = self;
         let (Some(link), Some(statement)) = (links.get_mut(side), statements.get_mut(id)) else {
             return Ok(Prepared::Broken(Tried::NotSent));
         };
@@ -206,7 +230,8 @@ impl Relay {
         link.applied.forget_version();
         let text = com_stmt_prepare(&statement.text);
         if replies > 0
-            && (!self.send_to_server(side).await || !self.swallow(side, replies).await?)
+            && (!self.send_to_server(side).await
+                || self.swallow(side, replies).await? != Swallowed::Done)
         {
             return Ok(Prepared::Broken(Tried::NotRestored));
         }
@@ -222,13 +247,17 @@ impl Relay {
         let mut tracker = ReplyTracker::new(ReplyKind::Prepare, self.who.profile);
         let mut result = Prepared::Broken(LOST);
         while !tracker.is_done() {
-            let Some(link) = self.links.get_mut(side) else { return Ok(Prepared::Broken(LOST)) };
+            let Some(link) = self.links.get_mut(side) else {
+                return Ok(Prepared::Broken(LOST));
+            };
             let scan = tracker.scan(link.conn.input.data());
             let mut used = scan.forward;
             if let Some(event) = scan.event {
                 let packet = link.conn.input.data().get(used..used + event.len);
                 match event.kind {
-                    EventKind::Prepared { stmt_id, params, .. } => {
+                    EventKind::Prepared {
+                        stmt_id, params, ..
+                    } => {
                         let connection = link.identity.serial;
                         self.statements.on_prepared(id, connection, stmt_id, params);
                         result = Prepared::Ready(ServerStmtId(stmt_id));

@@ -11,7 +11,7 @@ use super::links::Links;
 use super::session::{End, Relay};
 use crate::backend::Identity;
 use crate::domain::ids::ClientStmtId;
-use crate::domain::session::{Applied, Outcome, Session, Side, TrackerWish, Tracked};
+use crate::domain::session::{Applied, Outcome, Session, Side, Tracked, TrackerWish};
 use crate::monitor::Watch;
 use crate::net::Conn;
 use crate::protocol::caps::CapabilityFlags;
@@ -20,7 +20,6 @@ use crate::protocol::ok::{OkView, TrackEntry, rewrite_ok, strip_ok_in_place};
 use crate::protocol::packets::ErrView;
 use crate::protocol::reply::{Event, EventKind, ReplyKind, ReplyTracker};
 use crate::protocol::status::Status;
-
 
 /// Refusals that prove that a statement did nothing: the server or the transaction is read only.
 const REFUSED_AS_WRITE: [u16; 3] = [1290, 1792, 1836];
@@ -61,7 +60,10 @@ impl Relay {
     pub(super) async fn relay_reply(&mut self, expect: Expect) -> Result<Relayed, End> {
         let mut tracker = ReplyTracker::new(expect.kind, self.who.profile);
         let mut forwarded = false;
-        let mut outcome = Outcome::Done { affected: 0, rows: false };
+        let mut outcome = Outcome::Done {
+            affected: 0,
+            rows: false,
+        };
         loop {
             let Some(link) = self.links.get_mut(expect.side) else {
                 return Ok(Relayed::Lost { forwarded });
@@ -84,7 +86,9 @@ impl Relay {
             if ready > 0 {
                 self.forward(expect.side, ready).await?;
                 forwarded = true;
-                if scan.event.is_some_and(|event| event.kind == EventKind::LocalInfile)
+                if scan
+                    .event
+                    .is_some_and(|event| event.kind == EventKind::LocalInfile)
                     && !self.relay_infile(expect.side).await?
                 {
                     return Ok(Relayed::Lost { forwarded });
@@ -101,14 +105,32 @@ impl Relay {
 
     /// Gives the session what an event says. `at` is where its packet begins.
     fn take_in(&mut self, expect: Expect, at: usize, event: Event, before: Outcome) -> Outcome {
-        let Self { links, state, shared, .. } = self;
-        let Some(link) = links.get_mut(expect.side) else { return before };
-        let packet = link.conn.input.data().get(at..at + event.len).unwrap_or_default();
+        let Self {
+            links,
+            state,
+            shared,
+            ..
+        } = self;
+        let Some(link) = links.get_mut(expect.side) else {
+            return before;
+        };
+        let packet = link
+            .conn
+            .input
+            .data()
+            .get(at..at + event.len)
+            .unwrap_or_default();
         let payload = frame::payload(packet).unwrap_or_default();
         match event.kind {
             EventKind::Ok | EventKind::ResultEnd => {
-                let Some(ok) = OkView::parse(payload) else { return before };
-                let on = TookIn { side: expect.side, identity: link.identity, watch: &shared.watch };
+                let Some(ok) = OkView::parse(payload) else {
+                    return before;
+                };
+                let on = TookIn {
+                    side: expect.side,
+                    identity: link.identity,
+                    watch: &shared.watch,
+                };
                 on.state_block(&ok, state, &mut link.applied);
                 state.on_status(expect.side, ok.status.0);
                 Outcome::Done {
@@ -117,9 +139,12 @@ impl Relay {
                 }
             }
             EventKind::Err => Outcome::Failed,
-            EventKind::Prepared { stmt_id, params, .. } => {
+            EventKind::Prepared {
+                stmt_id, params, ..
+            } => {
                 if let Some(id) = expect.stmt {
-                    self.statements.on_prepared(id, link.identity.serial, stmt_id, params);
+                    self.statements
+                        .on_prepared(id, link.identity.serial, stmt_id, params);
                 }
                 before
             }
@@ -129,8 +154,12 @@ impl Relay {
 
     /// Makes an event's packet what the client may see; gives its length, which may have changed.
     fn show(&mut self, expect: Expect, at: usize, event: Event) -> usize {
-        let Self { links, state, who, .. } = self;
-        let Some(link) = links.get_mut(expect.side) else { return event.len };
+        let Self {
+            links, state, who, ..
+        } = self;
+        let Some(link) = links.get_mut(expect.side) else {
+            return event.len;
+        };
         let input = &mut link.conn.input;
         if let (EventKind::Prepared { .. }, Some(id)) = (event.kind, expect.stmt) {
             let place = input.data_mut().get_mut(at + HEADER + 1..);
@@ -142,7 +171,10 @@ impl Relay {
         if !event.status.contains(Status::STATE_CHANGED) {
             return event.len;
         }
-        let packet = input.data_mut().get_mut(at..at + event.len).unwrap_or_default();
+        let packet = input
+            .data_mut()
+            .get_mut(at..at + event.len)
+            .unwrap_or_default();
         let wants = |entry: &TrackEntry<'_>| wanted(entry, expect.side, &state.wish);
         let asked = who.caps.contains(CapabilityFlags::CLIENT_SESSION_TRACK)
             && frame::payload(packet)
@@ -166,7 +198,9 @@ impl Relay {
     /// Sends the first `count` bytes that came from the server to the client.
     async fn forward(&mut self, side: Side, count: usize) -> Result<(), End> {
         let Self { links, client, .. } = self;
-        let Some(link) = links.get_mut(side) else { return Ok(()) };
+        let Some(link) = links.get_mut(side) else {
+            return Ok(());
+        };
         if link.conn.pass_on(count, &client.stream).await.is_err() {
             return Err(self.client_left(side));
         }
@@ -175,8 +209,13 @@ impl Relay {
 
     /// Reads more from the server, while listening whether the client leaves. `false` when the
     /// server's connection broke.
-    async fn fill_from_server(&mut self, side: Side) -> Result<bool, End> {
-        let Self { links, client, shared, .. } = self;
+    pub(super) async fn fill_from_server(&mut self, side: Side) -> Result<bool, End> {
+        let Self {
+            links,
+            client,
+            shared,
+            ..
+        } = self;
         // The command itself still stands in the client's buffer; as much again may come ahead.
         let ahead = 2 * shared.config.limits.max_command_held;
         match poll_fn(|cx| poll_both(cx, links, side, client, ahead)).await {
@@ -193,27 +232,48 @@ impl Relay {
         End::ClientGone
     }
 
-    /// Reads the replies of commands that the client knows nothing of. `false` when one is an error
-    /// or the connection broke: the connection cannot be used further.
-    pub(super) async fn swallow(&mut self, side: Side, replies: usize) -> Result<bool, End> {
+    /// Reads the replies of so many commands that the client knows nothing of, up to the first
+    /// that failed: what was pipelined behind it is unread then.
+    pub(super) async fn swallow(&mut self, side: Side, replies: usize) -> Result<Swallowed, End> {
         for _ in 0..replies {
             let mut tracker = ReplyTracker::new(ReplyKind::Query, self.who.profile);
             while !tracker.is_done() {
-                let Some(link) = self.links.get_mut(side) else { return Ok(false) };
+                let Some(link) = self.links.get_mut(side) else {
+                    return Ok(Swallowed::Broken);
+                };
                 let scan = tracker.scan(link.conn.input.data());
-                let bad = |kind| matches!(kind, EventKind::Err | EventKind::Malformed);
-                if scan.event.is_some_and(|event| bad(event.kind)) {
-                    return Ok(false);
+                let mut used = scan.forward;
+                if let Some(event) = scan.event {
+                    let packet = link.conn.input.data().get(used..used + event.len);
+                    match event.kind {
+                        EventKind::Err => {
+                            let packet = packet.unwrap_or_default().to_vec();
+                            link.conn.input.consume(used + event.len);
+                            return Ok(Swallowed::Refused(packet));
+                        }
+                        EventKind::Malformed => return Ok(Swallowed::Broken),
+                        _ => used += event.len,
+                    }
                 }
-                let used = scan.forward + scan.event.map_or(0, |event| event.len);
                 link.conn.input.consume(used);
                 if used == 0 && !self.fill_from_server(side).await? {
-                    return Ok(false);
+                    return Ok(Swallowed::Broken);
                 }
             }
         }
-        Ok(true)
+        Ok(Swallowed::Done)
     }
+}
+
+/// How commands went that the client knows nothing of.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Swallowed {
+    /// All succeeded.
+    Done,
+    /// One failed, with this ERR packet.
+    Refused(Vec<u8>),
+    /// The connection broke.
+    Broken,
 }
 
 /// Where a state block came from.
@@ -232,7 +292,8 @@ impl TookIn<'_> {
                 TrackEntry::StateChange(true) => Tracked::StateChange,
                 TrackEntry::Gtids(text) if self.side == Side::Replica => {
                     if let Some(generation) = self.identity.generation {
-                        self.watch.note_executed(self.identity.backend, generation, text);
+                        self.watch
+                            .note_executed(self.identity.backend, generation, text);
                     }
                     continue;
                 }
@@ -260,7 +321,9 @@ fn wanted(entry: &TrackEntry<'_>, side: Side, wish: &TrackerWish) -> bool {
 }
 
 fn retry_verdict(input: &[u8], event: Event) -> Option<Relayed> {
-    let code = frame::payload(input.get(..event.len)?).and_then(ErrView::parse)?.code;
+    let code = frame::payload(input.get(..event.len)?)
+        .and_then(ErrView::parse)?
+        .code;
     if REFUSED_AS_WRITE.contains(&code) {
         Some(Relayed::RefusedAsWrite)
     } else if GOING_DOWN.contains(&code) {

@@ -27,8 +27,12 @@ use crate::telemetry::{SessionGauge, SessionState};
 pub(super) enum End {
     /// The client said goodbye.
     Quit,
+    /// The proxy is shutting down.
+    ShuttingDown,
     /// The client's connection closed or broke.
     ClientGone,
+    /// The login could not be completed; the client was told why.
+    Refused,
     /// The client sent bytes that are no MySQL protocol.
     Malformed,
     /// The connection to the primary broke, and state of the session with it.
@@ -42,7 +46,9 @@ impl End {
     fn name(&self) -> &'static str {
         match self {
             Self::Quit => "quit",
+            Self::ShuttingDown => "shutting down",
             Self::ClientGone => "client gone",
+            Self::Refused => "login refused",
             Self::Malformed => "malformed packet",
             Self::StateLost => "session state lost with the primary's connection",
             Self::ReplyBroken => "reply broken off",
@@ -68,12 +74,17 @@ pub(super) struct Relay {
     pub(super) rewritten: Vec<u8>,
     /// The payload of a command of several frames.
     pub(super) gathered: Vec<u8>,
-    pub(super) counts: Counts,
+    pub(super) diary: Diary,
 }
 
 /// What the log line of a session's end tells.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
+#[derive(Debug)]
+pub(super) struct Diary {
+    id: SessionId,
+    peer: String,
+    pub(super) user: Arc<str>,
+    started: Instant,
+    end: &'static str,
     pub(super) on_primary: u64,
     pub(super) on_replicas: u64,
     pub(super) by_proxy: u64,
@@ -93,19 +104,43 @@ pub async fn serve(shared: Arc<Shared>, stream: Stream, id: SessionId, task: Opt
             return;
         }
     };
-    let mut relay = Relay::new(shared, client, accepted, id, task, gauge);
+    let diary = Diary {
+        id,
+        peer,
+        user: Arc::clone(&accepted.user),
+        started,
+        end: "killed or shut down",
+        on_primary: 0,
+        on_replicas: 0,
+        by_proxy: 0,
+        errors: 0,
+    };
+    let mut relay = Relay::new(shared, client, accepted, task, gauge, diary);
     let end = match relay.open().await {
         Ok(()) => relay.run().await,
         Err(end) => end,
     };
     relay.close(&end);
-    let Counts { on_primary, on_replicas, by_proxy, errors } = relay.counts;
-    tracing::info!(
-        session = id.0, %peer, user = %relay.who.user, end = end.name(),
-        seconds = started.elapsed().as_secs_f64(),
-        on_primary, on_replicas, by_proxy, errors,
-        "session ended"
-    );
+    relay.diary.end = end.name();
+}
+
+impl Drop for Diary {
+    /// One line per session, also for one that is ended from outside.
+    fn drop(&mut self) {
+        let Self {
+            on_primary,
+            on_replicas,
+            by_proxy,
+            errors,
+            ..
+        } = *self;
+        tracing::info!(
+            session = self.id.0, peer = %self.peer, user = %self.user, end = self.end,
+            seconds = self.started.elapsed().as_secs_f64(),
+            on_primary, on_replicas, by_proxy, errors,
+            "session ended"
+        );
+    }
 }
 
 impl Relay {
@@ -113,12 +148,12 @@ impl Relay {
         shared: Arc<Shared>,
         client: Conn,
         who: Client,
-        id: SessionId,
         task: Option<AbortHandle>,
         mut gauge: SessionGauge,
+        diary: Diary,
     ) -> Self {
         let registered =
-            Registered::enter(Arc::clone(&shared), id, Arc::clone(&who.user), task);
+            Registered::enter(Arc::clone(&shared), diary.id, Arc::clone(&who.user), task);
         let consistency = &shared.config.consistency;
         let traits = ClientTraits {
             found_rows: who.caps.contains(CapabilityFlags::CLIENT_FOUND_ROWS),
@@ -133,7 +168,7 @@ impl Relay {
             out: Vec::new(),
             rewritten: Vec::new(),
             gathered: Vec::new(),
-            counts: Counts::default(),
+            diary,
             shared,
             client,
             who,
@@ -153,12 +188,25 @@ impl Relay {
 
     /// Reads one command and answers it.
     async fn one_command(&mut self) -> Result<(), End> {
+        let interruptible = !self.state.transaction.is_open();
+        if interruptible {
+            self.registered.waits();
+        }
         let header = self.next_header().await?;
+        if interruptible && !self.registered.wakes() {
+            return Err(End::ShuttingDown);
+        }
         if header.len == 0 || header.seq != 0 {
             return self.refuse_and_end(ClientError::Malformed).await;
         }
         let held = self.shared.config.limits.max_command_held;
-        let code = self.client.input.data().get(HEADER).copied().unwrap_or_default();
+        let code = self
+            .client
+            .input
+            .data()
+            .get(HEADER)
+            .copied()
+            .unwrap_or_default();
         let Some(code) = CommandCode::from_byte(code) else {
             self.skip_packet(header).await?;
             return self.refuse(ClientError::UnknownCommand).await;
@@ -190,7 +238,10 @@ impl Relay {
         if self.client.input.len() >= total {
             return Ok(());
         }
-        self.client.fill_to(total).await.map_err(|_| End::ClientGone)
+        self.client
+            .fill_to(total)
+            .await
+            .map_err(|_| End::ClientGone)
     }
 
     /// The payload of the command at hand, whose frame has `total` bytes, or which was gathered.
@@ -198,7 +249,11 @@ impl Relay {
         if total == GATHERED {
             return &self.gathered;
         }
-        self.client.input.data().get(HEADER..total).unwrap_or_default()
+        self.client
+            .input
+            .data()
+            .get(HEADER..total)
+            .unwrap_or_default()
     }
 
     /// Drops a packet that nobody will read.
@@ -228,7 +283,7 @@ impl Relay {
 
     /// The same where the reply has begun: `seq` is the next packet's sequence id.
     pub(super) async fn refuse_as(&mut self, error: ClientError, mut seq: u8) -> Result<(), End> {
-        self.counts.errors += 1;
+        self.diary.errors += 1;
         self.shared.metrics.error(error.kind(), error.side());
         self.out.clear();
         error.put(&mut self.out, &mut seq);
@@ -253,7 +308,12 @@ impl Relay {
         self.registered.runs(None);
         for side in [Side::Primary, Side::Replica] {
             match end {
-                End::Quit | End::ClientGone | End::Malformed | End::StateLost => {
+                End::Quit
+                | End::Refused
+                | End::ShuttingDown
+                | End::ClientGone
+                | End::Malformed
+                | End::StateLost => {
                     self.links.release(side, &self.registered);
                 }
                 End::ReplyBroken => self.links.discard(side, &self.registered),

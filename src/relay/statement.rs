@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::attempt::{Task, Tried};
 use super::errors::client_error;
 use super::freshness::{self, Settled};
-use super::reply::Relayed;
+use super::reply::{Relayed, Swallowed};
 use super::session::{End, Relay};
 use crate::domain::ids::BackendId;
 use crate::domain::routing::{Reason, Route, route};
@@ -52,10 +52,13 @@ impl Relay {
         let mut next = self.first_route(&statement);
         loop {
             let done = match next {
-                Route::Primary(reason) => self.on_primary(&statement, reason, &mut progress).await?,
+                Route::Primary(reason) => {
+                    self.on_primary(&statement, reason, &mut progress).await?
+                }
                 Route::HeldReplica(reason) => self.on_held_replica(&statement, reason).await?,
                 Route::Replica { transaction } => {
-                    self.on_replica(&statement, transaction, &mut progress).await?
+                    self.on_replica(&statement, transaction, &mut progress)
+                        .await?
                 }
                 Route::EndReplicaTransaction(reason) => {
                     self.end_replica_transaction().await?;
@@ -70,9 +73,13 @@ impl Relay {
                 Next::Answered(side, reason, outcome) => {
                     let target = self.count(side);
                     let access = statement.profile.access;
-                    self.shared.metrics.statement(access, target, reason, started.elapsed());
+                    self.shared
+                        .metrics
+                        .statement(access, target, reason, started.elapsed());
                     if access == Access::Read {
-                        self.shared.metrics.outcome(level, freshness::outcome(reason));
+                        self.shared
+                            .metrics
+                            .outcome(level, freshness::outcome(reason));
                     }
                     return Ok(outcome);
                 }
@@ -97,11 +104,11 @@ impl Relay {
     fn count(&mut self, side: Side) -> Target {
         match side {
             Side::Primary => {
-                self.counts.on_primary += 1;
+                self.diary.on_primary += 1;
                 Target::Primary
             }
             Side::Replica => {
-                self.counts.on_replicas += 1;
+                self.diary.on_replicas += 1;
                 Target::Replica
             }
         }
@@ -114,19 +121,39 @@ impl Relay {
         progress: &mut Progress,
     ) -> Result<Next, End> {
         if statement.profile.may_show_data()
-            && freshness::primary_ready(&self.shared, &mut self.state).await.is_err()
+            && freshness::primary_ready(&self.shared, &mut self.state)
+                .await
+                .is_err()
         {
-            return self.answer_error(ClientError::PrimaryBehind, Side::Primary, reason).await;
+            return self
+                .answer_error(ClientError::PrimaryBehind, Side::Primary, reason)
+                .await;
         }
-        let Self { links, state, registered, .. } = self;
-        if let Err(error) =
-            links.hold(Side::Primary, BackendId::PRIMARY, &state.mirror, registered).await
+        let Self {
+            links,
+            state,
+            registered,
+            ..
+        } = self;
+        let has_schema = state.mirror.schema().is_some();
+        if let Err(error) = links
+            .hold(Side::Primary, BackendId::PRIMARY, has_schema, registered)
+            .await
         {
             self.shared.watch.suspect(BackendId::PRIMARY);
-            return self.answer_error(client_error(&error), Side::Primary, reason).await;
+            return self
+                .answer_error(client_error(&error), Side::Primary, reason)
+                .await;
         }
-        let Statement { task, total, profile, .. } = *statement;
-        let tried = self.attempt(Side::Primary, task, total, false, false).await?;
+        let Statement {
+            task,
+            total,
+            profile,
+            ..
+        } = *statement;
+        let tried = self
+            .attempt(Side::Primary, task, total, false, false)
+            .await?;
         match tried {
             Tried::Relayed(Relayed::Done(outcome)) => {
                 self.ended(Side::Primary, &profile, outcome);
@@ -141,7 +168,8 @@ impl Relay {
             }
             Tried::NotRestored => {
                 self.drop_primary();
-                self.answer_error(ClientError::NotRestored, Side::Primary, reason).await
+                self.answer_error(ClientError::NotRestored, Side::Primary, reason)
+                    .await
             }
             Tried::NotSent => {
                 let fresh = !self.state.transaction.is_open() && !self.state.holds_connection();
@@ -185,11 +213,11 @@ impl Relay {
         transaction: bool,
         progress: &mut Progress,
     ) -> Result<Next, End> {
-        let held = self.links.get(Side::Replica).map(|link| {
-            (link.identity.backend, link.identity.generation)
-        });
-        let settled =
-            freshness::settle(&self.shared, &mut self.state, held, &progress.lost).await;
+        let held = self
+            .links
+            .get(Side::Replica)
+            .map(|link| (link.identity.backend, link.identity.generation));
+        let settled = freshness::settle(&self.shared, &mut self.state, held, &progress.lost).await;
         let settled = match settled {
             Ok(settled) => settled,
             Err(reason) => return Ok(Next::Again(Route::Primary(reason))),
@@ -204,8 +232,15 @@ impl Relay {
             (true, true) => Reason::Waited,
             (true, false) => Reason::Fresh,
         };
-        let Statement { task, total, profile, .. } = *statement;
-        let tried = self.attempt(Side::Replica, task, total, !transaction, true).await?;
+        let Statement {
+            task,
+            total,
+            profile,
+            ..
+        } = *statement;
+        let tried = self
+            .attempt(Side::Replica, task, total, !transaction, true)
+            .await?;
         match tried {
             Tried::Relayed(Relayed::Done(outcome)) => {
                 self.ended(Side::Replica, &profile, outcome);
@@ -213,8 +248,11 @@ impl Relay {
             }
             Tried::Relayed(Relayed::RefusedAsWrite) => {
                 self.shared.refused.remember(profile.fingerprint);
-                tracing::info!(fingerprint = profile.fingerprint, "a replica refused a statement \
-                    as a write; from now on it goes to the primary");
+                tracing::info!(
+                    fingerprint = profile.fingerprint,
+                    "a replica refused a statement \
+                    as a write; from now on it goes to the primary"
+                );
                 Ok(Next::Again(Route::Primary(Reason::ReplicaRefused)))
             }
             Tried::Relayed(Relayed::Lost { forwarded }) => {
@@ -239,17 +277,29 @@ impl Relay {
 
     /// Holds a connection to the chosen replica, to the very life of it that was found fresh.
     async fn hold_replica(&mut self, settled: Settled) -> bool {
-        let Self { links, state, registered, shared, .. } = self;
+        let Self {
+            links,
+            state,
+            registered,
+            shared,
+            ..
+        } = self;
         let right_life = |generation: Option<Generation>| {
             settled.generation.is_none() || settled.generation == generation
         };
+        let has_schema = state.mirror.schema().is_some();
         for _ in 0..2 {
-            if links.hold(Side::Replica, settled.backend, &state.mirror, registered).await.is_err()
+            if links
+                .hold(Side::Replica, settled.backend, has_schema, registered)
+                .await
+                .is_err()
             {
                 shared.watch.suspect(settled.backend);
                 return false;
             }
-            let generation = links.get(Side::Replica).and_then(|link| link.identity.generation);
+            let generation = links
+                .get(Side::Replica)
+                .and_then(|link| link.identity.generation);
             if right_life(generation) {
                 return true;
             }
@@ -274,11 +324,23 @@ impl Relay {
         reason: Reason,
     ) -> Result<Next, End> {
         let in_transaction = self.state.transaction.open_on() == Some(Side::Replica);
-        let Some(backend) = self.links.get(Side::Replica).map(|link| link.identity.backend) else {
+        let Some(backend) = self
+            .links
+            .get(Side::Replica)
+            .map(|link| link.identity.backend)
+        else {
             return Ok(Next::Again(Route::Primary(reason)));
         };
-        let Statement { task, total, profile, .. } = *statement;
-        match self.attempt(Side::Replica, task, total, false, false).await? {
+        let Statement {
+            task,
+            total,
+            profile,
+            ..
+        } = *statement;
+        match self
+            .attempt(Side::Replica, task, total, false, false)
+            .await?
+        {
             Tried::Relayed(Relayed::Done(outcome)) => {
                 self.ended(Side::Replica, &profile, outcome);
                 Ok(Next::Answered(Side::Replica, reason, outcome))
@@ -304,22 +366,26 @@ impl Relay {
         self.out.clear();
         let commit = com_query(b"COMMIT", self.who.profile.query_attributes());
         append_packet(&mut self.out, &mut 0, &commit);
-        if !self.send_to_server(Side::Replica).await || !self.swallow(Side::Replica, 1).await? {
+        if !self.send_to_server(Side::Replica).await
+            || self.swallow(Side::Replica, 1).await? != Swallowed::Done
+        {
             self.links.discard(Side::Replica, &self.registered);
         }
         self.state.transaction.on_lost();
         Ok(())
     }
 
-    fn ended(&mut self, side: Side, profile: &StatementProfile, outcome: Outcome) {
-        let Some(link) = self.links.get(side) else { return };
+    pub(super) fn ended(&mut self, side: Side, profile: &StatementProfile, outcome: Outcome) {
+        let Some(link) = self.links.get(side) else {
+            return;
+        };
         let on = RanOn {
             side,
             backend: link.identity.backend,
             generation: link.identity.generation.unwrap_or_default(),
         };
         if outcome == Outcome::Failed {
-            self.counts.errors += 1;
+            self.diary.errors += 1;
         }
         self.state.on_end(profile, on, outcome, Instant::now());
     }

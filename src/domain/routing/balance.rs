@@ -28,7 +28,10 @@ mod tests {
     use super::*;
 
     fn replica(id: u16, leased: usize) -> Candidate {
-        Candidate { backend: BackendId(id), leased }
+        Candidate {
+            backend: BackendId(id),
+            leased,
+        }
     }
 
     #[test]

@@ -89,9 +89,5 @@ fn stays_on_primary(session: &Session) -> Option<Reason> {
     if session.positions.untracked_write() {
         return Some(Reason::UntrackedWrite);
     }
-    let isolation = session.mirror.get(b"transaction_isolation");
-    if isolation.is_some_and(|level| level.eq_ignore_ascii_case(b"SERIALIZABLE")) {
-        return Some(Reason::Serializable);
-    }
-    None
+    session.is_serializable().then_some(Reason::Serializable)
 }

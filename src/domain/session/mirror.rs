@@ -46,7 +46,8 @@ impl Mirror {
     /// A variable has this value.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
         if self.variables.get(name).is_none_or(|old| **old != *value) {
-            self.variables.insert(name.to_ascii_lowercase().into(), value.into());
+            self.variables
+                .insert(name.to_ascii_lowercase().into(), value.into());
             self.version += 1;
         }
     }
@@ -72,7 +73,8 @@ impl Mirror {
 
     /// Whether a variable was changed to this value (any case).
     pub fn is(&self, name: &[u8], value: &[u8]) -> bool {
-        self.get(name).is_some_and(|actual| actual.eq_ignore_ascii_case(value))
+        self.get(name)
+            .is_some_and(|actual| actual.eq_ignore_ascii_case(value))
     }
 
     /// Grows with every change.
@@ -102,11 +104,17 @@ impl Mirror {
             literal(name, value, &mut set)?;
         }
         // A connection cannot be brought back to "no schema"; such a one is not handed out.
-        let schema = self.schema.clone().filter(|_| self.schema != applied.schema);
+        let schema = self
+            .schema
+            .clone()
+            .filter(|_| self.schema != applied.schema);
         if set.is_empty() && schema.is_none() {
             return Ok(None);
         }
-        Ok(Some(Restore { schema, set: (!set.is_empty()).then_some(set) }))
+        Ok(Some(Restore {
+            schema,
+            set: (!set.is_empty()).then_some(set),
+        }))
     }
 
     /// The variables are the baseline again; the schema stays (COM_RESET_CONNECTION keeps it).
@@ -119,7 +127,8 @@ impl Mirror {
 impl Applied {
     /// A variable has this value here.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
-        self.variables.insert(name.to_ascii_lowercase().into(), value.into());
+        self.variables
+            .insert(name.to_ascii_lowercase().into(), value.into());
         self.version = None;
     }
 
@@ -162,7 +171,10 @@ fn literal(name: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), CannotRes
         out.extend_from_slice(b"NULL");
     } else if is_number(value) {
         out.extend_from_slice(value);
-    } else if value.iter().any(|byte| matches!(byte, b'\\' | 0) || !byte.is_ascii()) {
+    } else if value
+        .iter()
+        .any(|byte| matches!(byte, b'\\' | 0) || !byte.is_ascii())
+    {
         // A backslash reads differently under NO_BACKSLASH_ESCAPES, other bytes by charset.
         return Err(CannotRestore);
     } else {
@@ -182,7 +194,9 @@ fn literal(name: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), CannotRes
 fn is_number(value: &[u8]) -> bool {
     let digits = value.strip_prefix(b"-").unwrap_or(value);
     digits.first().is_some_and(u8::is_ascii_digit)
-        && digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+        && digits
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || *byte == b'.')
 }
 
 #[cfg(test)]

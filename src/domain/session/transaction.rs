@@ -41,6 +41,11 @@ impl Default for Transaction {
 }
 
 impl Transaction {
+    /// The session starts with this autocommit, the server's global default.
+    pub fn start_with_autocommit(&mut self, on: bool) {
+        self.autocommit = on;
+    }
+
     /// The connection that the open transaction lives on.
     pub fn open_on(&self) -> Option<Side> {
         self.open_on
@@ -123,7 +128,10 @@ impl Transaction {
     /// Type 5: `W` wrote transactional, `w` wrote other tables, `s` unsafe, `L` LOCK TABLES.
     pub(super) fn on_letters(&mut self, letters: &[u8]) {
         self.tables_locked = letters.contains(&b'L');
-        if letters.iter().any(|letter| matches!(letter, b'W' | b'w' | b's')) {
+        if letters
+            .iter()
+            .any(|letter| matches!(letter, b'W' | b'w' | b's'))
+        {
             self.wrote = true;
         }
     }
@@ -136,5 +144,7 @@ impl Transaction {
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
 }

@@ -145,7 +145,8 @@ impl StatementProfile {
         match self.access {
             Access::Read | Access::PrimaryRead => self.effects.contains(Effects::READS_TABLES),
             Access::Write => {
-                self.effects.intersects(Effects::USER_VARIABLE.with(Effects::OPAQUE))
+                self.effects
+                    .intersects(Effects::USER_VARIABLE.with(Effects::OPAQUE))
                     || self.doubt == Doubt::NotUnderstood
             }
             Access::Begin(begin) => begin.snapshot,

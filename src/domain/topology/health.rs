@@ -121,7 +121,12 @@ mod tests {
         let cases = [
             (same(), true, NEAR, Health::Up),
             (same(), false, NEAR, Health::Up),
-            (replica(|it, _| it.read_only = false), true, NEAR, Health::NotReadOnly),
+            (
+                replica(|it, _| it.read_only = false),
+                true,
+                NEAR,
+                Health::NotReadOnly,
+            ),
             (report("r", true), true, NEAR, Health::NotReplicating),
             (
                 replica(|_, channel| channel.applier_running = false),

@@ -71,9 +71,7 @@ impl Samples {
         let newest = covered.checked_sub(1).and_then(|at| self.ring.get(at));
         match (newest, self.ring.front()) {
             (Some(sample), _) => Lag::AtMost(now.saturating_duration_since(sample.last_sent)),
-            (None, Some(oldest)) => {
-                Lag::MoreThan(now.saturating_duration_since(oldest.first_sent))
-            }
+            (None, Some(oldest)) => Lag::MoreThan(now.saturating_duration_since(oldest.first_sent)),
             (None, None) => Lag::Unknown,
         }
     }
@@ -117,7 +115,11 @@ mod tests {
             (999, Lag::AtMost(SECOND)),
         ];
         for (applied, expected) in cases {
-            assert_eq!(samples.lag(&at(applied), now), expected, "applied {applied}");
+            assert_eq!(
+                samples.lag(&at(applied), now),
+                expected,
+                "applied {applied}"
+            );
         }
     }
 

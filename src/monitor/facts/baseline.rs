@@ -32,9 +32,8 @@ pub(super) fn differing(
     own: &BTreeMap<String, String>,
     primary: &BTreeMap<String, String>,
 ) -> Vec<(String, String)> {
-    let settable = |name: &str| {
-        !NOT_A_DEFAULT.contains(&name) && !name.starts_with("session_track_")
-    };
+    let settable =
+        |name: &str| !NOT_A_DEFAULT.contains(&name) && !name.starts_with("session_track_");
     own.iter()
         .filter_map(|(name, own)| Some((name, own, primary.get(name)?)))
         .filter(|(name, own, primary)| own != primary && settable(name))

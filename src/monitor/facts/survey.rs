@@ -73,7 +73,10 @@ pub(super) async fn take(link: &mut Link) -> Result<Survey, ProbeError> {
     };
     let names = Table::first(&answer).pairs().map(|(name, _)| name);
     for name in names.filter(|name| !is_noise(name) && is_plain(name)) {
-        match link.ask(&format!("SET SESSION {name} = @@global.{name}")).await {
+        match link
+            .ask(&format!("SET SESSION {name} = @@global.{name}"))
+            .await
+        {
             Ok(_) if is_restricted(&name) => survey.restricted.push(name),
             Ok(_) => survey.free.push(name),
             Err(ProbeError::Server { code, .. }) if needs_privilege(code) => {
