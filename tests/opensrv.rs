@@ -8,7 +8,7 @@ mod link;
 use std::io;
 
 use async_trait::async_trait;
-use highwater::backend::login::{Account, ConnectError, login};
+use highwater::backend::login::{ConnectError, Login, Transport, login};
 use highwater::protocol::auth::{Plugin, nonce_from};
 use highwater::protocol::caps::{CapabilityFlags, CapabilityProfile};
 use highwater::protocol::command::{com_init_db, com_ping, com_stmt_prepare};
@@ -66,8 +66,13 @@ impl<W: AsyncWrite + Send + Unpin> AsyncMysqlShim<W> for Shim {
         nonce_from([77; 20])
     }
 
-    async fn on_prepare<'a>(&'a mut self, _: &'a str, info: StatementMetaWriter<'a, W>) -> io::Result<()> {
-        info.reply(42, &[column("?")], &[column("a"), column("b")]).await
+    async fn on_prepare<'a>(
+        &'a mut self,
+        _: &'a str,
+        info: StatementMetaWriter<'a, W>,
+    ) -> io::Result<()> {
+        info.reply(42, &[column("?")], &[column("a"), column("b")])
+            .await
     }
 
     async fn on_execute<'a>(
@@ -88,7 +93,11 @@ impl<W: AsyncWrite + Send + Unpin> AsyncMysqlShim<W> for Shim {
     {
     }
 
-    async fn on_query<'a>(&'a mut self, sql: &'a str, results: QueryResultWriter<'a, W>) -> io::Result<()> {
+    async fn on_query<'a>(
+        &'a mut self,
+        sql: &'a str,
+        results: QueryResultWriter<'a, W>,
+    ) -> io::Result<()> {
         match sql {
             "rows" => {
                 let columns = [column("a"), column("b")];
@@ -98,10 +107,19 @@ impl<W: AsyncWrite + Send + Unpin> AsyncMysqlShim<W> for Shim {
                 rows.finish().await
             }
             "write" => {
-                let ok = OkResponse { affected_rows: 3, last_insert_id: 300, info: "done".into(), ..OkResponse::default() };
+                let ok = OkResponse {
+                    affected_rows: 3,
+                    last_insert_id: 300,
+                    info: "done".into(),
+                    ..OkResponse::default()
+                };
                 results.completed(ok).await
             }
-            _ => results.error(ErrorKind::ER_PARSE_ERROR, b"no such thing").await,
+            _ => {
+                results
+                    .error(ErrorKind::ER_PARSE_ERROR, b"no such thing")
+                    .await
+            }
         }
     }
 
@@ -122,15 +140,27 @@ async fn connect(plugin: Plugin) -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }
 
+fn bob(password: &str, profile: CapabilityProfile) -> Login<'_> {
+    Login {
+        user: b"bob",
+        password: password.as_bytes(),
+        profile,
+        charset: 45,
+        database: None,
+        transport: Transport::Open,
+    }
+}
+
 #[tokio::test]
 async fn logins_are_accepted_and_refused() {
     for plugin in [Plugin::Native, Plugin::CachingSha2] {
         for (password, right) in [(PASSWORD, true), ("wrong", false)] {
             let mut stream = connect(plugin).await;
-            let account = Account { user: "bob", password };
-            let result = login(&mut stream, account, CapabilityProfile::new(PROFILE), 45).await;
-            match result {
-                Result::Ok(server) => assert!(right && server.plugin == plugin.name().as_bytes()),
+            let how = bob(password, CapabilityProfile::new(PROFILE));
+            match login(&mut stream, &how).await {
+                Result::Ok(inside) => {
+                    assert!(right && inside.server.plugin == plugin.name().as_bytes())
+                }
                 Result::Err(ConnectError::Refused { code: 1698, .. }) => assert!(!right),
                 Result::Err(error) => panic!("{plugin:?}: {error}"),
             }
@@ -143,13 +173,15 @@ async fn replies_are_followed() {
     for flags in [PROFILE, PROFILE | CapabilityFlags::CLIENT_DEPRECATE_EOF] {
         let mut stream = connect(Plugin::Native).await;
         let profile = CapabilityProfile::new(flags);
-        let account = Account { user: "bob", password: PASSWORD };
-        login(&mut stream, account, profile, 45).await.unwrap();
+        login(&mut stream, &bob(PASSWORD, profile)).await.unwrap();
         let mut link = Link::new(stream, profile);
 
         let reply = link.query("rows").await;
         assert_eq!(reply.kinds(), [ResultEnd]);
-        assert_eq!(reply.passed[reply.passed.len() - 2..], [b"\x011\xfb".to_vec(), b"\xfb\x012".to_vec()]);
+        assert_eq!(
+            reply.passed[reply.passed.len() - 2..],
+            [b"\x011\xfb".to_vec(), b"\xfb\x012".to_vec()]
+        );
 
         let reply = link.query("write").await;
         let ok = OkView::parse(reply.end()).unwrap();
@@ -157,22 +189,36 @@ async fn replies_are_followed() {
 
         let reply = link.query("nonsense").await;
         let err = ErrView::parse(reply.end()).unwrap();
-        assert_eq!((err.code, &err.state, err.message), (1064, b"42000", &b"no such thing"[..]));
+        assert_eq!(
+            (err.code, &err.state, err.message),
+            (1064, b"42000", &b"no such thing"[..])
+        );
         assert_eq!(reply.kinds(), [Err]);
 
         statement(&mut link).await;
         for command in [com_ping().to_vec(), com_init_db(b"db")] {
-            assert_eq!(link.command(&command, ReplyKind::Simple).await.kinds(), [Ok]);
+            assert_eq!(
+                link.command(&command, ReplyKind::Simple).await.kinds(),
+                [Ok]
+            );
         }
     }
 }
 
 async fn statement(link: &mut Link<TcpStream>) {
-    let reply = link.command(&com_stmt_prepare(b"anything"), ReplyKind::Prepare).await;
-    let prepared: EventKind = Prepared { stmt_id: 42, params: 1, columns: 2 };
+    let reply = link
+        .command(&com_stmt_prepare(b"anything"), ReplyKind::Prepare)
+        .await;
+    let prepared: EventKind = Prepared {
+        stmt_id: 42,
+        params: 1,
+        columns: 2,
+    };
     assert_eq!(reply.kinds(), [prepared]);
     let execute = b"\x17\x2a\0\0\0\0\x01\0\0\0\0\x01\x03\0\x07\0\0\0";
-    let reply = link.command(execute, ReplyKind::Execute { cursor: false }).await;
+    let reply = link
+        .command(execute, ReplyKind::Execute { cursor: false })
+        .await;
     assert_eq!(reply.kinds(), [ResultEnd]);
     assert_eq!(reply.passed.last().unwrap(), b"\0\0\x03row");
 }

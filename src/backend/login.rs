@@ -6,9 +6,8 @@
 use crate::protocol::auth::{Nonce, Plugin, RsaError, encrypt_password};
 use crate::protocol::caps::{CapabilityFlags, CapabilityProfile};
 use crate::protocol::frame::{FrameHeader, HEADER, append_packet};
-pub use crate::protocol::handshake::ServerGreeting;
 use crate::protocol::handshake::{
-    AuthReply, HandshakeResponse, REQUEST_PUBLIC_KEY, nonce_of, put_response,
+    AuthReply, HandshakeResponse, REQUEST_PUBLIC_KEY, ServerGreeting, nonce_of, put_response,
 };
 use crate::protocol::ok::OkView;
 use crate::protocol::packets::ErrView;
@@ -35,28 +34,32 @@ pub enum Transport {
     Private,
 }
 
-/// Who logs in.
-#[derive(Clone, Copy)]
-pub struct Account<'a> {
-    /// The account's name.
-    pub user: &'a str,
-    /// Its password.
-    pub password: &'a str,
-}
-
 /// How to log in.
 #[derive(Clone, Copy)]
 pub struct Login<'a> {
-    /// Who.
-    pub account: Account<'a>,
+    /// The account's name.
+    pub user: &'a [u8],
+    /// Its password.
+    pub password: &'a [u8],
     /// The capabilities to log in with.
     pub profile: CapabilityProfile,
     /// The low byte of the collation's id.
-    pub collation: u8,
+    pub charset: u8,
     /// The default schema.
-    pub database: Option<&'a str>,
+    pub database: Option<&'a [u8]>,
     /// Who may listen.
     pub transport: Transport,
+}
+
+/// A server connection that is ready for commands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedIn {
+    /// How the server greeted: its version, capabilities, charset, and the connection's id there.
+    pub server: ServerGreeting,
+    /// The capabilities in force on the connection.
+    pub caps: CapabilityFlags,
+    /// The session's status flags.
+    pub status: Status,
 }
 
 /// Why there is no connection.
@@ -101,33 +104,8 @@ impl ConnectError {
     }
 }
 
-/// Logs in on a fresh TCP connection without a default schema; [`login_as`] with these settings.
-pub async fn login<S>(
-    stream: &mut S,
-    account: Account<'_>,
-    profile: CapabilityProfile,
-    collation: u8,
-) -> Result<ServerGreeting, ConnectError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let login = Login {
-        account,
-        profile,
-        collation,
-        database: None,
-        transport: Transport::Open,
-    };
-    login_as(stream, &login).await
-}
-
-/// Logs in on a fresh connection and gives the server's greeting, with the status flags of the session as it is now.
-///
-/// Deadlines are the caller's business. After an error the stream is of no use.
-pub async fn login_as<S>(
-    stream: &mut S,
-    login: &Login<'_>,
-) -> Result<ServerGreeting, ConnectError>
+/// Logs in on a fresh connection. Deadlines are the caller's business; after an error the stream is of no use.
+pub async fn login<S>(stream: &mut S, login: &Login<'_>) -> Result<LoggedIn, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -141,12 +119,21 @@ where
     if !missing.is_empty() {
         return Err(ConnectError::MissingCapabilities(missing));
     }
+    let mut caps = login.profile.flags();
+    caps.set(
+        CapabilityFlags::CLIENT_CONNECT_WITH_DB,
+        login.database.is_some(),
+    );
     // An unknown default plugin says nothing about the account: the server switches to what that has.
     let plugin = Plugin::from_name(&server.plugin).unwrap_or(Plugin::CachingSha2);
     let nonce = server.nonce;
-    dialogue.respond(login, plugin, &nonce).await?;
+    dialogue.respond(login, caps, plugin, &nonce).await?;
     let status = dialogue.prove(login, plugin, nonce).await?;
-    Ok(ServerGreeting { status, ..server })
+    Ok(LoggedIn {
+        server,
+        caps,
+        status,
+    })
 }
 
 fn refused(payload: &[u8]) -> ConnectError {
@@ -171,21 +158,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<'_, S> {
     async fn respond(
         &mut self,
         login: &Login<'_>,
+        caps: CapabilityFlags,
         plugin: Plugin,
         nonce: &Nonce,
     ) -> Result<(), ConnectError> {
-        let mut caps = login.profile.flags();
-        caps.set(
-            CapabilityFlags::CLIENT_CONNECT_WITH_DB,
-            login.database.is_some(),
-        );
         let response = HandshakeResponse {
             caps,
             max_packet: MAX_REPLY_PACKET,
-            charset: login.collation,
-            user: login.account.user.as_bytes(),
-            auth: &plugin.scramble(login.account.password.as_bytes(), nonce),
-            database: login.database.unwrap_or_default().as_bytes(),
+            charset: login.charset,
+            user: login.user,
+            auth: &plugin.scramble(login.password, nonce),
+            database: login.database.unwrap_or_default(),
             plugin: plugin.name().as_bytes(),
             connect_attrs: CONNECT_ATTRS,
         };
@@ -211,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<'_, S> {
                 Some(AuthReply::Err(payload)) => return Err(refused(payload)),
                 Some(AuthReply::Switch { plugin: name, data }) => {
                     (plugin, nonce) = switch_to(name, data)?;
-                    let proof = plugin.scramble(login.account.password.as_bytes(), &nonce);
+                    let proof = plugin.scramble(login.password, &nonce);
                     self.send(&proof).await?;
                 }
                 Some(AuthReply::FastAuthOk) if plugin == Plugin::CachingSha2 => {}
@@ -226,9 +209,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<'_, S> {
 
     /// The server does not remember the password's hash: it wants the password.
     async fn full_auth(&mut self, login: &Login<'_>, nonce: &Nonce) -> Result<(), ConnectError> {
-        let password = login.account.password.as_bytes();
         if login.transport == Transport::Private {
-            return self.send(&[password, &[0]].concat()).await;
+            return self.send(&[login.password, &[0]].concat()).await;
         }
         self.send(&[REQUEST_PUBLIC_KEY]).await?;
         let packet = self.read().await?;
@@ -239,7 +221,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<'_, S> {
         };
         let mut seed = [0; 20];
         GetRandom.fill(&mut seed).map_err(io::Error::other)?;
-        let sealed = encrypt_password(key, password, nonce, seed)?;
+        let sealed = encrypt_password(key, login.password, nonce, seed)?;
         self.send(&sealed).await
     }
 

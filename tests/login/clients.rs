@@ -43,19 +43,26 @@ const TERMS: Terms<'static> = Terms {
 async fn serve(mut stream: TcpStream) -> Result<Accepted, LoginError> {
     stream.set_nodelay(true)?;
     let mut who = login(&mut stream, &TERMS, &TestUsers).await?;
-    let ok = OkPacket { status: Status::AUTOCOMMIT, ..OkPacket::default() };
+    let ok = OkPacket {
+        status: Status::AUTOCOMMIT,
+        ..OkPacket::default()
+    };
     let mut seq = who.seq;
     loop {
         let mut out = Vec::new();
         ok.put(&mut out, &mut seq);
         stream.write_all(&out).await?;
         out.clear();
-        let Some(mut command) = read_packet(&mut stream).await else { return Ok(who) };
+        let Some(mut command) = read_packet(&mut stream).await else {
+            return Ok(who);
+        };
         while command[0] == CommandCode::Query as u8 {
             answer(&who, &command, &mut out);
             stream.write_all(&out).await?;
             out.clear();
-            let Some(next) = read_packet(&mut stream).await else { return Ok(who) };
+            let Some(next) = read_packet(&mut stream).await else {
+                return Ok(who);
+            };
             command = next;
         }
         seq = 1;
@@ -73,12 +80,25 @@ fn answer(who: &Accepted, command: &[u8], out: &mut Vec<u8>) {
     let mut seq = 1;
     if &command[text] != b"select 1" {
         // The 9.7 client tries a dollar-quoted text first and expects it to fail.
-        return put_err(1064, *b"42000", "only select 1 is known here", out, &mut seq);
+        return put_err(
+            1064,
+            *b"42000",
+            "only select 1 is known here",
+            out,
+            &mut seq,
+        );
     }
     let row = [Some(&*who.user), who.database.as_deref(), Some(b"x")];
     let eof = has(CapabilityFlags::CLIENT_DEPRECATE_EOF);
     let columns = ["user", "db", "x"];
-    text_resultset(out, &mut seq, &columns, [&row[..], &row[..]], Status::AUTOCOMMIT, eof);
+    text_resultset(
+        out,
+        &mut seq,
+        &columns,
+        [&row[..], &row[..]],
+        Status::AUTOCOMMIT,
+        eof,
+    );
 }
 
 async fn read_packet<S: AsyncRead + Unpin>(stream: &mut S) -> Option<Vec<u8>> {
@@ -103,10 +123,25 @@ async fn server() -> SocketAddr {
 
 /// Runs a stock client and gives what it printed.
 async fn stock(engine: Engine, args: &[&str]) -> String {
-    let program = tokio::task::spawn_blocking(move || install(engine, &|_| ())).await.unwrap();
-    let mut client = program.unwrap().client().expect("the stock client comes with the server");
-    client.args(["--host=127.0.0.1", "--protocol=tcp", "--connect-timeout=20", "-N"]).args(args);
-    let output = tokio::process::Command::from(client).output().await.unwrap();
+    let program = tokio::task::spawn_blocking(move || install(engine, &|_| ()))
+        .await
+        .unwrap();
+    let mut client = program
+        .unwrap()
+        .client()
+        .expect("the stock client comes with the server");
+    client
+        .args([
+            "--host=127.0.0.1",
+            "--protocol=tcp",
+            "--connect-timeout=20",
+            "-N",
+        ])
+        .args(args);
+    let output = tokio::process::Command::from(client)
+        .output()
+        .await
+        .unwrap();
     let all = [output.stdout, output.stderr].concat();
     String::from_utf8_lossy(&all).into_owned()
 }
@@ -116,17 +151,35 @@ async fn the_stock_clients_log_in() {
     let port = format!("--port={}", server().await.port());
     let password = format!("--password={PASSWORD}");
     let cases: [(&[&str], &str); 6] = [
-        (&["-uapp", &password, "-e", "select 1"], "app\tNULL\tx\napp\tNULL\tx\n"),
-        (&["-uapp", &password, "-Dshop", "-e", "select 1"], "app\tshop\tx\n"),
+        (
+            &["-uapp", &password, "-e", "select 1"],
+            "app\tNULL\tx\napp\tNULL\tx\n",
+        ),
+        (
+            &["-uapp", &password, "-Dshop", "-e", "select 1"],
+            "app\tshop\tx\n",
+        ),
         (&["-unopass", "-e", "select 1"], "nopass\tNULL\tx\n"),
-        (&["-uapp", "-pwrong", "-e", "select 1"], "ERROR 1045 (28000): Access denied for user 'app'@'tester' (using password: YES)"),
-        (&["-uapp", "-e", "select 1"], "ERROR 1045 (28000): Access denied for user 'app'@'tester' (using password: NO)"),
-        (&["-unobody", &password, "-e", "select 1"], "ERROR 1045 (28000): Access denied for user 'nobody'@'tester'"),
+        (
+            &["-uapp", "-pwrong", "-e", "select 1"],
+            "ERROR 1045 (28000): Access denied for user 'app'@'tester' (using password: YES)",
+        ),
+        (
+            &["-uapp", "-e", "select 1"],
+            "ERROR 1045 (28000): Access denied for user 'app'@'tester' (using password: NO)",
+        ),
+        (
+            &["-unobody", &password, "-e", "select 1"],
+            "ERROR 1045 (28000): Access denied for user 'nobody'@'tester'",
+        ),
     ];
     for engine in [Engine::MySql, Engine::MariaDb] {
         for (args, expected) in cases {
             let printed = stock(engine, &[&[&*port], args].concat()).await;
-            assert!(printed.contains(expected), "{engine} {args:?} printed {printed}");
+            assert!(
+                printed.contains(expected),
+                "{engine} {args:?} printed {printed}"
+            );
         }
     }
 }
@@ -145,13 +198,20 @@ async fn mysql_async_logs_in_and_changes_user() {
     let mut conn = mysql_async::Conn::new(options).await.unwrap();
     let rows: Vec<(String, String, String)> = conn.query("select 1").await.unwrap();
     assert_eq!(rows[1], ("app".into(), "shop".into(), "x".into()));
-    let other = mysql_async::ChangeUserOpts::new().with_user(Some("nopass".into())).with_pass(Some(String::new()));
+    let other = mysql_async::ChangeUserOpts::new()
+        .with_user(Some("nopass".into()))
+        .with_pass(Some(String::new()));
     conn.change_user(other).await.unwrap();
     let row: Option<(String, Option<String>, String)> = conn.query_first("select 1").await.unwrap();
     assert_eq!(row.unwrap().0, "nopass");
-    let wrong = mysql_async::ChangeUserOpts::new().with_user(Some("app".into())).with_pass(Some("wrong".into()));
+    let wrong = mysql_async::ChangeUserOpts::new()
+        .with_user(Some("app".into()))
+        .with_pass(Some("wrong".into()));
     let error = conn.change_user(wrong).await.unwrap_err();
-    assert!(matches!(error, mysql_async::Error::Server(ref error) if error.code == 1045), "{error}");
+    assert!(
+        matches!(error, mysql_async::Error::Server(ref error) if error.code == 1045),
+        "{error}"
+    );
 }
 
 /// A client whose every packet is the test's own.
@@ -162,7 +222,9 @@ struct Raw<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     async fn read(&mut self) -> Vec<u8> {
-        let packet = read_packet(&mut self.stream).await.expect("the server hung up");
+        let packet = read_packet(&mut self.stream)
+            .await
+            .expect("the server hung up");
         self.seq = self.seq.wrapping_add(1);
         packet
     }
@@ -180,7 +242,10 @@ where
     F: AsyncFnOnce(&mut Raw<tokio::io::DuplexStream>, ServerGreeting),
 {
     let (mut here, there) = tokio::io::duplex(1 << 17);
-    let mut raw = Raw { stream: there, seq: 0 };
+    let mut raw = Raw {
+        stream: there,
+        seq: 0,
+    };
     let work = async {
         let greeting = ServerGreeting::parse(&raw.read().await).unwrap();
         client(&mut raw, greeting).await;
@@ -202,7 +267,10 @@ fn response<'a>(caps: CapabilityFlags, plugin: &'a str, auth: &'a [u8]) -> Hands
     }
 }
 
-async fn respond<S: AsyncRead + AsyncWrite + Unpin>(raw: &mut Raw<S>, response: &HandshakeResponse<'_>) {
+async fn respond<S: AsyncRead + AsyncWrite + Unpin>(
+    raw: &mut Raw<S>,
+    response: &HandshakeResponse<'_>,
+) {
     let mut out = Vec::new();
     put_response(response, &mut out, &mut raw.seq);
     raw.stream.write_all(&out).await.unwrap();
@@ -212,11 +280,24 @@ async fn respond<S: AsyncRead + AsyncWrite + Unpin>(raw: &mut Raw<S>, response: 
 async fn the_greeting_offers_what_is_supported() {
     let accepted = dialogue(async |raw, greeting| {
         assert_eq!(greeting.caps, OFFERED);
-        assert_eq!((&*greeting.version, greeting.thread_id), (&b"9.7.4"[..], 4711));
-        assert_eq!((&*greeting.plugin, greeting.charset), (&b"caching_sha2_password"[..], 255));
+        assert_eq!(
+            (&*greeting.version, greeting.connection_id),
+            (&b"9.7.4"[..], 4711)
+        );
+        assert_eq!(
+            (&*greeting.plugin, greeting.charset),
+            (&b"caching_sha2_password"[..], 255)
+        );
         let proof = Plugin::CachingSha2.scramble(PASSWORD.as_bytes(), &greeting.nonce);
-        respond(raw, &response(CapabilityFlags::all(), "caching_sha2_password", &proof)).await;
-        assert_eq!(AuthReply::parse(&raw.read().await), Some(AuthReply::FastAuthOk));
+        respond(
+            raw,
+            &response(CapabilityFlags::all(), "caching_sha2_password", &proof),
+        )
+        .await;
+        assert_eq!(
+            AuthReply::parse(&raw.read().await),
+            Some(AuthReply::FastAuthOk)
+        );
     })
     .await
     .unwrap();
@@ -238,7 +319,8 @@ async fn a_native_proof_is_taken_at_once() {
 
 #[tokio::test]
 async fn a_client_without_plugins_proves_natively() {
-    let caps = OFFERED - CapabilityFlags::CLIENT_PLUGIN_AUTH - CapabilityFlags::CLIENT_CONNECT_ATTRS;
+    let caps =
+        OFFERED - CapabilityFlags::CLIENT_PLUGIN_AUTH - CapabilityFlags::CLIENT_CONNECT_ATTRS;
     let accepted = dialogue(async |raw, greeting| {
         let proof = Plugin::Native.scramble(PASSWORD.as_bytes(), &greeting.nonce);
         respond(raw, &response(caps, "", &proof)).await;
@@ -257,10 +339,17 @@ async fn another_plugin_is_switched_with_a_fresh_nonce() {
             let Some(AuthReply::Switch { plugin, data }) = AuthReply::parse(&packet) else {
                 panic!("no switch: {packet:?}");
             };
-            assert_eq!((plugin, data.len()), (&b"caching_sha2_password"[..], NONCE_LEN));
+            assert_eq!(
+                (plugin, data.len()),
+                (&b"caching_sha2_password"[..], NONCE_LEN)
+            );
             assert_ne!(data, greeting.nonce);
-            raw.send(&Plugin::CachingSha2.scramble(PASSWORD.as_bytes(), data)).await;
-            assert_eq!(AuthReply::parse(&raw.read().await), Some(AuthReply::FastAuthOk));
+            raw.send(&Plugin::CachingSha2.scramble(PASSWORD.as_bytes(), data))
+                .await;
+            assert_eq!(
+                AuthReply::parse(&raw.read().await),
+                Some(AuthReply::FastAuthOk)
+            );
         })
         .await
         .unwrap();
@@ -270,7 +359,14 @@ async fn another_plugin_is_switched_with_a_fresh_nonce() {
 
 #[tokio::test]
 async fn what_is_no_login_is_told_so() {
-    let ssl = [&OFFERED.union(CapabilityFlags::CLIENT_SSL).bits().to_le_bytes()[..], &[0; 28]].concat();
+    let ssl = [
+        &OFFERED
+            .union(CapabilityFlags::CLIENT_SSL)
+            .bits()
+            .to_le_bytes()[..],
+        &[0; 28],
+    ]
+    .concat();
     let cases: [(&[u8], u8, u16); 5] = [
         (&ssl, 1, 1043),
         (b"\x85\x00\x00\x00\x00app\0", 1, 1251),
@@ -295,10 +391,16 @@ async fn a_client_that_goes_at_once_is_no_error_of_its_own() {
     let (mut here, there) = tokio::io::duplex(1000);
     drop(there);
     let gone = login(&mut here, &TERMS, &TestUsers).await;
-    assert!(matches!(gone, Err(LoginError::Closed | LoginError::Io(_))), "{gone:?}");
+    assert!(
+        matches!(gone, Err(LoginError::Closed | LoginError::Io(_))),
+        "{gone:?}"
+    );
     let (mut here, mut there) = tokio::io::duplex(1000);
     there.shutdown().await.unwrap();
-    assert!(matches!(login(&mut here, &TERMS, &TestUsers).await, Err(LoginError::Closed)));
+    assert!(matches!(
+        login(&mut here, &TERMS, &TestUsers).await,
+        Err(LoginError::Closed)
+    ));
 }
 
 #[tokio::test]

@@ -36,7 +36,12 @@ impl Reply {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     pub(crate) fn new(stream: S, profile: CapabilityProfile) -> Self {
-        Self { stream, profile, input: Vec::new(), infile: Vec::new() }
+        Self {
+            stream,
+            profile,
+            input: Vec::new(),
+            infile: Vec::new(),
+        }
     }
 
     /// Runs COM_QUERY.
@@ -63,7 +68,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             passed.extend(self.input.drain(..scan.forward));
             if let Some(event) = scan.event {
                 let packet: Vec<u8> = self.input.drain(..event.len).collect();
-                reply.events.push((event.kind, payload(&packet).unwrap().to_vec()));
+                reply
+                    .events
+                    .push((event.kind, payload(&packet).unwrap().to_vec()));
                 if event.kind == EventKind::LocalInfile {
                     self.send_file(packet[3].wrapping_add(1)).await;
                 }
@@ -72,7 +79,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 assert_ne!(read, 0, "the server hung up in the middle of a reply");
             }
         }
-        assert!(self.input.is_empty(), "the reply had more bytes than the tracker knows of");
+        assert!(
+            self.input.is_empty(),
+            "the reply had more bytes than the tracker knows of"
+        );
         reply.passed = packets(&passed);
         reply
     }

@@ -4,9 +4,11 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use highwater::backend::login::{Account, ConnectError, Login, Transport, login, login_as};
+use highwater::backend::login::{ConnectError, LoggedIn, Login, Transport, login};
 use highwater::protocol::caps::{CapabilityFlags, CapabilityProfile, OFFERED, backend_caps};
-use highwater::protocol::command::{com_init_db, com_ping, com_reset_connection, com_set_option, com_stmt_prepare};
+use highwater::protocol::command::{
+    com_init_db, com_ping, com_reset_connection, com_set_option, com_stmt_prepare,
+};
 use highwater::protocol::ok::{OkView, TrackEntry};
 use highwater::protocol::packets::ErrView;
 use highwater::protocol::reply::EventKind::{self, Err, LocalInfile, Ok, Prepared, ResultEnd};
@@ -19,7 +21,14 @@ use tokio::net::{TcpStream, UnixStream};
 use super::link::Link;
 
 async fn single(engine: Engine) -> Cluster {
-    Cluster::builder().engine(engine).replicas(0).option("local-infile=ON").option("max-allowed-packet=64M").start().await.unwrap()
+    Cluster::builder()
+        .engine(engine)
+        .replicas(0)
+        .option("local-infile=ON")
+        .option("max-allowed-packet=64M")
+        .start()
+        .await
+        .unwrap()
 }
 
 fn full() -> CapabilityProfile {
@@ -37,17 +46,22 @@ fn old() -> CapabilityProfile {
     backend_caps(OFFERED - new)
 }
 
-fn account(user: &'static str, password: &'static str) -> Account<'static> {
-    Account { user, password }
+fn account<'a>(user: &'a str, password: &'a str, profile: CapabilityProfile) -> Login<'a> {
+    Login {
+        user: user.as_bytes(),
+        password: password.as_bytes(),
+        profile,
+        charset: 45,
+        database: None,
+        transport: Transport::Open,
+    }
 }
 
 fn app(profile: CapabilityProfile) -> Login<'static> {
+    let database = APP.database.map(str::as_bytes);
     Login {
-        account: account(APP.user, APP.password),
-        profile,
-        collation: 45,
-        database: APP.database,
-        transport: Transport::Open,
+        database,
+        ..account(APP.user, APP.password, profile)
     }
 }
 
@@ -57,7 +71,7 @@ async fn tcp(server: &Server) -> TcpStream {
 
 async fn link(server: &Server, profile: CapabilityProfile) -> Link<TcpStream> {
     let mut stream = tcp(server).await;
-    login_as(&mut stream, &app(profile)).await.unwrap();
+    login(&mut stream, &app(profile)).await.unwrap();
     Link::new(stream, profile)
 }
 
@@ -68,13 +82,21 @@ struct Spy<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Spy<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Spy<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let done = Pin::new(&mut self.inner).poll_write(cx, buf);
         if let Poll::Ready(Result::Ok(len)) = done {
             self.sent.extend(&buf[..len]);
@@ -93,20 +115,28 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Spy<S> {
 
 /// Logs in, checks that the connection works, and gives what was sent for the login.
 async fn sent_for_login(stream: impl AsyncRead + AsyncWrite + Unpin, how: &Login<'_>) -> Vec<u8> {
-    let mut spy = Spy { inner: stream, sent: Vec::new() };
-    let server = login_as(&mut spy, how).await.unwrap();
-    assert!(server.status.contains(Status::AUTOCOMMIT));
+    let mut spy = Spy {
+        inner: stream,
+        sent: Vec::new(),
+    };
+    let LoggedIn { server, status, .. } = login(&mut spy, how).await.unwrap();
+    assert!(status.contains(Status::AUTOCOMMIT));
     let mut link = Link::new(spy.inner, how.profile);
     let reply = link.query("SELECT CONNECTION_ID(), DATABASE()").await;
-    let expected = server.thread_id.to_string();
+    let expected = server.connection_id.to_string();
     let row = reply.passed.last().unwrap();
-    assert!(row[1..].starts_with(expected.as_bytes()), "the greeting's id is the thread's");
-    assert!(row.ends_with(how.database.unwrap().as_bytes()));
+    assert!(
+        row[1..].starts_with(expected.as_bytes()),
+        "the greeting's id is the thread's"
+    );
+    assert!(row.ends_with(how.database.unwrap()));
     spy.sent
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
 }
 
 #[tokio::test]
@@ -118,25 +148,37 @@ async fn caching_sha2_has_its_full_exchange_and_its_fast_path() {
 
     server.exec("FLUSH PRIVILEGES").await.unwrap();
     let sent = sent_for_login(tcp(server).await, &app(full())).await;
-    assert!(contains(&sent, &asks_key), "the full exchange asks for the key");
+    assert!(
+        contains(&sent, &asks_key),
+        "the full exchange asks for the key"
+    );
     let sent = sent_for_login(tcp(server).await, &app(full())).await;
     assert!(!contains(&sent, &asks_key), "the server remembers");
 
     server.exec("FLUSH PRIVILEGES").await.unwrap();
-    let private = Login { transport: Transport::Private, ..app(full()) };
+    let private = Login {
+        transport: Transport::Private,
+        ..app(full())
+    };
     let socket = UnixStream::connect(server.socket()).await.unwrap();
     let sent = sent_for_login(socket, &private).await;
-    assert!(contains(&sent, password) && !contains(&sent, &asks_key), "a socket takes the password itself");
+    assert!(
+        contains(&sent, password) && !contains(&sent, &asks_key),
+        "a socket takes the password itself"
+    );
 
     for flushed in [true, false] {
         if flushed {
             server.exec("FLUSH PRIVILEGES").await.unwrap();
         }
-        let wrong = Login { account: account(APP.user, "wrong"), ..app(full()) };
-        let error = login_as(&mut tcp(server).await, &wrong).await.unwrap_err();
-        assert!(matches!(error, ConnectError::Refused { code: 1045, .. }), "{error}");
+        let wrong = account(APP.user, "wrong", full());
+        let error = login(&mut tcp(server).await, &wrong).await.unwrap_err();
+        assert!(
+            matches!(error, ConnectError::Refused { code: 1045, .. }),
+            "{error}"
+        );
         assert!(!error.may_retry());
-        login_as(&mut tcp(server).await, &app(full())).await.unwrap();
+        login(&mut tcp(server).await, &app(full())).await.unwrap();
     }
 }
 
@@ -145,22 +187,41 @@ async fn odd_accounts_and_schemas_of_mysql() {
     let cluster = single(Engine::MySql).await;
     let server = cluster.primary();
     let long = "p".repeat(150);
-    server.exec("CREATE USER nopass IDENTIFIED BY ''").await.unwrap();
-    server.exec(&format!("CREATE USER longpass IDENTIFIED BY '{long}'")).await.unwrap();
+    server
+        .exec("CREATE USER nopass IDENTIFIED BY ''")
+        .await
+        .unwrap();
+    server
+        .exec(&format!("CREATE USER longpass IDENTIFIED BY '{long}'"))
+        .await
+        .unwrap();
     for (user, password) in [("nopass", ""), ("longpass", &*long)] {
-        let greeting = login(&mut tcp(server).await, Account { user, password }, full(), 45).await.unwrap();
-        assert!(greeting.version.starts_with(b"9."), "{greeting:?}");
-        assert_eq!(greeting.charset, 255);
+        let inside = login(&mut tcp(server).await, &account(user, password, full()))
+            .await
+            .unwrap();
+        assert!(inside.server.version.starts_with(b"9."), "{inside:?}");
+        assert_eq!((inside.server.charset, inside.caps), (255, full().flags()));
     }
-    let nowhere = Login { database: Some("nowhere"), ..app(full()) };
-    let error = login_as(&mut tcp(server).await, &nowhere).await.unwrap_err();
-    assert!(matches!(error, ConnectError::Refused { code: 1049, ref state, .. } if state == "42000"), "{error}");
+    let nowhere = Login {
+        database: Some(b"nowhere"),
+        ..app(full())
+    };
+    let error = login(&mut tcp(server).await, &nowhere).await.unwrap_err();
+    assert!(
+        matches!(error, ConnectError::Refused { code: 1049, ref state, .. } if state == "42000"),
+        "{error}"
+    );
 
     let mut held = tcp(server).await;
-    login_as(&mut held, &app(full())).await.unwrap();
+    login(&mut held, &app(full())).await.unwrap();
     server.exec("SET GLOBAL max_connections = 1").await.unwrap();
-    let error = login_as(&mut tcp(server).await, &app(full())).await.unwrap_err();
-    assert!(matches!(error, ConnectError::Refused { code: 1040, .. }) && error.may_retry(), "{error}");
+    let error = login(&mut tcp(server).await, &app(full()))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, ConnectError::Refused { code: 1040, .. }) && error.may_retry(),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -170,12 +231,20 @@ async fn mariadb_logs_in_natively() {
     let sent = sent_for_login(tcp(server).await, &app(shared())).await;
     assert!(contains(&sent, b"mysql_native_password"));
     assert!(contains(&sent, b"program_name\x09highwater"));
-    let wrong = Login { account: account(APP.user, "wrong"), ..app(shared()) };
-    let error = login_as(&mut tcp(server).await, &wrong).await.unwrap_err();
-    assert!(matches!(error, ConnectError::Refused { code: 1045, .. }), "{error}");
-    let error = login_as(&mut tcp(server).await, &app(full())).await.unwrap_err();
+    let wrong = account(APP.user, "wrong", shared());
+    let error = login(&mut tcp(server).await, &wrong).await.unwrap_err();
+    assert!(
+        matches!(error, ConnectError::Refused { code: 1045, .. }),
+        "{error}"
+    );
+    let error = login(&mut tcp(server).await, &app(full()))
+        .await
+        .unwrap_err();
     let missing = CapabilityFlags::CLIENT_QUERY_ATTRIBUTES;
-    assert!(matches!(error, ConnectError::MissingCapabilities(caps) if caps == missing), "{error}");
+    assert!(
+        matches!(error, ConnectError::MissingCapabilities(caps) if caps == missing),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -202,11 +271,21 @@ async fn follow(server: &Server, profile: CapabilityProfile) {
     statements(&mut link, profile).await;
     big_rows(&mut link).await;
 
-    let simple = [com_ping().to_vec(), com_init_db(b"app"), com_set_option(true).to_vec(), com_reset_connection().to_vec()];
+    let simple = [
+        com_ping().to_vec(),
+        com_init_db(b"app"),
+        com_set_option(true).to_vec(),
+        com_reset_connection().to_vec(),
+    ];
     for command in simple {
-        assert_eq!(link.command(&command, ReplyKind::Simple).await.kinds(), [Ok]);
+        assert_eq!(
+            link.command(&command, ReplyKind::Simple).await.kinds(),
+            [Ok]
+        );
     }
-    let reply = link.command(&com_init_db(b"nowhere"), ReplyKind::Simple).await;
+    let reply = link
+        .command(&com_init_db(b"nowhere"), ReplyKind::Simple)
+        .await;
     assert_eq!(ErrView::parse(reply.end()).unwrap().code, 1049);
     let reply = link.command(b"\x09", ReplyKind::Statistics).await;
     assert!(reply.passed[0].starts_with(b"Uptime"));
@@ -214,7 +293,8 @@ async fn follow(server: &Server, profile: CapabilityProfile) {
 
 async fn texts(link: &mut Link<TcpStream>) {
     assert_eq!(link.query("DROP TABLE IF EXISTS t").await.kinds(), [Ok]);
-    link.query("CREATE TABLE t (id INT PRIMARY KEY, s LONGTEXT)").await;
+    link.query("CREATE TABLE t (id INT PRIMARY KEY, s LONGTEXT)")
+        .await;
     let reply = link.query("INSERT INTO t VALUES (1, NULL), (2, '')").await;
     let ok = OkView::parse(reply.end()).unwrap();
     assert_eq!(ok.affected_rows, 2);
@@ -222,19 +302,32 @@ async fn texts(link: &mut Link<TcpStream>) {
 
     let reply = link.query("SELECT s FROM t ORDER BY id").await;
     assert_eq!(reply.kinds(), [ResultEnd]);
-    assert_eq!(reply.passed[reply.passed.len() - 2..], [b"\xfb".to_vec(), b"\0".to_vec()]);
+    assert_eq!(
+        reply.passed[reply.passed.len() - 2..],
+        [b"\xfb".to_vec(), b"\0".to_vec()]
+    );
 
-    let reply = link.query("SELECT 1; DO 1; SELECT 2; SELECT nothing; SELECT 3").await;
+    let reply = link
+        .query("SELECT 1; DO 1; SELECT 2; SELECT nothing; SELECT 3")
+        .await;
     assert_eq!(reply.kinds(), [ResultEnd, Ok, ResultEnd, Err]);
     link.query("DROP PROCEDURE IF EXISTS p").await;
-    link.query("CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END").await;
-    assert_eq!(link.query("CALL p()").await.kinds(), [ResultEnd, ResultEnd, Ok]);
+    link.query("CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END")
+        .await;
+    assert_eq!(
+        link.query("CALL p()").await.kinds(),
+        [ResultEnd, ResultEnd, Ok]
+    );
     // A row, then an error.
-    let reply = link.query("SELECT CASE id WHEN 1 THEN 1 ELSE (SELECT id FROM t) END FROM t ORDER BY id").await;
+    let reply = link
+        .query("SELECT CASE id WHEN 1 THEN 1 ELSE (SELECT id FROM t) END FROM t ORDER BY id")
+        .await;
     assert_eq!(reply.kinds(), [Err]);
 
     link.infile = b"10\tten\n11\televen\n".to_vec();
-    let reply = link.query("LOAD DATA LOCAL INFILE 'anything' INTO TABLE t; SELECT 4").await;
+    let reply = link
+        .query("LOAD DATA LOCAL INFILE 'anything' INTO TABLE t; SELECT 4")
+        .await;
     assert_eq!(reply.kinds(), [LocalInfile, Ok, ResultEnd]);
     assert_eq!(OkView::parse(&reply.events[1].1).unwrap().affected_rows, 2);
 
@@ -243,31 +336,78 @@ async fn texts(link: &mut Link<TcpStream>) {
 }
 
 async fn statements(link: &mut Link<TcpStream>, profile: CapabilityProfile) {
-    let reply = link.command(&com_stmt_prepare(b"SELECT id, s FROM t WHERE id >= ? AND id < 3"), ReplyKind::Prepare).await;
-    let [Prepared { stmt_id, params: 1, columns: 2 }] = reply.kinds()[..] else {
+    let reply = link
+        .command(
+            &com_stmt_prepare(b"SELECT id, s FROM t WHERE id >= ? AND id < 3"),
+            ReplyKind::Prepare,
+        )
+        .await;
+    let [
+        Prepared {
+            stmt_id,
+            params: 1,
+            columns: 2,
+        },
+    ] = reply.kinds()[..]
+    else {
         panic!("{:?}", reply.kinds());
     };
     let execute = |cursor: u8| {
-        let (count, name): (&[u8], &[u8]) = if profile.query_attributes() { (&[1], &[0]) } else { (&[], &[]) };
-        [&[0x17], &stmt_id.to_le_bytes()[..], &[cursor, 1, 0, 0, 0], count, &[0, 1, 3, 0], name, &[1, 0, 0, 0]].concat()
+        let (count, name): (&[u8], &[u8]) = if profile.query_attributes() {
+            (&[1], &[0])
+        } else {
+            (&[], &[])
+        };
+        [
+            &[0x17],
+            &stmt_id.to_le_bytes()[..],
+            &[cursor, 1, 0, 0, 0],
+            count,
+            &[0, 1, 3, 0],
+            name,
+            &[1, 0, 0, 0],
+        ]
+        .concat()
     };
-    let reply = link.command(&execute(0), ReplyKind::Execute { cursor: false }).await;
+    let reply = link
+        .command(&execute(0), ReplyKind::Execute { cursor: false })
+        .await;
     assert_eq!(reply.kinds(), [ResultEnd]);
     let without_cursor = reply.passed.len();
 
-    let reply = link.command(&execute(1), ReplyKind::Execute { cursor: true }).await;
-    assert_eq!((reply.kinds(), reply.passed.len()), (vec![EventKind::ResultEnd], 3), "columns only");
+    let reply = link
+        .command(&execute(1), ReplyKind::Execute { cursor: true })
+        .await;
+    assert_eq!(
+        (reply.kinds(), reply.passed.len()),
+        (vec![EventKind::ResultEnd], 3),
+        "columns only"
+    );
     assert!(without_cursor > 3);
     let fetch = [&[0x1C], &stmt_id.to_le_bytes()[..], &[1, 0, 0, 0]].concat();
     for rows in [1, 1, 0] {
         let reply = link.command(&fetch, ReplyKind::Fetch).await;
         assert_eq!((reply.kinds(), reply.passed.len()), (vec![ResultEnd], rows));
-        let last = OkView::parse(reply.end()).unwrap().status.contains(Status::LAST_ROW_SENT);
+        let last = OkView::parse(reply.end())
+            .unwrap()
+            .status
+            .contains(Status::LAST_ROW_SENT);
         assert_eq!(last, rows == 0);
     }
-    let reply = link.command(&com_stmt_prepare(b"DO 1"), ReplyKind::Prepare).await;
-    assert!(matches!(reply.kinds()[..], [Prepared { params: 0, columns: 0, .. }]));
-    let reply = link.command(&com_stmt_prepare(b"SELEC"), ReplyKind::Prepare).await;
+    let reply = link
+        .command(&com_stmt_prepare(b"DO 1"), ReplyKind::Prepare)
+        .await;
+    assert!(matches!(
+        reply.kinds()[..],
+        [Prepared {
+            params: 0,
+            columns: 0,
+            ..
+        }]
+    ));
+    let reply = link
+        .command(&com_stmt_prepare(b"SELEC"), ReplyKind::Prepare)
+        .await;
     assert_eq!(reply.kinds(), [Err]);
     let reset = [&[0x1A], &stmt_id.to_le_bytes()[..]].concat();
     assert_eq!(link.command(&reset, ReplyKind::Simple).await.kinds(), [Ok]);
@@ -275,11 +415,26 @@ async fn statements(link: &mut Link<TcpStream>, profile: CapabilityProfile) {
 
 /// Rows about the length of a frame, with 0xFE (an eight-byte length) as their first byte.
 async fn big_rows(link: &mut Link<TcpStream>) {
-    for len in [0xFF_FFFF - 9, 0xFF_FFFF - 5, 0xFF_FFFF - 4, 0xFF_FFFF - 3, 0xFF_FFFF, 0x1FF_FFFE - 9] {
-        let reply = link.query(&format!("SELECT REPEAT('x', {len}) UNION ALL SELECT 'end'")).await;
+    for len in [
+        0xFF_FFFF - 9,
+        0xFF_FFFF - 5,
+        0xFF_FFFF - 4,
+        0xFF_FFFF - 3,
+        0xFF_FFFF,
+        0x1FF_FFFE - 9,
+    ] {
+        let reply = link
+            .query(&format!("SELECT REPEAT('x', {len}) UNION ALL SELECT 'end'"))
+            .await;
         assert_eq!(reply.kinds(), [ResultEnd], "row of {len}");
-        let [.., big, end] = &reply.passed[..] else { panic!("rows are missing") };
-        assert!(big.len() > len && big.ends_with(b"xxx"), "row of {len} came as {}", big.len());
+        let [.., big, end] = &reply.passed[..] else {
+            panic!("rows are missing")
+        };
+        assert!(
+            big.len() > len && big.ends_with(b"xxx"),
+            "row of {len} came as {}",
+            big.len()
+        );
         assert_eq!(end, b"\x03end");
     }
 }
@@ -287,14 +442,21 @@ async fn big_rows(link: &mut Link<TcpStream>) {
 /// The block of state that an OK carries.
 async fn tracked_gtids(server: &Server) {
     let mut link = link(server, full()).await;
-    link.query("SET SESSION session_track_gtids = OWN_GTID, session_track_state_change = ON").await;
+    link.query("SET SESSION session_track_gtids = OWN_GTID, session_track_state_change = ON")
+        .await;
     let reply = link.query("INSERT INTO t VALUES (77, 'x')").await;
     let uuid = server.value("SELECT @@server_uuid").await.unwrap().unwrap();
     let ok = OkView::parse(reply.end()).unwrap();
     let entries: Vec<_> = ok.session_track().collect();
-    assert!(matches!(entries[..], [TrackEntry::Gtids(gtids)] if gtids.starts_with(uuid.as_bytes())), "{entries:?}");
+    assert!(
+        matches!(entries[..], [TrackEntry::Gtids(gtids)] if gtids.starts_with(uuid.as_bytes())),
+        "{entries:?}"
+    );
     let reply = link.query("USE app").await;
     let ok = OkView::parse(reply.end()).unwrap();
     let entries: Vec<_> = ok.session_track().collect();
-    assert_eq!(entries, [TrackEntry::Schema(b"app"), TrackEntry::StateChange(true)]);
+    assert_eq!(
+        entries,
+        [TrackEntry::Schema(b"app"), TrackEntry::StateChange(true)]
+    );
 }

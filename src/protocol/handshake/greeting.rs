@@ -57,7 +57,7 @@ pub struct ServerGreeting {
     /// The server's version as it gives it; MariaDB puts `5.5.5-` before its own.
     pub version: Vec<u8>,
     /// The connection's id there (the low 32 bits).
-    pub thread_id: u32,
+    pub connection_id: u32,
     /// What the server can do.
     pub caps: CapabilityFlags,
     /// The low byte of its default collation's id.
@@ -78,7 +78,7 @@ impl ServerGreeting {
             return None;
         }
         let version = reader.nul_bytes()?.to_vec();
-        let thread_id = reader.u32()?;
+        let connection_id = reader.u32()?;
         let nonce_head = reader.bytes(NONCE_HEAD)?;
         reader.u8()?;
         let caps_low = reader.u16()?;
@@ -94,7 +94,7 @@ impl ServerGreeting {
         let caps = u32::from(caps_low) | u32::from(caps_high) << 16;
         Some(Self {
             version,
-            thread_id,
+            connection_id,
             caps: CapabilityFlags::from_bits_retain(caps),
             charset,
             status,

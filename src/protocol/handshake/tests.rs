@@ -23,7 +23,7 @@ fn payload(put: impl FnOnce(&mut Vec<u8>, &mut u8)) -> Vec<u8> {
 fn real_greetings_are_read() {
     let mysql = ServerGreeting::parse(MYSQL_9_7).unwrap();
     assert_eq!(
-        (&*mysql.version, mysql.thread_id, mysql.charset),
+        (&*mysql.version, mysql.connection_id, mysql.charset),
         (&b"9.7.4-2"[..], 17, 255)
     );
     assert_eq!(mysql.caps.bits(), 0xdfff_ffff);
@@ -42,7 +42,7 @@ fn a_greeting_is_sent_as_mysql_sends_it() {
     let mysql = ServerGreeting::parse(MYSQL_9_7).unwrap();
     let greeting = Greeting {
         version: &mysql.version,
-        connection_id: mysql.thread_id,
+        connection_id: mysql.connection_id,
         caps: mysql.caps,
         charset: mysql.charset,
         status: mysql.status,
