@@ -7,9 +7,10 @@ use std::task::{Context, Poll};
 use highwater::backend::login::{ConnectError, LoggedIn, Login, Transport, login};
 use highwater::protocol::caps::{CapabilityFlags, CapabilityProfile, OFFERED, backend_caps};
 use highwater::protocol::command::{
-    com_init_db, com_ping, com_reset_connection, com_set_option, com_stmt_prepare,
+    StmtExecute, com_init_db, com_ping, com_reset_connection, com_set_option, com_stmt_prepare,
 };
-use highwater::protocol::ok::{OkView, TrackEntry};
+use highwater::protocol::frame::{HEADER, append_packet, payload};
+use highwater::protocol::ok::{OkView, TrackEntry, strip_ok_in_place};
 use highwater::protocol::packets::ErrView;
 use highwater::protocol::reply::EventKind::{self, Err, LocalInfile, Ok, Prepared, ResultEnd};
 use highwater::protocol::reply::ReplyKind;
@@ -253,7 +254,12 @@ async fn replies_of_mysql_are_followed() {
     for profile in [full(), shared(), old()] {
         follow(cluster.primary(), profile).await;
     }
+    for profile in [full(), old()] {
+        big_rows(&mut link(cluster.primary(), profile).await).await;
+    }
     tracked_gtids(cluster.primary()).await;
+    stripped_is_untracked(cluster.primary()).await;
+    types_travel(cluster.primary()).await;
 }
 
 #[tokio::test]
@@ -269,7 +275,6 @@ async fn follow(server: &Server, profile: CapabilityProfile) {
     let mut link = link(server, profile).await;
     texts(&mut link).await;
     statements(&mut link, profile).await;
-    big_rows(&mut link).await;
 
     let simple = [
         com_ping().to_vec(),
@@ -459,4 +464,88 @@ async fn tracked_gtids(server: &Server) {
         entries,
         [TrackEntry::Schema(b"app"), TrackEntry::StateChange(true)]
     );
+}
+
+/// An OK without its state is what a client without session tracking gets from the server itself.
+async fn stripped_is_untracked(server: &Server) {
+    let untracked = full().flags() - CapabilityFlags::CLIENT_SESSION_TRACK;
+    let mut with = link(server, full()).await;
+    let mut without = link(server, CapabilityProfile::new(untracked)).await;
+    for sql in [
+        "SET autocommit = 1",
+        "USE app",
+        "UPDATE t SET s = id",
+        "SET NAMES latin1",
+    ] {
+        let tracked = with.query(sql).await.end().to_vec();
+        let expected = without.query(sql).await.end().to_vec();
+        let mut frame = Vec::new();
+        append_packet(&mut frame, &mut 1, &tracked);
+        let len = strip_ok_in_place(&mut frame);
+        if sql.starts_with("UPDATE") {
+            // The second one changes no row: the counts differ, the shape does not.
+            assert_eq!(len - HEADER, expected.len());
+        } else {
+            assert_ne!(tracked, expected, "{sql} is tracked");
+            assert_eq!(payload(&frame[..len]).unwrap(), expected, "{sql}");
+        }
+    }
+}
+
+/// Parameter types that a client bound on one connection, put in for a statement on another.
+async fn types_travel(server: &Server) {
+    for profile in [full(), old()] {
+        let named = profile.query_attributes();
+        let (mut here, mut there) = (link(server, profile).await, link(server, profile).await);
+        there
+            .command(&com_stmt_prepare(b"DO ?"), ReplyKind::Prepare)
+            .await;
+        let mut ids = Vec::new();
+        for link in [&mut here, &mut there] {
+            let reply = link
+                .command(&com_stmt_prepare(b"SELECT ? + 1"), ReplyKind::Prepare)
+                .await;
+            let [Prepared { stmt_id, .. }] = reply.kinds()[..] else {
+                panic!("{:?}", reply.kinds())
+            };
+            ids.push(stmt_id);
+        }
+        assert_ne!(ids[0], ids[1]);
+        let (count, name): (&[u8], &[u8]) = if named { (&[1], &[0]) } else { (&[], &[]) };
+        let execute = |bound: &[u8], value: u8| {
+            let id = ids[0].to_le_bytes();
+            [
+                &[0x17][..],
+                &id,
+                &[0, 1, 0, 0, 0],
+                count,
+                &[0],
+                bound,
+                &[value],
+            ]
+            .concat()
+        };
+        let first = execute(&[&[1, 1, 0], name].concat(), 41);
+        let kind = ReplyKind::Execute { cursor: false };
+        assert_eq!(here.command(&first, kind).await.kinds(), [ResultEnd]);
+        let types = StmtExecute::parse(&first, 1, named)
+            .unwrap()
+            .types()
+            .unwrap();
+
+        let later = execute(&[0], 6);
+        let view = StmtExecute::parse(&later, 1, named).unwrap();
+        let mut moved = Vec::new();
+        view.rewrite(&mut moved, ids[1], None);
+        assert_eq!(
+            there.command(&moved, kind).await.kinds(),
+            [Err],
+            "no types were bound there"
+        );
+        moved.clear();
+        view.rewrite(&mut moved, ids[1], Some(types));
+        let reply = there.command(&moved, kind).await;
+        assert_eq!(reply.kinds(), [ResultEnd]);
+        assert_eq!(reply.passed.last().unwrap()[2..10], 7u64.to_le_bytes());
+    }
 }
