@@ -43,24 +43,29 @@ pub(super) fn testify(query: &[u8]) -> Testimony {
     }
 }
 
-/// The text with a number for every `?`: a placeholder is not allowed everywhere a number is.
+/// The text in the parser's dialect: a number for every `?`, which is not allowed everywhere a
+/// number is, and NOT for `!`.
 fn parseable(query: &str) -> String {
+    let mut text = String::with_capacity(query.len() + 16);
     let mut quote = None;
-    query
-        .chars()
-        .map(|c| match (c, quote) {
-            ('?', None) => '1',
+    let mut chars = query.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            ('?', None) => text.push('1'),
+            ('!', None) if chars.peek() != Some(&'=') => text.push_str(" not "),
             ('\'' | '`', None) => {
                 quote = Some(c);
-                c
+                text.push(c);
             }
-            (_, Some(open)) if c == open => {
-                quote = None;
-                c
+            (_, open) => {
+                if open == Some(c) {
+                    quote = None;
+                }
+                text.push(c);
             }
-            _ => c,
-        })
-        .collect()
+        }
+    }
+    text
 }
 
 /// Stops at the first thing that is not a plain read.
