@@ -16,3 +16,4 @@ INSERT INTO u VALUES (1, 1, 'ann', 10.50, '2024-01-01', x'00ff'), (2, 2, 'bob', 
 INSERT INTO docs VALUES (1, 'mysql', 'a database'), (2, 'proxy', 'a relay')
 INSERT INTO p VALUES (1, 5), (2, 50)
 INSERT INTO tree VALUES (1, NULL), (2, 1), (3, 2)
+CREATE FUNCTION writes(x INT) RETURNS INT DETERMINISTIC READS SQL DATA BEGIN INSERT INTO log VALUES (x); RETURN x; END

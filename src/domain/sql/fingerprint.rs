@@ -50,6 +50,13 @@ pub struct Scratch {
     groups: [Group; MAX_TRACKED_DEPTH],
 }
 
+impl Scratch {
+    /// The memory it holds, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.out.capacity()
+    }
+}
+
 /// A statement that was read: its normalised text and the hash of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Normalised<'a> {
