@@ -45,7 +45,12 @@ fn classify(text: Vec<u8>, mode: LexMode) -> StatementProfile {
 }
 
 fn on_stack<T: Send + 'static>(size: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
-    thread::Builder::new().stack_size(size).spawn(work).unwrap().join().unwrap()
+    thread::Builder::new()
+        .stack_size(size)
+        .spawn(work)
+        .unwrap()
+        .join()
+        .unwrap()
 }
 
 fn read(text: impl Into<Vec<u8>>) -> StatementProfile {
@@ -89,20 +94,30 @@ fn the_longest_text_that_is_read() {
 fn thirty_three_thousand_ors() {
     let text = format!("SELECT * FROM t WHERE a=1{}", " OR a=1".repeat(33_000));
     let found = read(text);
-    assert_eq!((found.access, found.doubt), (Access::PrimaryRead, Doubt::TooLarge));
+    assert_eq!(
+        (found.access, found.doubt),
+        (Access::PrimaryRead, Doubt::TooLarge)
+    );
 }
 
 #[test]
 fn two_thousand_two_hundred_divisions() {
     let text = format!("SELECT 1{}", " DIV 1".repeat(2_200));
     let found = read(text);
-    assert_eq!((found.access, found.doubt), (Access::PrimaryRead, Doubt::TooLarge));
+    assert_eq!(
+        (found.access, found.doubt),
+        (Access::PrimaryRead, Doubt::TooLarge)
+    );
 }
 
 #[test]
 fn as_deep_as_the_caps_allow() {
-    for (operator, count) in [(" DIV 1", 500), (" OR 1", 500), ("+1", 500), (" UNION SELECT 1", 250)]
-    {
+    for (operator, count) in [
+        (" DIV 1", 500),
+        (" OR 1", 500),
+        ("+1", 500),
+        (" UNION SELECT 1", 250),
+    ] {
         let found = read(format!("SELECT 1{}", operator.repeat(count)));
         assert_eq!(found.access, Access::Read, "{operator}");
     }
@@ -122,18 +137,34 @@ fn nesting() {
         ("EXISTS (SELECT ", "1", ")"),
     ] {
         for depth in [10, 60, 400, 20_000] {
-            let text = format!("SELECT {}{inner}{}", open.repeat(depth), close.repeat(depth));
+            let text = format!(
+                "SELECT {}{inner}{}",
+                open.repeat(depth),
+                close.repeat(depth)
+            );
             let found = read(text);
             assert_ne!(found.access, Access::Write, "{open} {depth}");
-            assert!(depth < 20_000 || found.access != Access::Read, "{open} {depth}");
+            assert!(
+                depth < 20_000 || found.access != Access::Read,
+                "{open} {depth}"
+            );
         }
     }
 }
 
 #[test]
 fn unbalanced_and_repeated_bytes() {
-    for piece in ["(", ")", "'", "\"", "`", "/*", "*/", "/*!", "/*+", "@", "@@", ".", ";", ",", "\\"] {
-        for verb in ["", "SELECT ", "SET ", "SHOW ", "EXPLAIN ", "WITH a AS (SELECT 1) SELECT "] {
+    for piece in [
+        "(", ")", "'", "\"", "`", "/*", "*/", "/*!", "/*+", "@", "@@", ".", ";", ",", "\\",
+    ] {
+        for verb in [
+            "",
+            "SELECT ",
+            "SET ",
+            "SHOW ",
+            "EXPLAIN ",
+            "WITH a AS (SELECT 1) SELECT ",
+        ] {
             let found = read(format!("{verb}{}", piece.repeat(50_001)));
             assert_ne!(found.access, Access::Read, "{verb}{piece}…");
         }
@@ -142,41 +173,74 @@ fn unbalanced_and_repeated_bytes() {
 
 #[test]
 fn many_column_lists_are_not_looked_through_again_and_again() {
-    let found = read(format!("WITH a AS (SELECT 1) SELECT 1{}", ",f(".repeat(100_000)));
+    let found = read(format!(
+        "WITH a AS (SELECT 1) SELECT 1{}",
+        ",f(".repeat(100_000)
+    ));
     assert_eq!(found.access, Access::Write);
-    let nested = format!("WITH a AS (SELECT 1) SELECT 1{}{}", ",f(x".repeat(80_000), ")as(".repeat(80_000));
+    let nested = format!(
+        "WITH a AS (SELECT 1) SELECT 1{}{}",
+        ",f(x".repeat(80_000),
+        ")as(".repeat(80_000)
+    );
     assert_ne!(read(nested).access, Access::Read);
 }
 
 #[test]
 fn text_that_is_not_utf8() {
     // Bytes of another charset in a string do not matter.
-    assert_eq!(read(b"SELECT * FROM t WHERE b = '\xff\xfe\x80'".to_vec()).access, Access::Read);
+    assert_eq!(
+        read(b"SELECT * FROM t WHERE b = '\xff\xfe\x80'".to_vec()).access,
+        Access::Read
+    );
     // In a name they do: the parser reads UTF-8 only.
     let found = read(b"SELECT \xe9t\xe9 FROM t".to_vec());
-    assert_eq!((found.access, found.doubt), (Access::PrimaryRead, Doubt::NotUnderstood));
-    assert_eq!(read(b"INSERT INTO \xe9 VALUES (1)".to_vec()).access, Access::Write);
+    assert_eq!(
+        (found.access, found.doubt),
+        (Access::PrimaryRead, Doubt::NotUnderstood)
+    );
+    assert_eq!(
+        read(b"INSERT INTO \xe9 VALUES (1)".to_vec()).access,
+        Access::Write
+    );
     assert_eq!(read(vec![0xff; 1000]).access, Access::Write);
 }
 
 #[test]
 fn charsets() {
-    let mode = |charset| LexMode { charset, ..LexMode::default() };
+    let mode = |charset| LexMode {
+        charset,
+        ..LexMode::default()
+    };
     let text = b"SELECT * FROM t WHERE b = 'x'".to_vec();
-    assert_eq!(classify(text.clone(), mode(Charset::SingleByte)).access, Access::Read);
+    assert_eq!(
+        classify(text.clone(), mode(Charset::SingleByte)).access,
+        Access::Read
+    );
     // The end of a string cannot be found where a backslash may be half a character.
     let found = classify(text, mode(Charset::Unsafe));
     assert_eq!(found, StatementProfile::unread(Doubt::NotUnderstood));
     let found = classify(b"KILL 5".to_vec(), mode(Charset::Unsafe));
-    assert_eq!((found.access, found.effects), (Access::Kill, Effects::OPAQUE));
+    assert_eq!(
+        (found.access, found.effects),
+        (Access::Kill, Effects::OPAQUE)
+    );
     // 0xA0 is a blank in latin1, and part of a character in UTF-8.
     let text = "SELECT 1 \u{a0}INTO x".as_bytes().to_vec();
-    assert_eq!(classify(text, mode(Charset::SingleByte)).access, Access::Write);
+    assert_eq!(
+        classify(text, mode(Charset::SingleByte)).access,
+        Access::Write
+    );
 }
 
 #[test]
 fn nul_and_control_bytes() {
-    for text in [&b"SELECT 1\0"[..], b"\0", b"SELECT \x01", b"SELECT 1 -- \0\nFOR UPDATE"] {
+    for text in [
+        &b"SELECT 1\0"[..],
+        b"\0",
+        b"SELECT \x01",
+        b"SELECT 1 -- \0\nFOR UPDATE",
+    ] {
         assert_ne!(read(text.to_vec()).access, Access::Read, "{text:?}");
     }
     assert_eq!(read(b"SELECT 'a\0b\x01'".to_vec()).access, Access::Read);

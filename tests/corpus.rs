@@ -17,7 +17,12 @@ const SEED: Seed = Seed::new(1);
 #[test]
 fn every_statement_is_classified_as_expected() {
     let wrong: Vec<String> = reader::cases().iter().filter_map(complaint).collect();
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 fn complaint(case: &reader::Case) -> Option<String> {
@@ -46,7 +51,10 @@ fn complaint(case: &reader::Case) -> Option<String> {
 fn the_corpus_is_large() {
     let cases = reader::cases();
     assert!(cases.len() >= 400, "{}", cases.len());
-    let unrunnable = cases.iter().filter(|c| c.expected.unrunnable.is_some()).count();
+    let unrunnable = cases
+        .iter()
+        .filter(|c| c.expected.unrunnable.is_some())
+        .count();
     assert!(unrunnable <= 10, "{unrunnable}");
 }
 
@@ -60,7 +68,10 @@ fn normalised(text: &[u8], mode: LexMode) -> Option<String> {
 
 /// What a cache that is keyed by the normalised text would hold.
 fn from_normalised(text: &str, fingerprint: u64) -> StatementProfile {
-    match profile(Normalised { text: text.as_bytes(), fingerprint }) {
+    match profile(Normalised {
+        text: text.as_bytes(),
+        fingerprint,
+    }) {
         Verdict::Decided(profile) => profile,
         Verdict::NeedsParse(pending) => confirm(text.as_bytes(), pending),
     }
@@ -72,7 +83,16 @@ fn corpus_statement() -> impl Strategy<Value = reader::Case> {
 
 /// One spelling of a blank.
 fn blank() -> impl Strategy<Value = &'static str> {
-    proptest::sample::select(vec![" ", "\n", "\t ", " /* c */ ", "/**/", " -- c\n", " #c\n", "\r\n"])
+    proptest::sample::select(vec![
+        " ",
+        "\n",
+        "\t ",
+        " /* c */ ",
+        "/**/",
+        " -- c\n",
+        " #c\n",
+        "\r\n",
+    ])
 }
 
 /// The statement with its blanks respelled and its letters' case changed outside of quotes; `None`
@@ -106,7 +126,7 @@ fn other_numbers(sql: &str, digit: char) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1024, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn cached_is_uncached(case in corpus_statement(), digit in proptest::char::range('1', '9')) {

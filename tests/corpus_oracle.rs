@@ -27,9 +27,15 @@ async fn reads_read() {
     prepare(cluster.primary()).await;
     cluster.wait_all_caught_up().await.unwrap();
     let (primary, replica) = (cluster.primary().address(), cluster.replica(0).address());
-    let complaints =
-        tokio::task::spawn_blocking(move || ask(&primary, &replica)).await.unwrap();
-    assert!(complaints.is_empty(), "{} wrong:\n{}", complaints.len(), complaints.join("\n"));
+    let complaints = tokio::task::spawn_blocking(move || ask(&primary, &replica))
+        .await
+        .unwrap();
+    assert!(
+        complaints.is_empty(),
+        "{} wrong:\n{}",
+        complaints.len(),
+        complaints.join("\n")
+    );
 }
 
 async fn prepare(primary: &Server) {
@@ -48,29 +54,47 @@ async fn prepare(primary: &Server) {
 fn ask(primary: &str, replica: &str) -> Vec<String> {
     let mut primary = connect(primary);
     let mut replica = connect(replica);
-    assert_eq!(replica.run("SET SESSION TRANSACTION READ ONLY").unwrap().error, None);
-    for sql in ["SET session_track_gtids=OWN_GTID", "SET session_track_transaction_info=CHARACTERISTICS"]
-    {
+    assert_eq!(
+        replica
+            .run("SET SESSION TRANSACTION READ ONLY")
+            .unwrap()
+            .error,
+        None
+    );
+    for sql in [
+        "SET session_track_gtids=OWN_GTID",
+        "SET session_track_transaction_info=CHARACTERISTICS",
+    ] {
         assert_eq!(primary.run(sql).unwrap().error, None);
     }
     // The oracle can say no, also where the write is hidden.
     for write in ["INSERT INTO log VALUES (1)", "SELECT writes(1)"] {
         let refused = on_replica(&mut replica, write).unwrap();
-        assert!(refused.contains("1290") || refused.contains("1792"), "{write}: {refused}");
+        assert!(
+            refused.contains("1290") || refused.contains("1792"),
+            "{write}: {refused}"
+        );
         let traced = on_primary(&mut primary, write).unwrap();
         assert!(traced.contains("trackers"), "{write}: {traced}");
     }
-    assert!(on_primary(&mut primary, "SELECT * FROM nosuchtable").unwrap().contains("1146"));
+    assert!(
+        on_primary(&mut primary, "SELECT * FROM nosuchtable")
+            .unwrap()
+            .contains("1146")
+    );
 
-    let reads = reader::cases().into_iter().filter(|case| {
-        case.expected.access == Access::Read && case.expected.unrunnable.is_none()
-    });
+    let reads = reader::cases()
+        .into_iter()
+        .filter(|case| case.expected.access == Access::Read && case.expected.unrunnable.is_none());
     let mut asked = 0;
     let complaints: Vec<String> = reads
         .filter_map(|case| {
             asked += 1;
             for server in [&mut replica, &mut primary] {
-                assert_eq!(server.run(&set_mode(case.expected.mode)).unwrap().error, None);
+                assert_eq!(
+                    server.run(&set_mode(case.expected.mode)).unwrap().error,
+                    None
+                );
             }
             let found = on_replica(&mut replica, &case.sql)
                 .or_else(|| on_primary(&mut primary, &case.sql))?;
@@ -100,7 +124,9 @@ fn set_mode(mode: LexMode) -> String {
 /// Runs it as Highwater would. Any error is a complaint: a read of the corpus is valid.
 fn on_replica(replica: &mut RawClient, sql: &str) -> Option<String> {
     let ended = replica.run(sql).unwrap();
-    ended.error.map(|(code, message)| format!("the replica says {code} {message}"))
+    ended
+        .error
+        .map(|(code, message)| format!("the replica says {code} {message}"))
 }
 
 /// Runs it in a transaction, where the tracker tells what it did.

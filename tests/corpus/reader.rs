@@ -57,9 +57,15 @@ fn read(file: &str, text: &str) -> Vec<Case> {
             expected = Some(header(line).unwrap_or_else(|| panic!("{place}: bad header {line}")));
             continue;
         }
-        let expected = expected.clone().unwrap_or_else(|| panic!("{place}: no header above"));
+        let expected = expected
+            .clone()
+            .unwrap_or_else(|| panic!("{place}: no header above"));
         let sql = line.replace('⏎', "\n").replace('⇥', "\t");
-        cases.push(Case { place, sql, expected });
+        cases.push(Case {
+            place,
+            sql,
+            expected,
+        });
     }
     cases
 }

@@ -7,8 +7,8 @@ mod kill;
 mod lexeme;
 mod own;
 
-pub use kill::{Kill, parse_kill};
 pub use super::variables::OwnVariable;
+pub use kill::{Kill, parse_kill};
 pub use own::{OwnAssignment, OwnItem, OwnStatement, OwnValue, parse_own};
 
 pub(super) use kill::begins_with_kill;

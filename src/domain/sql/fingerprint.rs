@@ -534,7 +534,11 @@ impl Pass<'_, '_> {
         self.out.push(b',');
         let literal = matches!(self.previous, Previous::Number | Previous::String);
         let list = literal && self.in_list;
-        self.token(if list { Previous::LiteralComma } else { Previous::Comma });
+        self.token(if list {
+            Previous::LiteralComma
+        } else {
+            Previous::Comma
+        });
     }
 
     fn open(&mut self) {
@@ -597,7 +601,11 @@ impl Pass<'_, '_> {
         self.in_list = matches!(self.previous, Previous::Open | Previous::Comma);
         let alias = self.previous == Previous::Word && self.out.ends_with(b" as");
         self.space_before_word();
-        self.out.extend_from_slice(if kind == Previous::String { b"'?'" } else { b"?" });
+        self.out.extend_from_slice(if kind == Previous::String {
+            b"'?'"
+        } else {
+            b"?"
+        });
         self.token(if alias { Previous::Quoted } else { kind });
     }
 
