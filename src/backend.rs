@@ -1,1 +1,13 @@
-//! (being built)
+//! The server side: connecting, logging in, pools. Knows nothing of clients.
+
+pub mod conn;
+pub mod dial;
+pub mod error;
+pub mod login;
+pub mod pool;
+mod simple;
+
+pub use conn::{Identity, ServerConn};
+pub use dial::{Credentials, Dialer, Knowledge, Setup};
+pub use error::BackendError;
+pub use pool::{Pool, PoolKey, PoolLimits};

@@ -1,6 +1,75 @@
-//! The commands.
+//! The commands: what the arguments mean, what is printed, and the exit code.
+//!
+//! Exit codes: 0 fine, 1 the answer is no, 2 wrong usage, 64 `run` with a bad configuration. Errors
+//! go to standard error: what happened, then what to do.
 
-/// Runs the command the arguments name.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+mod check;
+mod demo;
+mod explain;
+mod failure;
+mod health;
+mod run;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A read/write-splitting proxy for MySQL and MariaDB. Reads spread over the replicas, writes go to
+/// the primary, and no session reads older data than it asked for.
+#[derive(Debug, Parser)]
+#[command(name = "highwater", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy
+    ///
+    /// Each flag comes before its HIGHWATER_* environment variable, and both come before the file.
+    Run(run::Options),
+    /// Check a configuration file and print what it resolves to
+    ///
+    /// Prints the configuration with every default filled in and HIGHWATER_* environment variables
+    /// applied. Passwords are read, to see that they can be, and never printed. Exits with 1 when
+    /// something is wrong.
+    Check(check::Options),
+    /// Say where a statement would go, and why; needs no server
+    ///
+    /// Prints the class of a statement, what it may do to its session, its fingerprint, and where a new
+    /// session in autocommit mode would send it.
+    Explain(explain::Options),
+    /// Start real servers and the proxy in a private folder, and show the split at work
+    ///
+    /// Gets a server program if the machine has none, starts one primary and its replicas and the proxy
+    /// in a private folder, runs a short visible workload, then stays up until Ctrl-C. Nothing is left
+    /// behind. Port 0 takes a free port and prints it.
+    Demo(demo::Options),
+    /// Ask a running proxy whether it is ready
+    ///
+    /// Exits with 0 if /readyz says yes, else with 1 and what it said.
+    Health(health::Options),
+}
+
+/// Runs the command that the arguments of this process name.
+pub fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run(options) => run::run(options),
+        Command::Check(options) => check::run(&options),
+        Command::Explain(options) => explain::run(&options),
+        Command::Demo(options) => demo::run(options),
+        Command::Health(options) => health::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Prints to standard output. A reader that has gone away, as in `| head`, is no error.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

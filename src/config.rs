@@ -1,1 +1,309 @@
-//! (being built)
+//! From file, environment and flags to one resolved [`Config`] of parsed values.
+//!
+//! The layers are put on top of each other first (file, then `HIGHWATER_*` variables, then flags),
+//! each value keeping its origin; then one reading turns them into a [`Config`], fills in defaults
+//! and collects every problem with its file, line, key and expectation. The reading is also the
+//! list of known keys: what it does not ask for is an unknown key.
+
+mod account;
+mod address;
+mod error;
+mod layers;
+mod levels;
+mod load;
+mod nearest;
+mod reader;
+mod secret;
+mod show;
+mod units;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::domain::consistency::Level;
+
+pub use address::Address;
+pub use error::{ConfigError, Origin, Problem};
+pub use layers::{Flags, OVERRIDES, Override};
+pub use secret::{Account, Secret, SecretSource};
+
+/// Everything that can be configured, resolved: no value is missing or unparsed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `[proxy]`: where clients connect, and the process itself.
+    pub proxy: ProxyConfig,
+    /// `[consistency]`: what reads are promised.
+    pub consistency: ConsistencyConfig,
+    /// `[cluster]`: the servers.
+    pub cluster: ClusterConfig,
+    /// `[monitor]`: how the servers are watched.
+    pub monitor: MonitorConfig,
+    /// `[[user]]`: who may log in, and with what. At least one.
+    pub users: Vec<Account>,
+    /// `[pool]`: connections to each server.
+    pub pool: PoolConfig,
+    /// `[limits]`: what one client, or all, may use.
+    pub limits: LimitsConfig,
+    /// `[http]`: metrics and health.
+    pub http: HttpConfig,
+    /// `[admin]`: the SQL admin port.
+    pub admin: AdminConfig,
+    /// `[log]`: log lines.
+    pub log: LogConfig,
+}
+
+/// `[proxy]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProxyConfig {
+    /// Where clients connect by TCP.
+    pub listen: SocketAddr,
+    /// Where clients connect by unix socket; none without it.
+    pub socket: Option<PathBuf>,
+    /// Threads that run sessions, at least 1.
+    pub workers: usize,
+    /// How long a shutdown waits for sessions to end by themselves.
+    pub drain_timeout: Duration,
+}
+
+impl Default for ProxyConfig {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            listen: loopback(6033),
+            socket: None,
+            workers: (cores / 2).max(1),
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// `[consistency]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConsistencyConfig {
+    /// The level a session starts with.
+    pub level: Level,
+    /// How long a read waits for a replica to catch up; zero does not wait.
+    pub catch_up_timeout: Duration,
+    /// What a read does when no replica caught up in time.
+    pub on_timeout: OnTimeout,
+    /// A replica further behind than this gets no reads.
+    pub max_lag: Duration,
+}
+
+impl Default for ConsistencyConfig {
+    fn default() -> Self {
+        Self {
+            level: Level::default(),
+            catch_up_timeout: Duration::from_secs(1),
+            on_timeout: OnTimeout::Primary,
+            max_lag: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What a read does when no replica caught up in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnTimeout {
+    /// The primary answers.
+    #[default]
+    Primary,
+}
+
+impl OnTimeout {
+    /// The name used in configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+        }
+    }
+}
+
+/// `[cluster]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterConfig {
+    /// The server that takes the writes.
+    pub primary: Address,
+    /// The servers that take reads; may be empty.
+    pub replicas: Vec<Address>,
+}
+
+/// `[monitor]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MonitorConfig {
+    /// The account the monitor logs in with.
+    pub account: Account,
+    /// Time from one probe of a server to the next.
+    pub interval: Duration,
+    /// A probe that takes longer counts as no answer.
+    pub timeout: Duration,
+}
+
+impl MonitorConfig {
+    /// The default pace with this account.
+    pub fn new(account: Account) -> Self {
+        Self {
+            account,
+            interval: Duration::from_millis(200),
+            timeout: Duration::from_secs(1),
+        }
+    }
+}
+
+/// `[pool]`. Numbers are per server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolConfig {
+    /// Connections at most.
+    pub max_connections: usize,
+    /// Connections kept ready while nobody uses them.
+    pub min_idle: usize,
+    /// How long a session waits for a free connection.
+    pub acquire_timeout: Duration,
+    /// A connection over `min_idle` that nobody used for this long is closed.
+    pub idle_timeout: Duration,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            max_connections: 200,
+            min_idle: 4,
+            acquire_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+/// `[limits]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LimitsConfig {
+    /// Client sessions at most; one more is refused with error 1040.
+    pub max_sessions: usize,
+    /// Bytes of a command that are held to be read; a longer one goes to the primary unread.
+    pub max_command_held: usize,
+    /// A login that takes longer is ended.
+    pub login_timeout: Duration,
+    /// Distinct statements whose classification is remembered.
+    pub statement_cache: usize,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            max_sessions: 10_000,
+            max_command_held: 1 << 20,
+            login_timeout: Duration::from_secs(10),
+            statement_cache: 10_000,
+        }
+    }
+}
+
+/// `[http]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpConfig {
+    /// Where /metrics, /healthz and /readyz answer.
+    pub listen: SocketAddr,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            listen: loopback(6034),
+        }
+    }
+}
+
+/// `[admin]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdminConfig {
+    /// Where the SQL admin port will answer. Nothing listens there in this version.
+    pub listen: SocketAddr,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self {
+            listen: loopback(6032),
+        }
+    }
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogConfig {
+    /// How lines look.
+    pub format: LogFormat,
+    /// A level (`error`, `warn`, `info`, `debug`, `trace`, `off`), or a list with levels for parts,
+    /// such as `info,highwater::monitor=debug`.
+    pub level: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Auto,
+            level: "info".to_owned(),
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text when standard error is a terminal, else JSON.
+    #[default]
+    Auto,
+    /// One line of text each.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Text, Self::Json];
+
+    /// The name used in configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl Config {
+    /// A configuration made in code, for `demo` and tests: defaults, and port 0 for every listener,
+    /// so that the system gives free ones. `users` may log in; `monitor` watches the servers.
+    pub fn for_cluster(
+        primary: Address,
+        replicas: Vec<Address>,
+        users: Vec<Account>,
+        monitor: Account,
+    ) -> Self {
+        Self {
+            proxy: ProxyConfig {
+                listen: loopback(0),
+                ..ProxyConfig::default()
+            },
+            consistency: ConsistencyConfig::default(),
+            cluster: ClusterConfig { primary, replicas },
+            monitor: MonitorConfig::new(monitor),
+            users,
+            pool: PoolConfig::default(),
+            limits: LimitsConfig::default(),
+            http: HttpConfig {
+                listen: loopback(0),
+            },
+            admin: AdminConfig {
+                listen: loopback(0),
+            },
+            log: LogConfig::default(),
+        }
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}

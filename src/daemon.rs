@@ -1,1 +1,387 @@
-//! The composition root.
+//! The composition root: builds every part, owns shutdown and drain.
+//!
+//! The calling thread runs what is not on a statement's way: accepting, the monitor, the HTTP port,
+//! the care of the pools. Sessions run on worker threads, each with a runtime of its own, so that a
+//! session never moves between cores.
+
+mod knowledge;
+mod workers;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::admin::http::{self, Readiness};
+use crate::backend::{Credentials, Dialer, Pool, PoolKey, PoolLimits};
+use crate::config::Config;
+use crate::domain::ids::BackendId;
+use crate::domain::topology::{Role, Topology};
+use crate::monitor::{Monitor, Settings, Watch};
+use crate::net::Listener;
+use crate::relay::{Classifier, Refused, Registry, Shared, usual_profile};
+use crate::telemetry::{BackendMetrics, Metrics};
+use knowledge::Known;
+use workers::Workers;
+
+/// How often the pools are tended.
+const TEND: Duration = Duration::from_secs(1);
+/// How often a drain looks for sessions that became idle.
+const DRAIN_STEP: Duration = Duration::from_millis(20);
+/// How often the start looks whether the servers are known.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// How long the start waits for the first word of every server.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
+
+/// Why the daemon could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address or path.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A thread, a runtime or a signal handler cannot be had.
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+    /// The monitor's settings are wrong.
+    #[error("cannot watch the servers: {0}")]
+    Monitor(#[from] crate::monitor::MonitorError),
+    /// The metrics cannot be set up.
+    #[error("cannot set up the metrics: {0}")]
+    Metrics(String),
+}
+
+/// Runs the proxy until SIGTERM or SIGINT, then drains it.
+///
+/// # Errors
+/// [`DaemonError`] when it cannot start.
+pub fn run(config: Config) -> Result<(), DaemonError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let proxy = Proxy::start(config).await?;
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
+        }
+        proxy.shut_down().await;
+        Ok(())
+    })
+}
+
+/// A running proxy.
+#[derive(Debug)]
+pub struct Proxy {
+    shared: Arc<Shared>,
+    addresses: Addresses,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    workers: Workers,
+    _monitor: MonitorGuard,
+}
+
+/// What the proxy listens on.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// MySQL protocol.
+    pub mysql: SocketAddr,
+    /// MySQL protocol by unix socket.
+    pub socket: Option<PathBuf>,
+    /// `/metrics`, `/healthz`, `/readyz`.
+    pub http: SocketAddr,
+}
+
+/// Keeps the monitor's tasks running.
+struct MonitorGuard(#[expect(dead_code, reason = "held for its tasks, which end with it")] Monitor);
+
+impl std::fmt::Debug for MonitorGuard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MonitorGuard")
+    }
+}
+
+impl Proxy {
+    /// Starts a proxy on the current runtime and waits, shortly, for the first word of every server.
+    ///
+    /// # Errors
+    /// [`DaemonError`] when something cannot be had; nothing is left running then.
+    pub async fn start(config: Config) -> Result<Self, DaemonError> {
+        let metrics =
+            Arc::new(Metrics::new().map_err(|error| DaemonError::Metrics(error.to_string()))?);
+        let mysql = listen_tcp(config.proxy.listen)?;
+        let unix = config.proxy.socket.clone().map(listen_unix).transpose()?;
+        let http = TcpListener::bind(config.http.listen)
+            .await
+            .map_err(|source| DaemonError::Listen {
+                address: config.http.listen.to_string(),
+                source,
+            })?;
+        let addresses = Addresses {
+            mysql: mysql.local_addr().unwrap_or(config.proxy.listen),
+            socket: config.proxy.socket.clone(),
+            http: http.local_addr()?,
+        };
+        let monitor = Monitor::start(monitor_settings(&config))?;
+        let shared = share(config, monitor.watch(), metrics)?;
+        let workers = Workers::start(shared.config.proxy.workers)?;
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        for listener in std::iter::once(mysql).chain(unix) {
+            let acceptor = workers.acceptor(Arc::clone(&shared), listener);
+            tasks.spawn(until(stopped.clone(), acceptor));
+        }
+        tasks.spawn(until(stopped.clone(), tend(Arc::clone(&shared))));
+        tasks.spawn(until(stopped.clone(), observe(Arc::clone(&shared))));
+        tasks.spawn(serve_http(http, Arc::clone(&shared), stopped));
+        let first_look = tokio::time::timeout(FIRST_LOOK, known(&shared.watch)).await;
+        if first_look.is_err() {
+            tracing::warn!("not every server has answered yet");
+        }
+        tracing::info!(mysql = %addresses.mysql, http = %addresses.http, "listening");
+        Ok(Self {
+            shared,
+            addresses,
+            stop,
+            tasks,
+            workers,
+            _monitor: MonitorGuard(monitor),
+        })
+    }
+
+    /// What it listens on.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// What it knows of the servers.
+    pub fn watch(&self) -> &Watch {
+        &self.shared.watch
+    }
+
+    /// Its metrics.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
+    /// Takes no new clients, lets open transactions end for as long as configured, then ends every
+    /// session.
+    pub async fn shut_down(mut self) {
+        let _ = self.stop.send(true);
+        let deadline = Instant::now() + self.shared.config.proxy.drain_timeout;
+        while !self.shared.registry.is_empty() && Instant::now() < deadline {
+            self.shared.registry.abort_idle();
+            tokio::time::sleep(DRAIN_STEP).await;
+        }
+        let left = self.shared.registry.len();
+        if left > 0 {
+            tracing::warn!(sessions = left, "drain_timeout is over: ending the rest");
+            self.shared.registry.abort_all();
+        }
+        self.workers.stop();
+        while self.tasks.join_next().await.is_some() {}
+        tracing::info!("drained");
+    }
+}
+
+fn listen_tcp(address: SocketAddr) -> Result<Listener, DaemonError> {
+    Listener::bind_tcp(address).map_err(|source| DaemonError::Listen {
+        address: address.to_string(),
+        source,
+    })
+}
+
+fn listen_unix(path: PathBuf) -> Result<Listener, DaemonError> {
+    Listener::bind_unix(&path).map_err(|source| DaemonError::Listen {
+        address: path.display().to_string(),
+        source,
+    })
+}
+
+fn monitor_settings(config: &Config) -> Settings {
+    let replicas = config
+        .cluster
+        .replicas
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let mut settings = Settings::new(config.cluster.primary.to_string(), replicas);
+    settings.user = config.monitor.account.name.clone();
+    settings.password = config.monitor.account.password.expose().to_owned();
+    settings.interval = config.monitor.interval;
+    settings.timeout = config.monitor.timeout;
+    settings.max_lag = config.consistency.max_lag;
+    settings
+}
+
+/// Builds what all sessions share.
+fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shared>, DaemonError> {
+    let credentials: Arc<Credentials> = Arc::new(
+        config
+            .users
+            .iter()
+            .map(|account| (account.name.as_str().into(), account.password.clone()))
+            .collect::<HashMap<_, _>>(),
+    );
+    let limits = PoolLimits {
+        max_connections: config.pool.max_connections,
+        min_idle: config.pool.min_idle,
+        acquire_timeout: config.pool.acquire_timeout,
+        idle_timeout: config.pool.idle_timeout,
+    };
+    let knowledge = Arc::new(Known::new(watch.clone()));
+    let servers = std::iter::once((&config.cluster.primary, Role::Primary)).chain(
+        config
+            .cluster
+            .replicas
+            .iter()
+            .map(|replica| (replica, Role::Replica)),
+    );
+    let pools = (0..).zip(servers).map(|(id, (address, role))| {
+        let address = address.to_string();
+        let backend_metrics = metrics.backend(&address, role);
+        let dialer = Dialer {
+            backend: BackendId(id),
+            address,
+            timeout: config.pool.acquire_timeout,
+            credentials: Arc::clone(&credentials),
+            knowledge: Arc::clone(&knowledge) as _,
+            greeting: Default::default(),
+        };
+        let pool = Pool::new(dialer, limits, backend_metrics);
+        for user in credentials.keys() {
+            pool.expect(PoolKey {
+                user: Arc::clone(user),
+                profile: usual_profile(),
+            });
+        }
+        pool
+    });
+    let pools = pools.collect();
+    let classifier = Classifier::start(config.limits.statement_cache)?;
+    Ok(Arc::new(Shared {
+        config,
+        watch,
+        pools,
+        metrics,
+        registry: Registry::default(),
+        classifier,
+        refused: Refused::default(),
+        turn: AtomicUsize::new(0),
+    }))
+}
+
+/// Runs a task until the proxy stops.
+async fn until(mut stopped: watch::Receiver<bool>, task: impl Future<Output = ()>) {
+    tokio::select! {
+        () = task => {}
+        _ = stopped.wait_for(|stop| *stop) => {}
+    }
+}
+
+/// Returns once every server that answers is known well enough to open connections to it.
+async fn known(watch: &Watch) {
+    let topology = watch.settled().await;
+    let unknown = || {
+        topology.backends.iter().any(|view| {
+            let facts = watch.facts(view.id);
+            view.usable() && facts.is_none_or(|facts| facts.baseline.is_none())
+        })
+    };
+    while unknown() {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Keeps the pools warm and free of what has been idle for too long.
+async fn tend(shared: Arc<Shared>) {
+    shared.watch.settled().await;
+    loop {
+        for pool in &shared.pools {
+            let usable = shared
+                .watch
+                .topology()
+                .get(pool.backend())
+                .is_some_and(|v| v.usable());
+            if usable {
+                pool.tend().await;
+            }
+        }
+        tokio::time::sleep(TEND).await;
+    }
+}
+
+/// Shows the servers in the metrics, and drops the idle connections of a server that went down.
+async fn observe(shared: Arc<Shared>) {
+    let metrics: Vec<BackendMetrics> = shared
+        .watch
+        .topology()
+        .backends
+        .iter()
+        .map(|view| shared.metrics.backend(&view.address, view.role))
+        .collect();
+    let mut topology = shared.watch.topology();
+    loop {
+        show(&topology, &metrics);
+        for (view, pool) in topology.backends.iter().zip(&shared.pools) {
+            if !view.usable() {
+                pool.clear();
+            }
+        }
+        // The lag moves without an epoch of its own.
+        let changed = shared.watch.changed(topology.epoch);
+        topology = match tokio::time::timeout(TEND, changed).await {
+            Ok(changed) => changed,
+            Err(_) => shared.watch.topology(),
+        };
+    }
+}
+
+fn show(topology: &Topology, metrics: &[BackendMetrics]) {
+    for (view, metrics) in topology.backends.iter().zip(metrics) {
+        metrics.set_up(view.usable());
+        metrics.set_lag(view.lag);
+    }
+}
+
+async fn serve_http(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let watch = shared.watch.clone();
+    let ready = Arc::new(move || {
+        let topology = watch.topology();
+        match topology.get(BackendId::PRIMARY) {
+            Some(primary) if primary.usable() => Readiness::Ready,
+            Some(primary) => Readiness::NotReady(format!(
+                "the primary {} is {}",
+                primary.address,
+                primary.health.name()
+            )),
+            None => Readiness::NotReady("no primary is configured".to_owned()),
+        }
+    });
+    let stop = async move {
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    let metrics = Arc::clone(&shared.metrics);
+    if let Err(error) = http::serve(listener, metrics, ready, stop).await {
+        tracing::error!(%error, "the HTTP port failed");
+    }
+}

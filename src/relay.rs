@@ -1,1 +1,30 @@
-//! (being built)
+//! The only room that sees both sides: runs one client session on its server connections.
+//!
+//! One session is one task on one worker thread. It reads a command, has it classified and routed
+//! by the pure rooms, waits for a position if the level demands it (holding no connection), leases
+//! a connection, restores what it lacks, forwards the command and relays the reply. What the reply
+//! says of the session is taken in **before** its last packet goes to the client.
+
+mod attempt;
+mod bulk;
+mod change_user;
+mod classify;
+mod commands;
+mod errors;
+mod freshness;
+mod infile;
+mod kill;
+mod links;
+mod login;
+mod own;
+mod prepared;
+mod reply;
+mod session;
+mod shared;
+mod statement;
+
+pub use classify::Classifier;
+pub use kill::Registry;
+pub use login::usual_profile;
+pub use session::serve;
+pub use shared::{Refused, Shared};

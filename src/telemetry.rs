@@ -1,1 +1,15 @@
-//! (being built)
+//! What Highwater tells its operators: metrics, logs and the words errors are counted under.
+//!
+//! [`Metrics`] is one struct with every metric as a documented field; it is made once and passed to
+//! the parts that feed it, never a global. This room knows no configuration and no socket.
+
+mod fault;
+mod grid;
+mod label;
+pub mod log;
+mod metrics;
+
+pub use fault::{ErrorKind, Retry, Side};
+pub use grid::Grid;
+pub use label::{AccessLabel, ConnectionState, Label, Outcome, PinReason, SessionState, Target};
+pub use metrics::{BackendMetrics, Metrics, SessionGauge};

@@ -1,1 +1,9 @@
-//! (being built)
+//! Which server a statement goes to, decided once, with one reason.
+
+pub mod balance;
+pub mod decide;
+pub mod reason;
+
+pub use balance::{Candidate, pick};
+pub use decide::{Route, route};
+pub use reason::Reason;

@@ -1,1 +1,278 @@
-//! (being built)
+//! What one client session has made true, as the **server's** replies tell it: transaction,
+//! variables, positions, and what keeps it on the primary. Text says what a statement may do;
+//! status flags and trackers say what it did.
+
+pub mod holds;
+pub mod mirror;
+pub mod positions;
+pub mod transaction;
+pub mod wish;
+
+use std::time::{Duration, Instant};
+
+use super::consistency::Level;
+use super::ids::BackendId;
+use super::sql::{Access, Effects, StatementProfile};
+use super::topology::Generation;
+
+pub use holds::Holds;
+pub use mirror::{Applied, Mirror, Restore};
+pub use positions::{LastRead, Positions};
+pub use transaction::Transaction;
+pub use wish::TrackerWish;
+
+/// Which of a session's two server connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The one to the primary.
+    Primary,
+    /// The one to a replica.
+    Replica,
+}
+
+/// One entry of a reply's session state block.
+#[derive(Clone, Copy, Debug)]
+pub enum Tracked<'a> {
+    /// A session variable has a new value.
+    Variable(&'a [u8], &'a [u8]),
+    /// The default schema changed.
+    Schema(&'a [u8]),
+    /// Some session state changed (user variables, temporary tables, prepared statements …).
+    StateChange,
+    /// Transaction characteristics as SQL; empty when there are none.
+    Characteristics(&'a [u8]),
+    /// The eight letters of the transaction state.
+    TransactionState(&'a [u8]),
+    /// On the primary: the GTIDs that the statement committed.
+    OwnGtids(&'a [u8]),
+}
+
+/// How a statement ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// With an OK packet or the end of its rows.
+    Done {
+        /// Rows that the server says it changed.
+        affected: u64,
+        /// Whether its last packet ended a result set.
+        rows: bool,
+    },
+    /// With an error packet.
+    Failed,
+    /// The connection broke, or the client left, before the reply was complete.
+    Lost,
+}
+
+/// The server a statement ran on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RanOn {
+    /// Which of the session's connections.
+    pub side: Side,
+    /// The server.
+    pub backend: BackendId,
+    /// The life of that server.
+    pub generation: Generation,
+}
+
+/// What the client's capabilities mean for what its replies can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientTraits {
+    /// FOUND_ROWS: "rows affected" counts matched rows, so it proves no change.
+    pub found_rows: bool,
+    /// DEPRECATE_EOF: the end of a result set carries the session state, not only an OK does.
+    pub state_after_rows: bool,
+}
+
+/// The state of one client session.
+#[derive(Debug)]
+pub struct Session {
+    /// The level its reads ask for.
+    pub level: Level,
+    /// How long a read waits for a replica before it goes to the primary.
+    pub catch_up_timeout: Duration,
+    /// Transaction and autocommit, from status flags.
+    pub transaction: Transaction,
+    /// Session variables and schema, from trackers.
+    pub mirror: Mirror,
+    /// What it wrote and read.
+    pub positions: Positions,
+    /// What keeps it on the primary.
+    pub holds: Holds,
+    /// What it asked its server to track for it.
+    pub wish: TrackerWish,
+    /// Whether the servers' default isolation level is SERIALIZABLE.
+    pub serializable_by_default: bool,
+    /// Where its previous statement ran: SHOW WARNINGS and its kin go there.
+    pub previous: Option<Side>,
+    client: ClientTraits,
+    statement: Statement,
+}
+
+/// What the replies of the statement in flight have told so far.
+#[derive(Debug, Default)]
+struct Statement {
+    gtids: bool,
+    state_change: bool,
+    log_bin_touched: bool,
+}
+
+impl Session {
+    /// A session that has just logged in.
+    pub fn new(level: Level, catch_up_timeout: Duration, client: ClientTraits) -> Self {
+        Self {
+            level,
+            catch_up_timeout,
+            transaction: Transaction::default(),
+            mirror: Mirror::default(),
+            positions: Positions::default(),
+            holds: Holds::default(),
+            wish: TrackerWish::default(),
+            serializable_by_default: false,
+            previous: None,
+            client,
+            statement: Statement::default(),
+        }
+    }
+
+    /// A statement is about to be sent.
+    pub fn on_start(&mut self) {
+        self.statement = Statement::default();
+    }
+
+    /// Takes in one entry of a reply's state block. `applied` is the state of the connection that
+    /// replied.
+    pub fn on_tracked(&mut self, side: Side, entry: Tracked<'_>, applied: &mut Applied) {
+        match entry {
+            Tracked::Variable(name, value) => {
+                if name.eq_ignore_ascii_case(b"sql_log_bin") {
+                    self.statement.log_bin_touched = true;
+                }
+                if self.wish.on_variable(name, value) {
+                    applied.guard_changed = true;
+                } else {
+                    let read_only = matches!(name, b"transaction_read_only" | b"tx_read_only");
+                    applied.guard_changed |= read_only && side == Side::Replica;
+                    self.mirror.set(name, value);
+                    applied.set(name, value);
+                }
+            }
+            Tracked::Schema(name) => {
+                self.mirror.set_schema(name);
+                applied.set_schema(name);
+            }
+            Tracked::StateChange => self.statement.state_change = true,
+            Tracked::Characteristics(sql) => self.transaction.on_characteristics(sql),
+            Tracked::TransactionState(letters) => self.transaction.on_letters(letters),
+            Tracked::OwnGtids(text) if side == Side::Primary => {
+                self.statement.gtids = true;
+                self.positions.on_own_gtids(text);
+            }
+            Tracked::OwnGtids(_) => {}
+        }
+    }
+
+    /// Takes in the status flags of an OK, EOF or end of rows, also of those between results.
+    pub fn on_status(&mut self, side: Side, status: u16) {
+        self.transaction.on_status(side, status);
+    }
+
+    /// Takes in the end of a statement: everything its reply said was given before.
+    pub fn on_end(
+        &mut self,
+        profile: &StatementProfile,
+        on: RanOn,
+        outcome: Outcome,
+        now: Instant,
+    ) {
+        let effects = profile.effects;
+        self.previous = Some(on.side);
+        if on.side == Side::Primary {
+            self.after_primary(profile, outcome, now);
+        }
+        if outcome != Outcome::Failed || effects.contains(Effects::OPAQUE) {
+            self.holds.on_effects(effects, self.statement.state_change);
+        }
+        if showed_data(profile, outcome) {
+            self.positions.on_read(LastRead {
+                backend: on.backend,
+                generation: on.generation,
+                ended: now,
+            });
+        }
+        self.holds.table_locks = self.transaction.tables_locked();
+        self.transaction.on_statement_end();
+    }
+
+    fn after_primary(&mut self, profile: &StatementProfile, outcome: Outcome, now: Instant) {
+        let may_commit = !matches!(
+            profile.access,
+            Access::Read | Access::PrimaryRead | Access::Diagnostics
+        ) || profile.effects.contains(Effects::OPAQUE);
+        match outcome {
+            Outcome::Failed | Outcome::Lost if may_commit => self.positions.on_unknown(now),
+            Outcome::Done { .. }
+                if profile.access == Access::TransactionEnd
+                    && !self.statement.gtids
+                    && self.transaction.may_have_written() =>
+            {
+                // A ROLLBACK names no GTID, yet changes to tables without transactions stay.
+                self.positions.on_unknown(now);
+            }
+            Outcome::Done { affected, .. }
+                if affected > 0
+                    && profile.access == Access::Write
+                    && !profile.effects.contains(Effects::OPAQUE)
+                    && !self.statement.gtids
+                    && !self.transaction.is_open()
+                    && self.transaction.autocommit()
+                    && !self.client.found_rows
+                    && !self.holds.temporary_tables =>
+            {
+                self.positions.on_untracked_write();
+            }
+            Outcome::Done { rows: true, .. } if may_commit && !self.client.state_after_rows => {
+                // Its GTIDs, if any, had no packet to come in.
+                self.positions.on_unknown(now);
+            }
+            _ => {}
+        }
+        let unlogged = self.mirror.is(b"sql_log_bin", b"OFF") || self.statement.log_bin_touched;
+        if unlogged && may_commit {
+            self.positions.on_untracked_write();
+        }
+    }
+
+    /// Whether the session's isolation level is SERIALIZABLE: its reads lock.
+    pub fn is_serializable(&self) -> bool {
+        match self.mirror.get(b"transaction_isolation") {
+            Some(level) => level.eq_ignore_ascii_case(b"SERIALIZABLE"),
+            None => self.serializable_by_default,
+        }
+    }
+
+    /// Whether the session has something on its primary connection that another one would lack.
+    pub fn holds_connection(&self) -> bool {
+        self.holds.any() || self.transaction.one_shot()
+    }
+
+    /// COM_RESET_CONNECTION or COM_CHANGE_USER succeeded: level, variables and holds are as after
+    /// a login; the positions stay, since client pools reset between borrow and reuse.
+    pub fn on_reset(&mut self, level: Level, catch_up_timeout: Duration) {
+        let mut positions = std::mem::take(&mut self.positions);
+        positions.on_reset();
+        let mut mirror = std::mem::take(&mut self.mirror);
+        mirror.reset();
+        *self = Self::new(level, catch_up_timeout, self.client);
+        self.positions = positions;
+        self.mirror = mirror;
+    }
+}
+
+/// Whether the statement showed the session data that others may have written.
+fn showed_data(profile: &StatementProfile, outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Failed => false,
+        Outcome::Done { rows: true, .. } if profile.access == Access::Write => true,
+        _ => profile.may_show_data(),
+    }
+}

@@ -1,8 +1,14 @@
 //! The servers as the monitor last saw them.
 
+pub mod health;
+pub mod lag;
+pub mod report;
+
 use std::time::Duration;
 
 use super::ids::BackendId;
+pub use lag::{Lag, Samples};
+pub use report::{Receiver, Replication, Report};
 
 /// One life of one server process. A position learned from an incarnation says nothing about
 /// another one: a restart with relaxed durability or a rebuilt server may have lost transactions.
@@ -20,6 +26,39 @@ impl Incarnation {
     /// is the same.
     pub fn same_life(&self, other: &Self) -> bool {
         self.server_uuid == other.server_uuid && self.started.abs_diff(other.started) <= 1
+    }
+}
+
+/// Which life of a server something belongs to: grows by one with each new incarnation seen behind
+/// one address, so that connections and bounds compare a number. Only meaningful together with the
+/// server's [`BackendId`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Generation(pub u64);
+
+/// What kind of server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Engine {
+    /// MySQL and its builds.
+    MySql,
+    /// MariaDB.
+    MariaDb,
+}
+
+impl Engine {
+    /// Tells the engine from `@@version`.
+    pub fn from_version(version: &str) -> Self {
+        match version.to_ascii_lowercase().contains("mariadb") {
+            true => Self::MariaDb,
+            false => Self::MySql,
+        }
+    }
+
+    /// The name used in logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MySql => "mysql",
+            Self::MariaDb => "mariadb",
+        }
     }
 }
 
@@ -61,6 +100,9 @@ pub enum Health {
     Lagging,
     /// A primary that is read-only.
     ReadOnlyPrimary,
+    /// Two servers answer behind this address in turn, or this server is already configured under
+    /// another address: nothing learned from one connection holds for the next.
+    SharedIdentity,
 }
 
 impl Health {
@@ -75,6 +117,7 @@ impl Health {
             Self::WrongSource => "wrong_source",
             Self::Lagging => "lagging",
             Self::ReadOnlyPrimary => "read_only_primary",
+            Self::SharedIdentity => "shared_identity",
         }
     }
 }
@@ -92,7 +135,11 @@ pub struct BackendView {
     pub health: Health,
     /// The life of the server that was probed; `None` before the first answer.
     pub incarnation: Option<Incarnation>,
-    /// How far it is behind the primary, from positions; `None` while unknown.
+    /// The number of that life; `None` before the first answer.
+    pub generation: Option<Generation>,
+    /// What kind of server it is; `None` before the first answer.
+    pub engine: Option<Engine>,
+    /// At most this far behind the primary, from positions; `None` while unknown.
     pub lag: Option<Duration>,
 }
 
@@ -106,7 +153,7 @@ impl BackendView {
 /// A snapshot of all servers. Replaced whole, never changed in place.
 #[derive(Clone, Debug)]
 pub struct Topology {
-    /// Grows with every change.
+    /// Grows with every change except of a lag alone.
     pub epoch: u64,
     /// The primary first, then the replicas in the order of the configuration.
     pub backends: Vec<BackendView>,

@@ -137,3 +137,20 @@ impl StatementProfile {
         }
     }
 }
+
+impl StatementProfile {
+    /// Whether the statement may show its session data that others wrote, other than by a plain
+    /// count of changed rows.
+    pub fn may_show_data(&self) -> bool {
+        match self.access {
+            Access::Read | Access::PrimaryRead => self.effects.contains(Effects::READS_TABLES),
+            Access::Write => {
+                self.effects
+                    .intersects(Effects::USER_VARIABLE.with(Effects::OPAQUE))
+                    || self.doubt == Doubt::NotUnderstood
+            }
+            Access::Begin(begin) => begin.snapshot,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Opens, sets up and resets connections of one server.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::net::TcpStream;
+
+use super::conn::{Identity, ServerConn};
+use super::error::BackendError;
+use super::login;
+use super::pool::{Place, PoolKey};
+use super::simple;
+use crate::config::Secret;
+use crate::domain::ids::{BackendId, ServerThreadId};
+use crate::domain::session::Applied;
+use crate::domain::topology::Generation;
+use crate::net::{Conn, Stream};
+use crate::protocol::command::{com_query, com_reset_connection, com_set_option};
+use crate::protocol::frame::append_packet;
+use crate::protocol::handshake::ServerGreeting;
+
+/// utf8mb4_0900_ai_ci, which every login names; sessions set their own charset afterwards.
+const LOGIN_COLLATION: u8 = 45;
+
+/// What the backend room must be told about its servers.
+pub trait Knowledge: fmt::Debug + Send + Sync {
+    /// What makes a fresh connection to this server a Highwater connection. `None` while the server
+    /// is not known: nothing may run on it then, for its writes would go unnoticed.
+    fn setup(&self, backend: BackendId) -> Option<Arc<Setup>>;
+
+    /// Which life of the server a connection reached, from what that connection says of itself.
+    fn identify(&self, backend: BackendId, uuid: &str, started: u64) -> Option<Generation>;
+}
+
+/// SET statements for a fresh connection.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Session variables whose default differs from the primary's.
+    pub baseline: Vec<String>,
+    /// Trackers, and on a replica the read-only guard; these come last.
+    pub guard: Arc<[String]>,
+}
+
+/// Passwords by user name.
+pub type Credentials = HashMap<Arc<str>, Secret>;
+
+/// Opens connections to one server.
+#[derive(Debug)]
+pub struct Dialer {
+    /// Which server.
+    pub backend: BackendId,
+    /// `host:port`.
+    pub address: String,
+    /// Bound of connect, login and set-up together, and of a reset.
+    pub timeout: Duration,
+    /// Accounts.
+    pub credentials: Arc<Credentials>,
+    /// What is known of the server.
+    pub knowledge: Arc<dyn Knowledge>,
+    /// The server's greeting at the last login; clients are greeted like that.
+    pub greeting: ArcSwapOption<ServerGreeting>,
+}
+
+impl Dialer {
+    /// Connects, logs in and sets up.
+    ///
+    /// # Errors
+    /// When any of it fails or takes longer than the timeout.
+    pub async fn open(&self, key: &PoolKey, place: Place) -> Result<ServerConn, BackendError> {
+        self.within(self.open_unbounded(key, place)).await
+    }
+
+    async fn open_unbounded(
+        &self,
+        key: &PoolKey,
+        place: Place,
+    ) -> Result<ServerConn, BackendError> {
+        let (stream, thread) = self.login(key).await?;
+        let mut conn = ServerConn {
+            conn: Conn::new(stream),
+            identity: Identity {
+                backend: self.backend,
+                generation: None,
+                thread,
+                serial: serial(),
+            },
+            applied: Applied::default(),
+            pending: Vec::new(),
+            multi_statements: None,
+            key: key.clone(),
+            place,
+        };
+        self.set_up(&mut conn).await?;
+        conn.identity.generation = self.identify(&mut conn).await?;
+        Ok(conn)
+    }
+
+    /// Makes a connection as good as new for the next session.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses; the connection must be dropped.
+    pub async fn recycle(&self, conn: &mut ServerConn) -> Result<(), BackendError> {
+        self.within(self.set_up(conn)).await
+    }
+
+    /// Says by COM_SET_OPTION whether several statements may come in one packet.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses.
+    pub async fn set_multi_statements(
+        &self,
+        conn: &mut ServerConn,
+        on: bool,
+    ) -> Result<(), BackendError> {
+        let mut out = std::mem::take(&mut conn.pending);
+        append_packet(&mut out, &mut 0, &com_set_option(on));
+        let lost = |source| BackendError::Lost {
+            address: self.address.clone(),
+            source,
+        };
+        conn.conn.send(&out).await.map_err(lost)?;
+        simple::read_ok(&mut conn.conn, conn.key.profile, &self.address).await?;
+        conn.multi_statements = Some(on);
+        Ok(())
+    }
+
+    /// Runs KILL on a connection of its own, as `key`'s user, so that the server checks the right.
+    ///
+    /// # Errors
+    /// [`BackendError::Setup`] with the server's error when it refuses.
+    pub async fn kill(
+        &self,
+        key: &PoolKey,
+        thread: ServerThreadId,
+        query_only: bool,
+    ) -> Result<(), BackendError> {
+        let what = if query_only { "QUERY" } else { "CONNECTION" };
+        self.within(async {
+            let (stream, _) = self.login(key).await?;
+            let mut conn = Conn::new(stream);
+            let sql = format!("KILL {what} {}", thread.0);
+            simple::query(&mut conn, key.profile, &self.address, sql.as_bytes()).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn login(&self, key: &PoolKey) -> Result<(Stream, ServerThreadId), BackendError> {
+        let unreachable = |source| BackendError::Unreachable {
+            address: self.address.clone(),
+            source,
+        };
+        let password =
+            self.credentials
+                .get(&key.user)
+                .ok_or_else(|| BackendError::UnknownUser {
+                    user: key.user.to_string(),
+                })?;
+        let socket = TcpStream::connect(&self.address)
+            .await
+            .map_err(unreachable)?;
+        let mut stream = Stream::tcp(socket).map_err(unreachable)?;
+        let login = login::Login {
+            user: key.user.as_bytes(),
+            password: password.expose().as_bytes(),
+            profile: key.profile,
+            charset: LOGIN_COLLATION,
+            database: None,
+            transport: login::Transport::Open,
+        };
+        let logged_in =
+            login::login(&mut stream, &login)
+                .await
+                .map_err(|source| BackendError::Login {
+                    address: self.address.clone(),
+                    source,
+                })?;
+        let thread = ServerThreadId(logged_in.server.connection_id.into());
+        self.greeting.store(Some(Arc::new(logged_in.server)));
+        Ok((stream, thread))
+    }
+
+    /// COM_RESET_CONNECTION first, also on a fresh connection: the baseline is the server's global
+    /// values, not what the login's collation made of them.
+    async fn set_up(&self, conn: &mut ServerConn) -> Result<(), BackendError> {
+        let profile = conn.key.profile;
+        let setup = self
+            .knowledge
+            .setup(self.backend)
+            .ok_or_else(|| BackendError::NotKnown {
+                address: self.address.clone(),
+            })?;
+        let statements: Vec<_> = setup.baseline.iter().chain(setup.guard.iter()).collect();
+        let mut out = std::mem::take(&mut conn.pending);
+        append_packet(&mut out, &mut 0, &com_reset_connection());
+        for sql in &statements {
+            let command = com_query(sql.as_bytes(), profile.query_attributes());
+            append_packet(&mut out, &mut 0, &command);
+        }
+        let lost = |source| BackendError::Lost {
+            address: self.address.clone(),
+            source,
+        };
+        conn.conn.send(&out).await.map_err(lost)?;
+        for _ in 0..=statements.len() {
+            simple::read_ok(&mut conn.conn, profile, &self.address).await?;
+        }
+        conn.applied.on_reset();
+        Ok(())
+    }
+
+    async fn identify(&self, conn: &mut ServerConn) -> Result<Option<Generation>, BackendError> {
+        let profile = conn.key.profile;
+        let mut ask = async |sql: &str| {
+            simple::query(&mut conn.conn, profile, &self.address, sql.as_bytes()).await
+        };
+        let row = ask("SELECT @@server_uuid, UNIX_TIMESTAMP()").await?;
+        let uptime = ask("SHOW GLOBAL STATUS LIKE 'Uptime'").await?;
+        let number = |cell: Option<&Vec<u8>>| {
+            cell.and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok())
+        };
+        let (Some(uuid), Some(now), Some(up)) =
+            (row.first(), number(row.get(1)), number(uptime.get(1)))
+        else {
+            return Ok(None);
+        };
+        let uuid = String::from_utf8_lossy(uuid);
+        Ok(self
+            .knowledge
+            .identify(self.backend, &uuid, now.saturating_sub(up)))
+    }
+
+    async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, BackendError>>,
+    ) -> Result<T, BackendError> {
+        tokio::time::timeout(self.timeout, work)
+            .await
+            .unwrap_or_else(|_| {
+                Err(BackendError::TimedOut {
+                    address: self.address.clone(),
+                    limit: self.timeout,
+                })
+            })
+    }
+}
+
+fn serial() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

@@ -1,0 +1,121 @@
+//! Small statements that the proxy runs for itself on a server connection.
+
+use super::error::BackendError;
+use crate::net::Conn;
+use crate::protocol::caps::CapabilityProfile;
+use crate::protocol::command::com_query;
+use crate::protocol::frame::{self, FrameHeader, HEADER, append_packet};
+use crate::protocol::packets::ErrView;
+use crate::protocol::reader::Reader;
+use crate::protocol::reply::{EventKind, ReplyKind, ReplyTracker};
+
+/// Sends COM_QUERY and returns the first row of its text result; empty without one. NULL is empty.
+///
+/// # Errors
+/// [`BackendError::Setup`] when the server refuses, else when the connection fails.
+pub(super) async fn query(
+    conn: &mut Conn,
+    profile: CapabilityProfile,
+    address: &str,
+    sql: &[u8],
+) -> Result<Vec<Vec<u8>>, BackendError> {
+    let mut out = Vec::new();
+    append_packet(
+        &mut out,
+        &mut 0,
+        &com_query(sql, profile.query_attributes()),
+    );
+    let lost = |source| BackendError::Lost {
+        address: address.to_owned(),
+        source,
+    };
+    conn.send(&out).await.map_err(lost)?;
+    read_reply(conn, profile, address).await
+}
+
+/// Reads the reply of a statement that returns no rows.
+///
+/// # Errors
+/// As [`query`].
+pub(super) async fn read_ok(
+    conn: &mut Conn,
+    profile: CapabilityProfile,
+    address: &str,
+) -> Result<(), BackendError> {
+    read_reply(conn, profile, address).await.map(drop)
+}
+
+async fn read_reply(
+    conn: &mut Conn,
+    profile: CapabilityProfile,
+    address: &str,
+) -> Result<Vec<Vec<u8>>, BackendError> {
+    let malformed = || BackendError::Malformed {
+        address: address.to_owned(),
+    };
+    let mut tracker = ReplyTracker::new(ReplyKind::Query, profile);
+    // What the tracker let pass so far: column count, columns and rows, a few hundred bytes.
+    let mut passed = Vec::new();
+    let mut failure = None;
+    while !tracker.is_done() {
+        let scan = tracker.scan(conn.input.data());
+        let data = conn.input.data();
+        passed.extend_from_slice(data.get(..scan.forward).unwrap_or_default());
+        let mut used = scan.forward;
+        if let Some(event) = scan.event {
+            let packet = data.get(used..used + event.len).unwrap_or_default();
+            match event.kind {
+                EventKind::Ok | EventKind::ResultEnd => {}
+                EventKind::Err => {
+                    let err = frame::payload(packet).and_then(ErrView::parse);
+                    failure = Some(err.map_or_else(malformed, |err| BackendError::Setup {
+                        address: address.to_owned(),
+                        code: err.code,
+                        message: String::from_utf8_lossy(err.message).into_owned(),
+                    }));
+                }
+                _ => return Err(malformed()),
+            }
+            used += event.len;
+        }
+        conn.input.consume(used);
+        if used == 0 && !tracker.is_done() {
+            conn.fill().await.map_err(|source| BackendError::Lost {
+                address: address.to_owned(),
+                source,
+            })?;
+        }
+    }
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(first_row(&passed, profile).unwrap_or_default()),
+    }
+}
+
+/// The first row among the packets of one result set.
+fn first_row(mut packets: &[u8], profile: CapabilityProfile) -> Option<Vec<Vec<u8>>> {
+    let mut next = || {
+        let header = FrameHeader::parse(packets)?;
+        let payload = packets.get(HEADER..header.frame_len())?;
+        packets = packets.get(header.frame_len()..)?;
+        Some(payload)
+    };
+    let columns = Reader::new(next()?).lenenc()?;
+    for _ in 0..columns {
+        next()?;
+    }
+    if !profile.deprecate_eof() {
+        next()?;
+    }
+    let mut row = Reader::new(next()?);
+    let mut cells = Vec::new();
+    while !row.is_empty() {
+        if row.rest().first() == Some(&0xFB) {
+            row.u8()?;
+            cells.push(Vec::new());
+        } else {
+            cells.push(row.lenenc_bytes()?.to_vec());
+        }
+    }
+    Some(cells)
+}

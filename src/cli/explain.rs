@@ -1,0 +1,212 @@
+//! `highwater explain`: what a statement's text says about it, and where it would go.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::failure::Failure;
+use crate::domain::consistency::Level;
+use crate::domain::routing::{Reason, Route, route};
+use crate::domain::session::{ClientTraits, Session};
+use crate::domain::sql::{
+    Access, Charset, Doubt, Effects, LexMode, Seed, StatementProfile, explain,
+};
+use crate::telemetry::{AccessLabel, Label as _};
+
+/// The parser recurses on the text; 64 MiB hold whatever it accepts.
+const STACK: usize = 64 << 20;
+
+/// The flags of `explain`.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The session's sql_mode, as far as it changes how text is read: ANSI_QUOTES,
+    /// NO_BACKSLASH_ESCAPES
+    #[arg(long, value_name = "MODE", default_value = "")]
+    sql_mode: String,
+    /// The statement
+    #[arg(value_name = "SQL")]
+    statement: String,
+}
+
+/// Explains the statement.
+pub(super) fn run(options: &Options) -> Result<(), Failure> {
+    let profile = profile(options)?;
+    super::print(&report(&profile));
+    Ok(())
+}
+
+/// Classifies on a thread of its own, whose stack is large. The seed is fixed, so that a statement
+/// has one fingerprint in every run.
+fn profile(options: &Options) -> Result<StatementProfile, Failure> {
+    let Some(mode) = LexMode::of_sql_mode(&options.sql_mode, Charset::default()) else {
+        return Ok(StatementProfile::unread(Doubt::NotUnderstood));
+    };
+    let classify = || explain(options.statement.as_bytes(), mode, &Seed::new(0));
+    std::thread::scope(|scope| {
+        let no_thread = |error| {
+            let what = format!("no thread to read the statement on: {error}");
+            Failure::no(what, "free some memory")
+        };
+        std::thread::Builder::new()
+            .stack_size(STACK)
+            .spawn_scoped(scope, classify)
+            .map_err(no_thread)?
+            .join()
+            .map_err(|_| Failure::no("the statement could not be read", "please report it"))
+    })
+}
+
+fn report(profile: &StatementProfile) -> String {
+    let doubt = match profile.doubt {
+        Doubt::None => "none",
+        doubt => Reason::from(doubt).text(),
+    };
+    let (place, why) = destination(profile);
+    let class = AccessLabel::from(profile.access).name();
+    let effects = effects(profile.effects);
+    format!(
+        "class        {class}{}\n\
+         effects      {effects}\n\
+         doubt        {doubt}\n\
+         fingerprint  {:016x}\n\
+         goes to      {place}\n\
+         why          {}: {}\n",
+        begin(profile.access),
+        profile.fingerprint,
+        why.name(),
+        why.text(),
+    )
+}
+
+fn begin(access: Access) -> &'static str {
+    match access {
+        Access::Begin(begin) if begin.read_only == Some(true) => " (read only)",
+        _ => "",
+    }
+}
+
+/// Where a session that has just logged in would send the statement.
+fn destination(profile: &StatementProfile) -> (&'static str, Reason) {
+    let client = ClientTraits {
+        found_rows: false,
+        state_after_rows: true,
+    };
+    let session = Session::new(Level::default(), Duration::ZERO, client);
+    match route(&session, profile) {
+        Route::Primary(reason) | Route::EndReplicaTransaction(reason) => ("primary", reason),
+        Route::HeldReplica(reason) => ("the replica of the session", reason),
+        Route::Replica { transaction: false } => ("replica, if one is fresh enough", Reason::Fresh),
+        Route::Replica { transaction: true } => (
+            "replica, if one is fresh enough; the transaction stays there",
+            Reason::ReadOnlyTransaction,
+        ),
+        Route::Own => ("nowhere: Highwater answers", Reason::Own),
+    }
+}
+
+fn effects(effects: Effects) -> String {
+    const NAMES: [(Effects, &str); 12] = [
+        (Effects::READS_TABLES, "reads tables"),
+        (Effects::USER_VARIABLE, "mentions a user variable"),
+        (Effects::ASSIGNS_USER_VARIABLE, "may assign a user variable"),
+        (Effects::NAMED_LOCK, "takes or frees a named lock"),
+        (
+            Effects::TEMPORARY_TABLE,
+            "creates or drops a temporary table",
+        ),
+        (Effects::TABLE_LOCK, "locks or unlocks tables"),
+        (
+            Effects::TEXT_PREPARE,
+            "prepares or frees a statement in SQL",
+        ),
+        (Effects::HANDLER, "uses HANDLER"),
+        (Effects::XA, "is about an XA transaction"),
+        (Effects::MULTI, "is several statements"),
+        (
+            Effects::MENTIONS_MANAGED_VARIABLE,
+            "mentions a variable that Highwater manages",
+        ),
+        (Effects::OPAQUE, "may do more than its text shows"),
+    ];
+    let names: Vec<_> = NAMES
+        .iter()
+        .filter(|(flag, _)| effects.contains(*flag))
+        .map(|(_, name)| *name)
+        .collect();
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use super::*;
+
+    /// Class, place and reason of a statement, as they are printed.
+    fn check(statement: &str, class: &str, place: &str, reason: &str) {
+        let options = Options {
+            sql_mode: String::new(),
+            statement: statement.to_owned(),
+        };
+        let report = report(&profile(&options).unwrap());
+        let value = |name: &str| {
+            let line = report.lines().find(|line| line.starts_with(name)).unwrap();
+            line[13..].to_owned()
+        };
+        assert_eq!(value("class"), class, "{statement}\n{report}");
+        assert!(value("goes to").starts_with(place), "{statement}\n{report}");
+        assert!(
+            value("why").starts_with(&format!("{reason}: ")),
+            "{statement}\n{report}"
+        );
+    }
+
+    #[test]
+    fn place_and_reason_are_those_of_the_router() {
+        for (statement, class, place, reason) in [
+            ("SELECT a FROM t WHERE b = 1", "read", "replica", "fresh"),
+            ("INSERT INTO t VALUES (1)", "write", "primary", "write"),
+            (
+                "SELECT a FROM t FOR UPDATE",
+                "primary_read",
+                "primary",
+                "locking_read",
+            ),
+            ("SET sql_mode = ''", "session", "primary", "session_state"),
+            ("BEGIN", "begin", "primary", "in_transaction"),
+            (
+                "START TRANSACTION READ ONLY",
+                "begin (read only)",
+                "replica",
+                "read_only_transaction",
+            ),
+            ("KILL 7", "kill", "nowhere", "own"),
+            (
+                "SELECT nobody_knows(1)",
+                "write",
+                "primary",
+                "unknown_function",
+            ),
+            ("FROBNICATE", "write", "primary", "not_understood"),
+        ] {
+            check(statement, class, place, reason);
+        }
+    }
+
+    #[test]
+    fn long_and_deep_statements_do_no_harm() {
+        let deep = format!("SELECT 1{}", " DIV 1".repeat(2_200));
+        let long = format!("SELECT 1 FROM t WHERE {}a", "a OR ".repeat(33_000));
+        for statement in [deep, long] {
+            let options = Options {
+                sql_mode: String::new(),
+                statement,
+            };
+            assert!(profile(&options).is_ok());
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `highwater run`: the daemon.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::failure::Failure;
+use crate::config::{Config, Flags, LogConfig, LogFormat};
+use crate::telemetry::log;
+
+/// The flags of `run`, unparsed.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Configuration file; config/reference.toml shows every key
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address that applications connect to [default: 127.0.0.1:6033]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// The server that takes the writes
+    #[arg(long, value_name = "HOST:PORT")]
+    primary: Option<String>,
+    /// A server that takes reads; repeat it for each
+    #[arg(long = "replica", value_name = "HOST:PORT")]
+    replicas: Vec<String>,
+    /// Account that watches the servers
+    #[arg(long, value_name = "USER")]
+    monitor_user: Option<String>,
+    /// File that holds the account's password (or set HIGHWATER_MONITOR_PASSWORD)
+    #[arg(long, value_name = "FILE")]
+    monitor_password_file: Option<String>,
+    /// What a session's reads are promised at its start: eventual or session [default: session]
+    #[arg(long, value_name = "LEVEL")]
+    consistency: Option<String>,
+    /// Address of the SQL admin port; nothing listens there in this version [default: 127.0.0.1:6032]
+    #[arg(long, value_name = "ADDR")]
+    admin_listen: Option<String>,
+    /// Address of /metrics, /healthz and /readyz [default: 127.0.0.1:6034]
+    #[arg(long, value_name = "ADDR")]
+    http_listen: Option<String>,
+}
+
+impl Options {
+    fn flags(self) -> Flags {
+        Flags {
+            listen: self.listen,
+            primary: self.primary,
+            replicas: self.replicas,
+            monitor_user: self.monitor_user,
+            monitor_password_file: self.monitor_password_file,
+            consistency: self.consistency,
+            admin_listen: self.admin_listen,
+            http_listen: self.http_listen,
+        }
+    }
+}
+
+/// Runs the daemon until it is told to stop.
+pub(super) fn run(options: Options) -> Result<(), Failure> {
+    let path = options.config.clone();
+    let config = Config::load(
+        path.as_deref(),
+        &options.flags(),
+        &Config::process_environment,
+    )
+    .map_err(|error| {
+        let advice = match &path {
+            Some(path) => format!(
+                "mend that, then see what it resolves to: highwater check --config {}",
+                path.display()
+            ),
+            None => "name a configuration file with --config FILE".to_owned(),
+        };
+        Failure::configuration(error.to_string(), advice)
+    })?;
+    start_log(&config.log)?;
+    crate::daemon::run(config).map_err(|error| {
+        Failure::no(
+            error.to_string(),
+            "the log lines above say more; highwater run --help shows the settings",
+        )
+    })
+}
+
+fn start_log(config: &LogConfig) -> Result<(), Failure> {
+    let format = match config.format {
+        LogFormat::Auto => log::Format::Auto,
+        LogFormat::Text => log::Format::Text,
+        LogFormat::Json => log::Format::Json,
+    };
+    log::init(format, &config.level)
+        .map_err(|error| Failure::configuration(error.to_string(), "mend [log] level"))
+}

@@ -1,0 +1,44 @@
+//! Reads accounts: a name, and where its password is. A password itself is never in the file.
+
+use super::reader::Section;
+use super::secret::{Account, Secret, SecretSource, read_file};
+
+const PLAIN: &str = "a password must not stand in the configuration: name a file that holds it with \
+                     password_file, or an environment variable with password_env";
+
+/// Reads the account whose name is under `name_key`.
+pub(super) fn account(section: &mut Section<'_, '_>, name_key: &'static str) -> Option<Account> {
+    let name = section.required(name_key, "a user name", |text| match text {
+        "" => Err("expected a user name; found nothing".to_owned()),
+        _ => Ok(text.to_owned()),
+    });
+    let (password, source) = password(section)?;
+    Some(Account {
+        name: name?,
+        password,
+        source,
+    })
+}
+
+fn password(section: &mut Section<'_, '_>) -> Option<(Secret, SecretSource)> {
+    let plain = section.has("password");
+    section.refuse("password", PLAIN);
+    match (section.has("password_file"), section.has("password_env")) {
+        (true, true) => section.conflict(
+            "password_env",
+            "expected one of password_file and password_env; found both",
+        ),
+        (false, false) if !plain => section.missing(
+            "password_file",
+            "a file that holds the password (or, as password_env, an environment variable)",
+        ),
+        _ => {}
+    }
+    let file = section.path("password_file", |path| {
+        Ok((read_file(&path)?, SecretSource::File(path)))
+    });
+    let variable = section.variable("password_env", |name, password| {
+        (Secret::new(password), SecretSource::Environment(name))
+    });
+    file.or(variable)
+}

@@ -1,0 +1,439 @@
+//! What configurations mean, what is wrong with them, and that the reference is true.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use super::*;
+use crate::config::{Secret, SecretSource};
+use crate::domain::consistency::Level;
+
+const REFERENCE: &str = include_str!("../../../config/reference.toml");
+
+/// The least that can be run; `[monitor]` comes last so that tests can add to it.
+const SMALLEST: &str = r#"
+[cluster]
+primary = "db1"
+[[user]]
+name = "app"
+password_env = "APP_PASSWORD"
+[monitor]
+user = "watch"
+password_env = "WATCH_PASSWORD"
+"#;
+
+fn environment(name: &str) -> Option<String> {
+    let known = name.ends_with("_PASSWORD") && !name.starts_with("HIGHWATER_");
+    known.then(|| format!("the {name}"))
+}
+
+fn load_with(
+    text: &str,
+    flags: &Flags,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> (Result<Config, ConfigError>, Vec<String>) {
+    let path = Path::new("config.toml");
+    match layers::parse(text, path) {
+        Ok(tree) => resolve(tree, Some(path), flags, environment),
+        Err(problem) => (Err(ConfigError::new(vec![problem])), Vec::new()),
+    }
+}
+
+fn load(text: &str) -> Result<Config, ConfigError> {
+    load_with(text, &Flags::default(), &environment).0
+}
+
+/// What is said about `SMALLEST` with `text` after it.
+fn complaint(text: &str) -> String {
+    match load(&format!("{SMALLEST}{text}")) {
+        Ok(_) => "nothing".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn the_smallest_configuration_has_every_default() {
+    let config = load(SMALLEST).unwrap();
+    let mut expected = Config::for_cluster(
+        Address::new("db1", 3306),
+        Vec::new(),
+        config.users.clone(),
+        config.monitor.account.clone(),
+    );
+    expected.proxy = ProxyConfig::default();
+    expected.http = HttpConfig::default();
+    expected.admin = AdminConfig::default();
+    assert_eq!(config, expected);
+    assert_eq!(config.users[0].password.expose(), "the APP_PASSWORD");
+    assert_eq!(
+        config.monitor.account.source,
+        SecretSource::Environment("WATCH_PASSWORD".to_owned())
+    );
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = load(
+        r#"
+        [proxy]
+        listen = "0.0.0.0:1"
+        socket = "run/sock"
+        workers = 3
+        drain_timeout = "0s"
+        [consistency]
+        level = "Eventual"
+        catch_up_timeout = "0s"
+        on_timeout = "primary"
+        max_lag = "1.5s"
+        [cluster]
+        primary = "db1:3307"
+        replicas = ["db2", "[::1]:3308"]
+        [monitor]
+        user = "watch"
+        password_env = "WATCH_PASSWORD"
+        interval = "50ms"
+        timeout = "2s"
+        [[user]]
+        name = "a"
+        password_env = "A_PASSWORD"
+        [[user]]
+        name = "b"
+        password_env = "B_PASSWORD"
+        [pool]
+        max_connections = 9
+        min_idle = 0
+        acquire_timeout = "1s"
+        idle_timeout = "1h"
+        [limits]
+        max_sessions = 5
+        max_command_held = "64KiB"
+        login_timeout = "3s"
+        statement_cache = 7
+        [http]
+        listen = "[::]:2"
+        [admin]
+        listen = "127.0.0.2:3"
+        [log]
+        format = "json"
+        level = "warn,highwater::relay=trace"
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.proxy.socket.as_deref(), Some(Path::new("run/sock")));
+    assert_eq!(config.consistency.level, Level::Eventual);
+    assert_eq!(config.consistency.max_lag, Duration::from_millis(1500));
+    let replicas = config.cluster.replicas.iter().map(Address::to_string);
+    assert_eq!(replicas.collect::<Vec<_>>(), ["db2:3306", "[::1]:3308"]);
+    assert_eq!(config.users[1].password, Secret::new("the B_PASSWORD"));
+    assert_eq!(config.limits.max_command_held, 65_536);
+    assert_eq!(config.log.format, LogFormat::Json);
+
+    let shown = config.to_toml();
+    assert!(!shown.contains("the A_PASSWORD"), "{shown}");
+    assert_eq!(
+        load(&shown).unwrap(),
+        config,
+        "what is shown is the same configuration"
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said_with_line_key_and_expectation() {
+    for (text, expected) in [
+        (
+            "[consistency]\nlevel = \"sesion\"",
+            r#"config.toml:11: consistency.level: expected one of eventual, session; found "sesion""#,
+        ),
+        (
+            "[consistency]\nlevel = \"global\"",
+            "config.toml:11: consistency.level: not available in this version: use eventual or session",
+        ),
+        (
+            "[consistency]\non_timeout = \"stale\"",
+            "config.toml:11: consistency.on_timeout: not available in this version: use primary",
+        ),
+        (
+            "[consistency]\nmax_staleness = \"1s\"",
+            "config.toml:11: consistency.max_staleness: not available in this version",
+        ),
+        (
+            "[consistency]\n\nlevle = \"session\"",
+            "config.toml:12: consistency.levle: unknown key; did you mean level?",
+        ),
+        (
+            "[http]\nbananas = 1",
+            "config.toml:11: http.bananas: unknown key; known here: listen",
+        ),
+        (
+            "[proxi]\nlisten = \"x\"",
+            "config.toml:10: proxi: unknown table; did you mean proxy?",
+        ),
+        (
+            "interval = \"200\"",
+            r#"config.toml:10: monitor.interval: expected a duration with its unit, such as 250ms, 10s, 5m or 1h; found "200""#,
+        ),
+        (
+            "interval = 200",
+            "config.toml:10: monitor.interval: expected a text in quotes; found 200",
+        ),
+        (
+            "interval = \"1ms\"",
+            r#"config.toml:10: monitor.interval: expected at least 10ms; found "1ms""#,
+        ),
+        (
+            "[limits]\nmax_sessions = 0",
+            "config.toml:11: limits.max_sessions: expected a number from 1 to 1000000; found 0",
+        ),
+        (
+            "[limits]\nmax_command_held = \"1B\"",
+            r#"config.toml:11: limits.max_command_held: expected a size from 1KiB to 1GiB; found "1B""#,
+        ),
+        (
+            "[pool]\nmax_connections = 2\nmin_idle = 3",
+            "config.toml:12: pool.min_idle: expected a number from 0 to 2; found 3",
+        ),
+        (
+            "[proxy]\nlisten = \"localhost\"",
+            r#"config.toml:11: proxy.listen: expected IP:PORT, such as 127.0.0.1:6033; found "localhost""#,
+        ),
+        (
+            "[admin]\nlisten = \"0.0.0.0:6032\"",
+            "config.toml:11: admin.listen: expected a loopback address: others need an admin password, which is not available in this version",
+        ),
+        (
+            "[log]\nlevel = \"loud\"",
+            r#"config.toml:11: log.level: expected one of error, warn, info, debug, trace, off; found "loud""#,
+        ),
+        (
+            "[[rule]]\nmatch = 1",
+            "config.toml:10: rule: not available in this version",
+        ),
+        (
+            "[log]\nlevel =",
+            "config.toml:11: not TOML: string values must be quoted, expected literal string",
+        ),
+        (
+            "[[user]]\nname = \"x\"\npassword_env = \"NOWHERE\"",
+            "config.toml:12: user.password_env: the environment variable NOWHERE is not set",
+        ),
+        (
+            "[[user]]\nname = \"x\"\npassword_file = \"nowhere\"",
+            "config.toml:12: user.password_file: cannot read nowhere: No such file or directory (os error 2)",
+        ),
+        (
+            "[[user]]\nname = \"x\"",
+            "config.toml:10: user.password_file: missing: a file that holds the password (or, as password_env, an environment variable)",
+        ),
+        (
+            "[[user]]\npassword_env = \"X_PASSWORD\"",
+            "config.toml:10: user.name: missing: a user name",
+        ),
+        (
+            "[[user]]\nname = \"app\"\npassword_env = \"X_PASSWORD\"",
+            r#"config.toml: user.name: "app" is there twice"#,
+        ),
+    ] {
+        assert_eq!(complaint(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_password_in_the_file_is_refused_and_not_repeated() {
+    let said = complaint("[[user]]\nname = \"x\"\npassword = \"hunter2\"");
+    assert!(
+        said.starts_with("config.toml:12: user.password: a password must not stand"),
+        "{said}"
+    );
+    assert!(!said.contains("hunter2"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let (result, _) = load_with(
+        "[proxy]\nlisten = 1\nworkers = \"x\"\n[cluster]\nreplicas = [\"a\",\n\"b c\", 7]\n",
+        &Flags::default(),
+        &environment,
+    );
+    let error = result.unwrap_err();
+    let keys: Vec<_> = error
+        .problems()
+        .iter()
+        .map(|problem| problem.key.as_str())
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "proxy.listen",
+            "proxy.workers",
+            "cluster.primary",
+            "cluster.replicas",
+            "cluster.replicas",
+            "monitor.user",
+            "monitor.password_file",
+            "user"
+        ]
+    );
+    let lines = error.to_string();
+    assert!(
+        lines.contains("config.toml:6: cluster.replicas: expected HOST:PORT"),
+        "{lines}"
+    );
+    assert!(
+        lines.contains("config.toml: user: missing: at least one [[user]]"),
+        "{lines}"
+    );
+    assert!(lines.contains("come in a later version"), "{lines}");
+}
+
+#[test]
+fn flags_come_before_the_environment_and_that_before_the_file() {
+    let variables = |name: &str| match name {
+        "HIGHWATER_LISTEN" => Some("127.0.0.1:2".to_owned()),
+        "HIGHWATER_HTTP_LISTEN" => Some("127.0.0.1:22".to_owned()),
+        "HIGHWATER_REPLICAS" => Some("r1, r2:3307".to_owned()),
+        "HIGHWATER_CONSISTENCY" => Some(String::new()),
+        "HIGHWATER_MONITOR_PASSWORD" => Some("from the environment".to_owned()),
+        other => environment(other),
+    };
+    let flags = Flags {
+        listen: Some("127.0.0.1:3".to_owned()),
+        consistency: Some("eventual".to_owned()),
+        ..Flags::default()
+    };
+    let text =
+        format!("{SMALLEST}[proxy]\nlisten = \"127.0.0.1:1\"\n[http]\nlisten = \"127.0.0.1:11\"");
+    let config = load_with(&text, &flags, &variables).0.unwrap();
+    assert_eq!(config.proxy.listen.port(), 3);
+    assert_eq!(config.http.listen.port(), 22);
+    assert_eq!(config.consistency.level, Level::Eventual);
+    let replicas = config.cluster.replicas.iter().map(Address::to_string);
+    assert_eq!(replicas.collect::<Vec<_>>(), ["r1:3306", "r2:3307"]);
+    assert_eq!(
+        config.monitor.account.password.expose(),
+        "from the environment"
+    );
+}
+
+#[test]
+fn a_bad_value_names_the_flag_or_variable_it_came_from() {
+    let variables = |name: &str| match name {
+        "HIGHWATER_HTTP_LISTEN" => Some("here".to_owned()),
+        other => environment(other),
+    };
+    let flags = Flags {
+        primary: Some(":x".to_owned()),
+        ..Flags::default()
+    };
+    let said = load_with(SMALLEST, &flags, &variables)
+        .0
+        .unwrap_err()
+        .to_string();
+    assert!(
+        said.contains("--primary: cluster.primary: expected HOST:PORT"),
+        "{said}"
+    );
+    assert!(
+        said.contains("environment variable HIGHWATER_HTTP_LISTEN: http.listen: expected IP:PORT"),
+        "{said}"
+    );
+}
+
+#[test]
+fn every_flag_and_variable_reaches_its_key() {
+    let config = |key: &str| match key {
+        "listen" => "127.0.0.1:9",
+        "level" => "eventual",
+        _ => "nine",
+    };
+    for over in layers::OVERRIDES {
+        if let Some(variable) = over.variable {
+            let variables = |name: &str| {
+                if name == variable {
+                    Some(config(over.key).to_owned())
+                } else {
+                    environment(name)
+                }
+            };
+            let changed = load_with(SMALLEST, &Flags::default(), &variables)
+                .0
+                .unwrap();
+            assert_ne!(changed, load(SMALLEST).unwrap(), "{variable}");
+        }
+    }
+}
+
+#[test]
+fn duplicate_servers_are_refused() {
+    let text = SMALLEST.replace(
+        "primary = \"db1\"",
+        "primary = \"db1\"\nreplicas = [\"db1:3306\"]",
+    );
+    let said = load(&text).unwrap_err().to_string();
+    assert_eq!(
+        said,
+        "config.toml:2: cluster.replicas: db1:3306 is named twice in [cluster]"
+    );
+}
+
+#[test]
+fn the_reference_has_every_key_at_its_default() {
+    let (config, keys) = load_with(REFERENCE, &Flags::default(), &|name| {
+        name.ends_with("_PASSWORD").then(|| name.to_owned())
+    });
+    let config = config.unwrap();
+    let smallest = load(SMALLEST).unwrap();
+    let expected = Config {
+        cluster: ClusterConfig {
+            primary: Address::new("10.0.0.1", 3306),
+            replicas: Vec::new(),
+        },
+        monitor: MonitorConfig::new(config.monitor.account.clone()),
+        users: config.users.clone(),
+        ..smallest
+    };
+    assert_eq!(config, expected);
+
+    let named = keys_of(REFERENCE);
+    for key in &keys {
+        assert!(named.contains(key), "the reference does not show {key}");
+    }
+    for key in &named {
+        assert!(
+            keys.contains(key),
+            "the reference shows {key}, which is not read"
+        );
+    }
+}
+
+#[test]
+fn each_key_of_the_reference_is_explained() {
+    let mut before = "";
+    for line in REFERENCE.lines() {
+        if key_of(line).is_some() {
+            assert!(
+                before.starts_with("# ") && before.ends_with('.'),
+                "no explanation before {line}"
+            );
+        }
+        before = line;
+    }
+}
+
+/// Every `table.key` that stands in `text`, also in a comment.
+fn keys_of(text: &str) -> Vec<String> {
+    let mut table = "";
+    let mut keys = Vec::new();
+    for line in text.lines() {
+        if line.starts_with('[') {
+            table = line.trim_matches(['[', ']']);
+        } else if let Some(key) = key_of(line) {
+            keys.push(format!("{table}.{key}"));
+        }
+    }
+    keys
+}
+
+fn key_of(line: &str) -> Option<&str> {
+    let (key, _) = line.trim_start_matches("# ").split_once(" = ")?;
+    key.chars()
+        .all(|c| c.is_ascii_lowercase() || c == '_')
+        .then_some(key)
+}

@@ -1,0 +1,103 @@
+//! A resolved configuration as text, without its passwords.
+
+use std::fmt::Write as _;
+
+use super::secret::{Account, SecretSource};
+use super::units::{show_duration, show_size};
+use super::{Address, Config};
+
+impl Config {
+    /// The configuration as a file would say it, every key with its value in force. Passwords show
+    /// as where they were read from.
+    pub fn to_toml(&self) -> String {
+        let mut out = Out(String::new());
+        out.table("[proxy]");
+        out.text("listen", self.proxy.listen);
+        if let Some(socket) = &self.proxy.socket {
+            out.text("socket", socket.display());
+        }
+        out.plain("workers", self.proxy.workers);
+        out.text("drain_timeout", show_duration(self.proxy.drain_timeout));
+        self.show_consistency(&mut out);
+        self.show_servers(&mut out);
+        for user in &self.users {
+            out.table("[[user]]");
+            out.account("name", user);
+        }
+        self.show_resources(&mut out);
+        out.0
+    }
+
+    fn show_consistency(&self, out: &mut Out) {
+        let consistency = &self.consistency;
+        out.table("[consistency]");
+        out.text("level", consistency.level.name());
+        out.text(
+            "catch_up_timeout",
+            show_duration(consistency.catch_up_timeout),
+        );
+        out.text("on_timeout", consistency.on_timeout.name());
+        out.text("max_lag", show_duration(consistency.max_lag));
+    }
+
+    fn show_servers(&self, out: &mut Out) {
+        out.table("[cluster]");
+        out.text("primary", &self.cluster.primary);
+        let replicas = self.cluster.replicas.iter().map(Address::to_string);
+        out.plain("replicas", format!("{:?}", replicas.collect::<Vec<_>>()));
+        out.table("[monitor]");
+        out.account("user", &self.monitor.account);
+        out.text("interval", show_duration(self.monitor.interval));
+        out.text("timeout", show_duration(self.monitor.timeout));
+    }
+
+    fn show_resources(&self, out: &mut Out) {
+        out.table("[pool]");
+        out.plain("max_connections", self.pool.max_connections);
+        out.plain("min_idle", self.pool.min_idle);
+        out.text("acquire_timeout", show_duration(self.pool.acquire_timeout));
+        out.text("idle_timeout", show_duration(self.pool.idle_timeout));
+        out.table("[limits]");
+        out.plain("max_sessions", self.limits.max_sessions);
+        out.text("max_command_held", show_size(self.limits.max_command_held));
+        out.text("login_timeout", show_duration(self.limits.login_timeout));
+        out.plain("statement_cache", self.limits.statement_cache);
+        out.table("[http]");
+        out.text("listen", self.http.listen);
+        out.table("[admin]");
+        out.text("listen", self.admin.listen);
+        out.table("[log]");
+        out.text("format", self.log.format.name());
+        out.text("level", &self.log.level);
+    }
+}
+
+/// Collects lines. Writing to a string cannot fail.
+struct Out(String);
+
+impl Out {
+    fn table(&mut self, header: &str) {
+        if !self.0.is_empty() {
+            self.0.push('\n');
+        }
+        self.0.push_str(header);
+        self.0.push('\n');
+    }
+
+    fn plain(&mut self, key: &str, value: impl std::fmt::Display) {
+        let _ = writeln!(self.0, "{key} = {value}");
+    }
+
+    fn text(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.plain(key, toml::Value::String(value.to_string()));
+    }
+
+    fn account(&mut self, name_key: &str, account: &Account) {
+        self.text(name_key, &account.name);
+        match &account.source {
+            SecretSource::File(path) => self.text("password_file", path.display()),
+            SecretSource::Environment(name) => self.text("password_env", name),
+            SecretSource::Code => self.0.push_str("# password: (hidden)\n"),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What the monitor knows, in the form in which the server side needs it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::backend::{Knowledge, Setup};
+use crate::domain::ids::BackendId;
+use crate::domain::topology::{Engine, Generation};
+use crate::monitor::{ServerFacts, Watch};
+
+/// The knowledge of one proxy. Set-ups are made once per set of facts.
+#[derive(Debug)]
+pub(super) struct Known {
+    watch: Watch,
+    made: Mutex<Vec<Option<Made>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Made {
+    from: Arc<ServerFacts>,
+    setup: Arc<Setup>,
+}
+
+impl Known {
+    pub(super) fn new(watch: Watch) -> Self {
+        Self {
+            watch,
+            made: Mutex::default(),
+        }
+    }
+}
+
+impl Knowledge for Known {
+    fn setup(&self, backend: BackendId) -> Option<Arc<Setup>> {
+        let facts = self.watch.facts(backend)?;
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if made.len() <= backend.index() {
+            made.resize(backend.index() + 1, None);
+        }
+        let place = made.get_mut(backend.index())?;
+        if let Some(known) = place
+            && Arc::ptr_eq(&known.from, &facts)
+        {
+            return Some(Arc::clone(&known.setup));
+        }
+        let setup = Arc::new(make(backend, &facts)?);
+        *place = Some(Made {
+            from: facts,
+            setup: Arc::clone(&setup),
+        });
+        Some(setup)
+    }
+
+    fn identify(&self, backend: BackendId, uuid: &str, started: u64) -> Option<Generation> {
+        self.watch.identify(backend, uuid, started)
+    }
+}
+
+/// `None` while the server's defaults were not yet compared with the primary's.
+fn make(backend: BackendId, facts: &ServerFacts) -> Option<Setup> {
+    let baseline = facts.baseline.as_ref()?;
+    let baseline = (!baseline.is_empty()).then(|| {
+        let settings: Vec<_> = baseline
+            .iter()
+            .map(|(name, value)| format!("@@session.{name} = {value}"))
+            .collect();
+        format!("SET {}", settings.join(", "))
+    });
+    Some(Setup {
+        baseline: baseline.into_iter().collect(),
+        guard: guard(backend, facts).into(),
+    })
+}
+
+/// Trackers on every connection; on a replica also the read-only guard, so that a write hidden in a
+/// function fails even where super_read_only is off.
+fn guard(backend: BackendId, facts: &ServerFacts) -> Vec<String> {
+    let mut guard = Vec::new();
+    if !backend.is_primary() {
+        guard.push("SET SESSION TRANSACTION READ ONLY".to_owned());
+    }
+    let gtids = match (facts.engine, backend.is_primary()) {
+        (Engine::MariaDb, _) => "",
+        // A write's own GTIDs; and on a replica, how far it is.
+        (Engine::MySql, true) => "@@session.session_track_gtids = OWN_GTID, ",
+        (Engine::MySql, false) => "@@session.session_track_gtids = ALL_GTIDS, ",
+    };
+    guard.push(format!(
+        "SET {gtids}@@session.session_track_transaction_info = 'CHARACTERISTICS', \
+         @@session.session_track_state_change = 1, @@session.session_track_schema = 1, \
+         @@session.session_track_system_variables = '{}'",
+        facts.tracked_variables
+    ));
+    guard
+}

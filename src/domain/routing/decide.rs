@@ -1,0 +1,93 @@
+//! From a statement's profile and its session's state to a route.
+
+use super::Reason;
+use crate::domain::session::{Session, Side};
+use crate::domain::sql::{Access, Effects, StatementProfile};
+
+/// Where a statement goes, before freshness is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// To the primary.
+    Primary(Reason),
+    /// To the replica connection that the session holds, whatever its position: a transaction is
+    /// open there, or the previous statement ran there.
+    HeldReplica(Reason),
+    /// To a replica that is fresh enough; the transaction that it opens stays there.
+    Replica {
+        /// Whether it opens a READ ONLY transaction.
+        transaction: bool,
+    },
+    /// First COMMIT on the replica connection, where a READ ONLY transaction is open that this
+    /// statement ends, then the primary.
+    EndReplicaTransaction(Reason),
+    /// Highwater answers.
+    Own,
+}
+
+/// Decides the route of a statement.
+pub fn route(session: &Session, profile: &StatementProfile) -> Route {
+    if matches!(profile.access, Access::Own | Access::Kill) {
+        return Route::Own;
+    }
+    match session.transaction.open_on() {
+        Some(Side::Replica) => return in_replica_transaction(profile),
+        Some(Side::Primary) => return Route::Primary(Reason::InTransaction),
+        None => {}
+    }
+    if let Some(reason) = stays_on_primary(session) {
+        return Route::Primary(reason);
+    }
+    match profile.access {
+        Access::Read => Route::Replica { transaction: false },
+        Access::PrimaryRead | Access::Write => Route::Primary(profile.doubt.into()),
+        Access::Session => Route::Primary(Reason::SessionState),
+        Access::Diagnostics => match session.previous {
+            Some(Side::Replica) => Route::HeldReplica(Reason::FollowsPrevious),
+            _ => Route::Primary(Reason::FollowsPrevious),
+        },
+        Access::Begin(begin) => {
+            let by_session = session.mirror.is(b"transaction_read_only", b"ON");
+            if !begin.read_only.unwrap_or(by_session) {
+                Route::Primary(Reason::InTransaction)
+            } else if session.holds.bind_transactions() {
+                Route::Primary(Reason::HeldState)
+            } else {
+                Route::Replica { transaction: true }
+            }
+        }
+        Access::TransactionEnd => Route::Primary(Reason::InTransaction),
+        Access::Own | Access::Kill => Route::Own,
+    }
+}
+
+/// A READ ONLY transaction on a replica takes everything, so that it sees one snapshot and a write
+/// in it fails as on a single server; except for what ends it and begins something else.
+fn in_replica_transaction(profile: &StatementProfile) -> Route {
+    if let Access::Begin(_) = profile.access {
+        return Route::EndReplicaTransaction(Reason::InTransaction);
+    }
+    if profile.effects.contains(Effects::TABLE_LOCK) {
+        return Route::EndReplicaTransaction(Reason::TableLocks);
+    }
+    Route::HeldReplica(Reason::ReadOnlyTransaction)
+}
+
+/// What keeps a whole session on the primary.
+fn stays_on_primary(session: &Session) -> Option<Reason> {
+    if !session.transaction.autocommit() {
+        return Some(Reason::AutocommitOff);
+    }
+    if session.transaction.one_shot() {
+        return Some(Reason::OneShot);
+    }
+    if session.holds.table_locks {
+        return Some(Reason::TableLocks);
+    }
+    if session.holds.temporary_tables {
+        return Some(Reason::TemporaryTables);
+    }
+    if session.positions.untracked_write() {
+        return Some(Reason::UntrackedWrite);
+    }
+    session.is_serializable().then_some(Reason::Serializable)
+}

@@ -1,0 +1,250 @@
+//! The session variables and schema of a session, mirrored from the server's trackers, and what a
+//! connection lacks of them.
+
+use std::collections::BTreeMap;
+
+/// Variables that Highwater sets on its connections for itself; never restored from a mirror.
+const MANAGED: [&[u8]; 3] = [b"transaction_read_only", b"tx_read_only", b"statement_id"];
+
+type Variables = BTreeMap<Box<[u8]>, Box<[u8]>>;
+
+/// The state a session believes to have. Variables that were never changed are not in it: they
+/// have the primary's global values, which are every connection's baseline.
+#[derive(Clone, Debug, Default)]
+pub struct Mirror {
+    variables: Variables,
+    schema: Option<Box<[u8]>>,
+    version: u64,
+}
+
+/// The state that one server connection is known to have, on top of the baseline.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    variables: Variables,
+    schema: Option<Box<[u8]>>,
+    /// The mirror's version when both were last found equal.
+    version: Option<u64>,
+    /// The client changed what Highwater sets for itself here, a tracker or a replica's read-only
+    /// guard: it must be set again.
+    pub guard_changed: bool,
+}
+
+/// What a connection lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restore {
+    /// A schema to be chosen with COM_INIT_DB.
+    pub schema: Option<Box<[u8]>>,
+    /// One SET statement.
+    pub set: Option<Vec<u8>>,
+}
+
+/// A mirror holds a value that no SET can be written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CannotRestore;
+
+impl Mirror {
+    /// A variable has this value.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) {
+        if self.variables.get(name).is_none_or(|old| **old != *value) {
+            self.variables
+                .insert(name.to_ascii_lowercase().into(), value.into());
+            self.version += 1;
+        }
+    }
+
+    /// The default schema is this one; empty stands for none.
+    pub fn set_schema(&mut self, name: &[u8]) {
+        let schema = (!name.is_empty()).then(|| name.into());
+        if self.schema != schema {
+            self.schema = schema;
+            self.version += 1;
+        }
+    }
+
+    /// The default schema.
+    pub fn schema(&self) -> Option<&[u8]> {
+        self.schema.as_deref()
+    }
+
+    /// A variable's value, if the session ever changed it.
+    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        self.variables.get(name).map(|value| &**value)
+    }
+
+    /// Whether a variable was changed to this value (any case).
+    pub fn is(&self, name: &[u8], value: &[u8]) -> bool {
+        self.get(name)
+            .is_some_and(|actual| actual.eq_ignore_ascii_case(value))
+    }
+
+    /// Grows with every change.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether a connection already has this state, as far as a number can tell.
+    pub fn is_applied(&self, applied: &Applied) -> bool {
+        applied.version == Some(self.version)
+    }
+
+    /// What the connection lacks; `None` when nothing.
+    ///
+    /// # Errors
+    /// When a value cannot be written as a literal that means the same in every sql_mode.
+    pub fn missing(&self, applied: &Applied) -> Result<Option<Restore>, CannotRestore> {
+        let mut set = Vec::new();
+        for (name, value) in &self.variables {
+            if applied.variables.get(name) == Some(value) || MANAGED.contains(&&**name) {
+                continue;
+            }
+            set.extend_from_slice(if set.is_empty() { b"SET " } else { b", " });
+            set.extend_from_slice(b"@@session.");
+            set.extend_from_slice(name);
+            set.push(b'=');
+            literal(name, value, &mut set)?;
+        }
+        // A connection cannot be brought back to "no schema"; such a one is not handed out.
+        let schema = self
+            .schema
+            .clone()
+            .filter(|_| self.schema != applied.schema);
+        if set.is_empty() && schema.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Restore {
+            schema,
+            set: (!set.is_empty()).then_some(set),
+        }))
+    }
+
+    /// The variables are the baseline again; the schema stays (COM_RESET_CONNECTION keeps it).
+    pub fn reset(&mut self) {
+        self.variables.clear();
+        self.version += 1;
+    }
+}
+
+impl Applied {
+    /// A variable has this value here.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) {
+        self.variables
+            .insert(name.to_ascii_lowercase().into(), value.into());
+        self.version = None;
+    }
+
+    /// The default schema here.
+    pub fn set_schema(&mut self, name: &[u8]) {
+        self.schema = (!name.is_empty()).then(|| name.into());
+        self.version = None;
+    }
+
+    /// The default schema here.
+    pub fn schema(&self) -> Option<&[u8]> {
+        self.schema.as_deref()
+    }
+
+    /// Everything of the mirror was made true here.
+    pub fn on_restored(&mut self, mirror: &Mirror) {
+        self.variables.clone_from(&mirror.variables);
+        if mirror.schema.is_some() {
+            self.schema.clone_from(&mirror.schema);
+        }
+        self.version = Some(mirror.version);
+    }
+
+    /// The connection was reset: baseline variables, the same schema.
+    pub fn on_reset(&mut self) {
+        self.variables.clear();
+        self.version = None;
+        self.guard_changed = false;
+    }
+
+    /// The connection goes to another session: versions of different mirrors do not compare.
+    pub fn forget_version(&mut self) {
+        self.version = None;
+    }
+}
+
+/// Writes a value as the server's trackers report it as a literal for SET.
+fn literal(name: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), CannotRestore> {
+    if value.is_empty() && name == b"character_set_results" {
+        out.extend_from_slice(b"NULL");
+    } else if is_number(value) {
+        out.extend_from_slice(value);
+    } else if value
+        .iter()
+        .any(|byte| matches!(byte, b'\\' | 0) || !byte.is_ascii())
+    {
+        // A backslash reads differently under NO_BACKSLASH_ESCAPES, other bytes by charset.
+        return Err(CannotRestore);
+    } else {
+        out.push(b'\'');
+        for byte in value {
+            if *byte == b'\'' {
+                out.push(b'\'');
+            }
+            out.push(*byte);
+        }
+        out.push(b'\'');
+    }
+    Ok(())
+}
+
+/// Numeric variables refuse a quoted value, so numbers go bare.
+fn is_number(value: &[u8]) -> bool {
+    let digits = value.strip_prefix(b"-").unwrap_or(value);
+    digits.first().is_some_and(u8::is_ascii_digit)
+        && digits
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || *byte == b'.')
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_lacks_exactly_the_difference() {
+        let mut mirror = Mirror::default();
+        let mut applied = Applied::default();
+        assert_eq!(mirror.missing(&applied), Ok(None));
+        mirror.set(b"sql_mode", b"ANSI,'x'");
+        mirror.set(b"wait_timeout", b"77");
+        mirror.set(b"transaction_read_only", b"ON");
+        mirror.set_schema(b"app");
+        let restore = mirror.missing(&applied).unwrap().unwrap();
+        assert_eq!(restore.schema.as_deref(), Some(&b"app"[..]));
+        assert_eq!(
+            String::from_utf8(restore.set.unwrap()).unwrap(),
+            "SET @@session.sql_mode='ANSI,''x''', @@session.wait_timeout=77"
+        );
+        applied.on_restored(&mirror);
+        assert!(mirror.is_applied(&applied));
+        mirror.set(b"wait_timeout", b"77");
+        assert!(mirror.is_applied(&applied), "the same value is no change");
+        mirror.set(b"wait_timeout", b"78");
+        assert!(!mirror.is_applied(&applied));
+        assert_eq!(
+            mirror.missing(&applied).unwrap().unwrap().set.unwrap(),
+            b"SET @@session.wait_timeout=78"
+        );
+    }
+
+    #[test]
+    fn a_value_without_a_safe_literal_is_refused() {
+        let mut mirror = Mirror::default();
+        mirror.set(b"x", b"a\\b");
+        assert_eq!(mirror.missing(&Applied::default()), Err(CannotRestore));
+    }
+
+    #[test]
+    fn reset_keeps_the_schema() {
+        let mut mirror = Mirror::default();
+        mirror.set(b"sql_mode", b"ANSI");
+        mirror.set_schema(b"app");
+        mirror.reset();
+        assert_eq!(mirror.schema(), Some(&b"app"[..]));
+        assert_eq!(mirror.get(b"sql_mode"), None);
+    }
+}

@@ -1,0 +1,123 @@
+//! What a session wrote and what it may have seen.
+
+use std::time::Instant;
+
+use crate::domain::ids::BackendId;
+use crate::domain::position::{GtidSet, Position};
+use crate::domain::topology::Generation;
+
+/// The server of the session's last read, and when that read ended. Reads that stay there move
+/// forward by themselves; to read elsewhere, an upper bound taken after `ended` is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastRead {
+    /// The server.
+    pub backend: BackendId,
+    /// Its life.
+    pub generation: Generation,
+    /// When the read's reply was complete.
+    pub ended: Instant,
+}
+
+/// The positions of a session. They survive every reset.
+#[derive(Clone, Debug)]
+pub struct Positions {
+    need: Position,
+    last_read: Option<LastRead>,
+    unknown_since: Option<Instant>,
+    untracked_write: bool,
+}
+
+impl Default for Positions {
+    fn default() -> Self {
+        Self {
+            need: Position::Gtids(GtidSet::default()),
+            last_read: None,
+            unknown_since: None,
+            untracked_write: false,
+        }
+    }
+}
+
+impl Positions {
+    /// What every server it reads from must have: own writes, and what was seen before the last
+    /// switch of servers.
+    pub fn need(&self) -> &Position {
+        &self.need
+    }
+
+    /// The same, to be made more compact.
+    pub fn need_mut(&mut self) -> &mut Position {
+        &mut self.need
+    }
+
+    /// The server of the last read, unless what was seen there is already in [`Self::need`].
+    pub fn last_read(&self) -> Option<LastRead> {
+        self.last_read
+    }
+
+    /// When something may have been committed of which no GTID is known: the next read first takes
+    /// a probe of the primary that is sent after this moment.
+    pub fn unknown_since(&self) -> Option<Instant> {
+        self.unknown_since
+    }
+
+    /// Whether a write is in no binary log, so that only the primary can show it.
+    pub fn untracked_write(&self) -> bool {
+        self.untracked_write
+    }
+
+    /// The GTIDs that an OK packet named.
+    pub fn on_own_gtids(&mut self, text: &[u8]) {
+        match GtidSet::parse(text) {
+            Ok(gtids) => self.join(&gtids.into()),
+            // A server that says something we cannot read: only the primary is certain to have it.
+            Err(_) => self.untracked_write = true,
+        }
+    }
+
+    /// A read on that server ended.
+    pub fn on_read(&mut self, read: LastRead) {
+        self.last_read = Some(read);
+    }
+
+    /// Something may have been committed without our knowing its GTID.
+    pub fn on_unknown(&mut self, now: Instant) {
+        self.unknown_since = Some(now);
+    }
+
+    /// A write that no GTID names.
+    pub fn on_untracked_write(&mut self) {
+        self.untracked_write = true;
+    }
+
+    /// An upper bound of what the primary had, from a probe sent after [`Self::unknown_since`].
+    pub fn on_primary_bound(&mut self, bound: &Position) {
+        self.join(bound);
+        self.unknown_since = None;
+    }
+
+    /// An upper bound of what the last read can have seen: from now on any server that covers it
+    /// may answer.
+    pub fn on_seen_bound(&mut self, bound: &Position) {
+        self.join(bound);
+        self.last_read = None;
+    }
+
+    /// The last read's server was left without asking what was seen there (allowed at `eventual`):
+    /// a later, stronger level finds out from the primary.
+    pub fn on_left_unasked(&mut self, now: Instant) {
+        self.last_read = None;
+        self.unknown_since.get_or_insert(now);
+    }
+
+    pub(super) fn on_reset(&mut self) {
+        self.untracked_write = false;
+    }
+
+    fn join(&mut self, position: &Position) {
+        if self.need.join(position).is_err() {
+            // Another kind of history than before: only the primary is certain to have both.
+            self.untracked_write = true;
+        }
+    }
+}

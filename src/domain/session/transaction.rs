@@ -1,0 +1,150 @@
+//! Where a session stands in its transaction, by what the server says.
+
+use super::Side;
+
+/// Status flags of OK and EOF packets (MySQL protocol, `SERVER_STATUS_*`).
+mod flag {
+    pub(super) const IN_TRANSACTION: u16 = 0x0001;
+    pub(super) const AUTOCOMMIT: u16 = 0x0002;
+    pub(super) const NO_BACKSLASH_ESCAPES: u16 = 0x0200;
+    pub(super) const READ_ONLY: u16 = 0x2000;
+}
+
+/// Transaction state.
+///
+/// ```text
+///   closed --BEGIN / first statement with autocommit off--> open(side) --COMMIT, ROLLBACK--> closed
+/// ```
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    open_on: Option<Side>,
+    read_only: bool,
+    autocommit: bool,
+    no_backslash_escapes: bool,
+    one_shot: bool,
+    tables_locked: bool,
+    wrote: bool,
+}
+
+impl Default for Transaction {
+    fn default() -> Self {
+        Self {
+            open_on: None,
+            read_only: false,
+            autocommit: true,
+            no_backslash_escapes: false,
+            one_shot: false,
+            tables_locked: false,
+            wrote: false,
+        }
+    }
+}
+
+impl Transaction {
+    /// The session starts with this autocommit, the server's global default.
+    pub fn start_with_autocommit(&mut self, on: bool) {
+        self.autocommit = on;
+    }
+
+    /// The connection that the open transaction lives on.
+    pub fn open_on(&self) -> Option<Side> {
+        self.open_on
+    }
+
+    /// Whether a transaction is open.
+    pub fn is_open(&self) -> bool {
+        self.open_on.is_some()
+    }
+
+    /// Whether the open transaction is READ ONLY.
+    pub fn read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Whether autocommit is on.
+    pub fn autocommit(&self) -> bool {
+        self.autocommit
+    }
+
+    /// Whether a backslash in a string literal is only a backslash (sql_mode
+    /// NO_BACKSLASH_ESCAPES, which every status says).
+    pub fn no_backslash_escapes(&self) -> bool {
+        self.no_backslash_escapes
+    }
+
+    /// Whether SET TRANSACTION … waits for the next transaction on the primary's connection.
+    pub fn one_shot(&self) -> bool {
+        self.one_shot
+    }
+
+    /// Whether LOCK TABLES is in force.
+    pub fn tables_locked(&self) -> bool {
+        self.tables_locked
+    }
+
+    /// Whether the transaction that is open, or was until the statement in flight, changed
+    /// something.
+    pub fn may_have_written(&self) -> bool {
+        self.wrote
+    }
+
+    /// The status flags of an OK packet that Highwater makes itself.
+    pub fn status_flags(&self) -> u16 {
+        let when = |set: bool, bits: u16| if set { bits } else { 0 };
+        when(self.is_open(), flag::IN_TRANSACTION)
+            | when(self.read_only, flag::READ_ONLY)
+            | when(self.autocommit, flag::AUTOCOMMIT)
+            | when(self.no_backslash_escapes, flag::NO_BACKSLASH_ESCAPES)
+    }
+
+    /// The transaction's connection is gone, and the transaction with it.
+    pub fn on_lost(&mut self) {
+        self.open_on = None;
+        self.read_only = false;
+        self.wrote = false;
+        self.one_shot = false;
+        self.tables_locked = false;
+    }
+
+    pub(super) fn on_status(&mut self, side: Side, status: u16) {
+        self.autocommit = status & flag::AUTOCOMMIT != 0;
+        self.no_backslash_escapes = status & flag::NO_BACKSLASH_ESCAPES != 0;
+        if status & flag::IN_TRANSACTION != 0 {
+            self.open_on = Some(side);
+            self.read_only = status & flag::READ_ONLY != 0;
+            self.one_shot = false;
+        } else if self.open_on == Some(side) {
+            self.open_on = None;
+            self.read_only = false;
+        }
+    }
+
+    /// Type 4: SQL that would recreate the characteristics. Outside a transaction it is what
+    /// SET TRANSACTION prepared for the next one; empty when there is nothing.
+    pub(super) fn on_characteristics(&mut self, sql: &[u8]) {
+        self.one_shot = sql.len() > 1 && !contains(sql, b"START TRANSACTION");
+    }
+
+    /// Type 5: `W` wrote transactional, `w` wrote other tables, `s` unsafe, `L` LOCK TABLES.
+    pub(super) fn on_letters(&mut self, letters: &[u8]) {
+        self.tables_locked = letters.contains(&b'L');
+        if letters
+            .iter()
+            .any(|letter| matches!(letter, b'W' | b'w' | b's'))
+        {
+            self.wrote = true;
+        }
+    }
+
+    pub(super) fn on_statement_end(&mut self) {
+        if self.open_on.is_none() {
+            self.wrote = false;
+        }
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
+}

@@ -1,0 +1,305 @@
+//! The errors that Highwater itself gives to clients: a fitting MySQL code and SQLSTATE, and a
+//! message that says whose fault it is and whether a retry is safe.
+
+use std::time::Duration;
+
+use crate::protocol::packets::put_err;
+use crate::telemetry::{ErrorKind, Side};
+
+/// An error that a client is told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// The packet is no command.
+    #[error("malformed packet")]
+    Malformed,
+    /// A command that Highwater does not speak.
+    #[error("unknown command")]
+    UnknownCommand,
+    /// KILL of an id that no client was given.
+    #[error("unknown thread id: {id}")]
+    NoSuchThread {
+        /// The id.
+        id: u64,
+    },
+    /// KILL of somebody else's session without the right to.
+    #[error("you are not owner of thread {id}")]
+    NotOwner {
+        /// The id.
+        id: u64,
+    },
+    /// KILL whose id is no plain number.
+    #[error("KILL takes the plain number of a connection here, no expression")]
+    KillExpression,
+    /// A statement id that was never given out, or was closed.
+    #[error("unknown prepared statement handler ({id})")]
+    UnknownStatement {
+        /// The id.
+        id: u32,
+    },
+    /// COM_STMT_FETCH without an open cursor.
+    #[error("the statement ({id}) has no open cursor")]
+    NoCursor {
+        /// The id.
+        id: u32,
+    },
+    /// A variable of Highwater's own that this version does not have.
+    #[error("unknown system variable '{name}'")]
+    UnknownVariable {
+        /// The variable.
+        name: String,
+    },
+    /// A packet that is longer than any server takes.
+    #[error("a packet is longer than 1 GiB, the most that any max_allowed_packet allows")]
+    PacketTooLong,
+    /// Unknown user or wrong password; the client cannot tell which. The words are the server's,
+    /// which tools look for.
+    #[error("Access denied for user '{user}'@'{host}' (using password: {})", if *.using_password { "YES" } else { "NO" })]
+    AccessDenied {
+        /// The name that the client gave.
+        user: String,
+        /// Where it comes from.
+        host: String,
+        /// Whether it sent a proof at all.
+        using_password: bool,
+    },
+    /// The login's packets make no sense.
+    #[error("bad handshake: {0}")]
+    BadHandshake(&'static str),
+    /// The client asked for TLS, which the greeting did not offer.
+    #[error("TLS is not offered on this address; connect without it")]
+    TlsNotOffered,
+    /// The client speaks the protocol of before 4.1.
+    #[error(
+        "this client does not support the authentication protocol of MySQL 4.1 and later; upgrade it"
+    )]
+    ClientTooOld,
+    /// A packet came out of its turn.
+    #[error("got packets out of order")]
+    PacketsOutOfOrder,
+    /// A packet of a login is above the limit.
+    #[error("got a packet bigger than {limit} bytes")]
+    PacketTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The proxy is about to stop.
+    #[error("shutting down; nothing was done, connect again")]
+    ShuttingDown,
+    /// All session places are taken.
+    #[error("{limit} sessions are connected, which is [limits] max_sessions; retry later")]
+    TooManySessions {
+        /// The limit.
+        limit: usize,
+    },
+    /// The primary was never reached, so clients cannot be greeted.
+    #[error("no primary is reachable; nothing was done, retry later")]
+    NoPrimary,
+    /// A server cannot be reached, or the login there failed.
+    #[error("{0}; nothing was done, a retry is safe")]
+    Unreachable(String),
+    /// No connection came free in time.
+    #[error("{0}; nothing was done, a retry is safe")]
+    PoolExhausted(String),
+    /// The primary was lost while a statement ran.
+    #[error(
+        "the connection to the primary was lost while the statement ran; whether it took effect is not known, so do not retry a write blindly"
+    )]
+    PrimaryLost,
+    /// The primary's connection died between two statements, and state of the session with it.
+    #[error(
+        "the connection to the primary was lost, and the session's transaction or state with it; this statement was not run; reconnect and start over"
+    )]
+    PrimaryLostIdle,
+    /// The replica of a READ ONLY transaction was lost.
+    #[error(
+        "the replica of this READ ONLY transaction was lost; the transaction is over, starting it again is safe"
+    )]
+    ReadOnlyTransactionLost,
+    /// The primary refused what the session's state needs.
+    #[error(
+        "the session's state could not be restored on the primary's connection; the statement was not run"
+    )]
+    NotRestored,
+    /// The primary had not yet committed what a replica already showed.
+    #[error(
+        "the primary has not yet committed what this session read on a replica; nothing was done, a retry is safe"
+    )]
+    PrimaryBehind,
+    /// A value that a variable of Highwater's own cannot take.
+    #[error("variable '{name}' can't be set to the value of '{value}': {expected}")]
+    WrongValue {
+        /// The variable.
+        name: String,
+        /// The value.
+        value: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// Highwater's own variables among others, where they cannot be answered.
+    #[error("{0}")]
+    Unsupported(String),
+    /// A server did not answer in time.
+    #[error("no answer within {0:?}; whether the statement took effect is not known")]
+    TimedOut(Duration),
+}
+
+impl ClientError {
+    /// The MySQL error number.
+    pub fn code(&self) -> u16 {
+        self.code_and_state().0
+    }
+
+    fn code_and_state(&self) -> (u16, [u8; 5]) {
+        match self {
+            Self::Malformed => (1835, *b"HY000"),
+            Self::UnknownCommand => (1047, *b"08S01"),
+            Self::NoSuchThread { .. } => (1094, *b"HY000"),
+            Self::NotOwner { .. } => (1095, *b"HY000"),
+            Self::KillExpression | Self::Unsupported(_) => (1235, *b"42000"),
+            Self::UnknownStatement { .. } => (1243, *b"HY000"),
+            Self::NoCursor { .. } => (1421, *b"HY000"),
+            Self::UnknownVariable { .. } => (1193, *b"HY000"),
+            Self::PacketTooLong | Self::PacketTooLarge { .. } => (1153, *b"08S01"),
+            Self::AccessDenied { .. } => (1045, *b"28000"),
+            Self::BadHandshake(_) | Self::TlsNotOffered => (1043, *b"08S01"),
+            Self::ClientTooOld => (1251, *b"08004"),
+            Self::PacketsOutOfOrder => (1156, *b"08S01"),
+            Self::ShuttingDown => (1053, *b"08S01"),
+            Self::TooManySessions { .. } | Self::PoolExhausted(_) => (1040, *b"08004"),
+            Self::NoPrimary | Self::Unreachable(_) => (2003, *b"HY000"),
+            Self::PrimaryLost
+            | Self::PrimaryLostIdle
+            | Self::ReadOnlyTransactionLost
+            | Self::TimedOut(_) => (2013, *b"HY000"),
+            Self::NotRestored => (1105, *b"HY000"),
+            Self::PrimaryBehind => (1205, *b"HY000"),
+            Self::WrongValue { .. } => (1231, *b"42000"),
+        }
+    }
+
+    /// What went wrong, for the metrics.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Malformed
+            | Self::BadHandshake(_)
+            | Self::PacketsOutOfOrder
+            | Self::PacketTooLarge { .. } => ErrorKind::Protocol,
+            Self::UnknownCommand
+            | Self::TlsNotOffered
+            | Self::ClientTooOld
+            | Self::KillExpression
+            | Self::PacketTooLong
+            | Self::Unsupported(_) => ErrorKind::Unsupported,
+            Self::NoSuchThread { .. }
+            | Self::NotOwner { .. }
+            | Self::UnknownStatement { .. }
+            | Self::NoCursor { .. }
+            | Self::UnknownVariable { .. }
+            | Self::WrongValue { .. } => ErrorKind::Statement,
+            Self::AccessDenied { .. } => ErrorKind::Auth,
+            Self::TooManySessions { .. } | Self::ShuttingDown | Self::PoolExhausted(_) => {
+                ErrorKind::Limit
+            }
+            Self::NoPrimary => ErrorKind::NoServer,
+            Self::Unreachable(_) => ErrorKind::Unreachable,
+            Self::PrimaryLost | Self::PrimaryLostIdle | Self::ReadOnlyTransactionLost => {
+                ErrorKind::Disconnected
+            }
+            Self::NotRestored => ErrorKind::Statement,
+            Self::PrimaryBehind | Self::TimedOut(_) => ErrorKind::Timeout,
+        }
+    }
+
+    /// Whose fault it is.
+    pub fn side(&self) -> Side {
+        match self {
+            Self::Malformed
+            | Self::BadHandshake(_)
+            | Self::TlsNotOffered
+            | Self::ClientTooOld
+            | Self::PacketsOutOfOrder
+            | Self::PacketTooLarge { .. }
+            | Self::UnknownCommand
+            | Self::NoSuchThread { .. }
+            | Self::NotOwner { .. }
+            | Self::KillExpression
+            | Self::UnknownStatement { .. }
+            | Self::NoCursor { .. }
+            | Self::UnknownVariable { .. }
+            | Self::PacketTooLong
+            | Self::AccessDenied { .. }
+            | Self::WrongValue { .. }
+            | Self::Unsupported(_) => Side::Client,
+            Self::TooManySessions { .. } | Self::ShuttingDown | Self::PoolExhausted(_) => {
+                Side::Proxy
+            }
+            Self::NoPrimary
+            | Self::Unreachable(_)
+            | Self::PrimaryLost
+            | Self::PrimaryLostIdle
+            | Self::ReadOnlyTransactionLost
+            | Self::NotRestored
+            | Self::PrimaryBehind
+            | Self::TimedOut(_) => Side::Backend,
+        }
+    }
+
+    /// Appends the ERR packet.
+    pub fn put(&self, out: &mut Vec<u8>, seq: &mut u8) {
+        let (code, state) = self.code_and_state();
+        let text = match self {
+            Self::AccessDenied { .. } => self.to_string(),
+            _ => format!("Highwater: {self}"),
+        };
+        put_err(code, state, &text, out, seq);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use crate::protocol::{frame, packets::ErrView};
+
+    #[test]
+    fn packets_carry_code_state_and_text() {
+        let denied = |using_password| ClientError::AccessDenied {
+            user: "bob".into(),
+            host: "10.0.0.9".into(),
+            using_password,
+        };
+        let cases = [
+            (
+                denied(true),
+                1045,
+                "28000",
+                "Access denied for user 'bob'@'10.0.0.9' (using password: YES)",
+            ),
+            (
+                denied(false),
+                1045,
+                "28000",
+                "Access denied for user 'bob'@'10.0.0.9' (using password: NO)",
+            ),
+            (
+                ClientError::UnknownCommand,
+                1047,
+                "08S01",
+                "Highwater: unknown command",
+            ),
+            (
+                ClientError::NoSuchThread { id: 7 },
+                1094,
+                "HY000",
+                "Highwater: unknown thread id: 7",
+            ),
+        ];
+        for (error, code, state, text) in cases {
+            let (mut out, mut seq) = (Vec::new(), 1);
+            error.put(&mut out, &mut seq);
+            let view = ErrView::parse(frame::payload(&out).unwrap()).unwrap();
+            assert_eq!((view.code, &view.state[..]), (code, state.as_bytes()));
+            assert_eq!(view.message, text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! From what each probe found to one picture of all servers.
+//!
+//! A replica's health depends on the primary's, so every outcome leads to all being judged again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::ProbeError;
+use super::life::Life;
+use super::settings::Address;
+use super::shared::{Backend, lock};
+use crate::domain::ids::BackendId;
+use crate::domain::topology::health::{PrimaryState, judge_primary, judge_replica};
+use crate::domain::topology::{
+    BackendView, Generation, Health, Incarnation, Lag, Report, Role, Samples, Topology,
+};
+
+/// How long an address behind which two servers were seen stays unusable after the last change.
+const MIXED_FOR: Duration = Duration::from_secs(60);
+
+/// A server seen within this time may still show up on connections that were opened to it.
+const AFTERGLOW: Duration = Duration::from_secs(10);
+
+/// What one probe found.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The server told about itself.
+    Answer(Answer),
+    /// It did not.
+    Failed(ProbeError),
+}
+
+/// What a server told.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) report: Report,
+    /// When the question for its position was sent.
+    pub(super) sent: Instant,
+    /// Whether the connection was opened for this probe.
+    pub(super) fresh_connection: bool,
+}
+
+/// The picture of all servers.
+pub(super) struct Board {
+    seats: Vec<Seat>,
+    samples: Samples,
+    epoch: u64,
+    max_lag: Duration,
+}
+
+struct Seat {
+    view: BackendView,
+    /// The last report, also of a server that is down now.
+    report: Option<Report>,
+    failure: Option<ProbeError>,
+    /// Lives that another server replaced, with the time of their end.
+    past: Vec<(Incarnation, Instant)>,
+    mixed_until: Option<Instant>,
+}
+
+impl Board {
+    pub(super) fn new(addresses: &[Address], max_lag: Duration) -> Self {
+        let seat = |(number, address): (u16, &Address)| Seat {
+            view: BackendView {
+                id: BackendId(number),
+                address: address.to_string(),
+                role: match BackendId(number).is_primary() {
+                    true => Role::Primary,
+                    false => Role::Replica,
+                },
+                health: Health::Unknown,
+                incarnation: None,
+                generation: None,
+                engine: None,
+                lag: None,
+            },
+            report: None,
+            failure: None,
+            past: Vec::new(),
+            mixed_until: None,
+        };
+        Self {
+            seats: (0..).zip(addresses).map(seat).collect(),
+            samples: Samples::default(),
+            epoch: 0,
+            max_lag,
+        }
+    }
+
+    /// The picture to publish.
+    pub(super) fn topology(&self) -> Topology {
+        Topology {
+            epoch: self.epoch,
+            backends: self.seats.iter().map(|seat| seat.view.clone()).collect(),
+        }
+    }
+
+    /// The life that gave this report: the one that is known, or a new one.
+    pub(super) fn live(&mut self, backend: &Backend, report: &Report, fresh: bool) -> Arc<Life> {
+        let now = Instant::now();
+        let current = backend.life.load_full();
+        if let Some(life) = &current
+            && life.incarnation.same_life(&report.incarnation)
+        {
+            if fresh && let Some(stranger) = lock(&backend.stranger).take() {
+                self.met_stranger(backend.id, &life.incarnation, &stranger, now);
+            }
+            return Arc::clone(life);
+        }
+        let generation = current.as_ref().map_or(0, |life| life.generation.0) + 1;
+        let life = Arc::new(Life::new(
+            Generation(generation),
+            report.incarnation.clone(),
+        ));
+        backend.life.store(Some(Arc::clone(&life)));
+        backend.facts.store(None);
+        backend.globals.store(None);
+        backend.errant.forget();
+        lock(&backend.stranger).take();
+        if backend.id.is_primary() {
+            self.samples.clear();
+        }
+        if let Some(old) = current {
+            self.replaced(backend.id, &old.incarnation, &report.incarnation, now);
+        }
+        life
+    }
+
+    /// The same server answered before and after a data connection reached another one.
+    fn met_stranger(
+        &mut self,
+        id: BackendId,
+        own: &Incarnation,
+        other: &Incarnation,
+        now: Instant,
+    ) {
+        let Some(seat) = self.seats.get_mut(id.index()) else {
+            return;
+        };
+        let late = |(past, end): &(Incarnation, Instant)| {
+            past.same_life(other) && now.saturating_duration_since(*end) < AFTERGLOW
+        };
+        if own.server_uuid != other.server_uuid && !seat.past.iter().any(late) {
+            seat.mixed_until = Some(now + MIXED_FOR);
+        }
+    }
+
+    /// Another life took over. One that was replaced before and is back proves two servers.
+    fn replaced(&mut self, id: BackendId, old: &Incarnation, new: &Incarnation, now: Instant) {
+        let Some(seat) = self.seats.get_mut(id.index()) else {
+            return;
+        };
+        if seat.past.iter().any(|(past, _)| past.same_life(new)) {
+            seat.mixed_until = Some(now + MIXED_FOR);
+        }
+        seat.past.retain(|(past, end)| {
+            !past.same_life(old) && now.saturating_duration_since(*end) < MIXED_FOR
+        });
+        seat.past.push((old.clone(), now));
+    }
+
+    /// Takes in what a probe found.
+    pub(super) fn take(&mut self, id: BackendId, outcome: Outcome) {
+        let Some(seat) = self.seats.get_mut(id.index()) else {
+            return;
+        };
+        match outcome {
+            Outcome::Answer(answer) => {
+                if id.is_primary()
+                    && let Some(executed) = &answer.report.executed
+                {
+                    self.samples.push(executed, answer.sent);
+                }
+                seat.report = Some(answer.report);
+                seat.failure = None;
+            }
+            Outcome::Failed(error) => seat.failure = Some(error),
+        }
+    }
+
+    /// Judges every server; gives those that changed in more than their lag.
+    pub(super) fn judge(&mut self, backends: &[Backend], now: Instant) -> Vec<BackendId> {
+        let mut changed = Vec::new();
+        for (at, backend) in backends.iter().enumerate() {
+            let (health, lag) = self.health(at, backend, now);
+            let Some(seat) = self.seats.get_mut(at) else {
+                continue;
+            };
+            let life = backend.life.load();
+            let generation = life.as_ref().map(|life| life.generation);
+            let view = &mut seat.view;
+            view.lag = lag;
+            if view.health == health && view.generation == generation {
+                continue;
+            }
+            let old = (view.health, view.generation);
+            view.health = health;
+            view.generation = generation;
+            view.incarnation = life.as_ref().map(|life| life.incarnation.clone());
+            view.engine = seat.report.as_ref().map(|report| report.engine);
+            tell(seat, old);
+            changed.push(backend.id);
+        }
+        self.epoch += u64::from(!changed.is_empty());
+        changed
+    }
+
+    fn health(&self, at: usize, backend: &Backend, now: Instant) -> (Health, Option<Duration>) {
+        let Some(seat) = self.seats.get(at) else {
+            return (Health::Unknown, None);
+        };
+        if seat.failure.is_some() {
+            return (Health::Down, None);
+        }
+        let Some(report) = &seat.report else {
+            return (Health::Unknown, None);
+        };
+        let mixed = seat.mixed_until.is_some_and(|end| now < end);
+        if mixed || self.is_configured_twice(at, report) {
+            return (Health::SharedIdentity, None);
+        }
+        if seat.view.role == Role::Primary {
+            return (judge_primary(report), None);
+        }
+        // What replies told since the last poll counts as well.
+        let life = backend.life.load();
+        let applied = life.as_ref().and_then(|life| life.bound.position());
+        let lag = match &applied {
+            Some(applied) => self.samples.lag(applied, now),
+            None => Lag::Unknown,
+        };
+        let primary = self.seats.first();
+        let state = PrimaryState {
+            answers: primary.is_some_and(|seat| seat.failure.is_none() && seat.report.is_some()),
+            report: primary.and_then(|seat| seat.report.as_ref()),
+        };
+        let health = judge_replica(report, state, lag, self.max_lag);
+        let at_most = match lag {
+            Lag::AtMost(lag) => Some(lag),
+            Lag::MoreThan(_) | Lag::Unknown => None,
+        };
+        (health, at_most)
+    }
+
+    /// Whether a server before this one has the same uuid.
+    fn is_configured_twice(&self, at: usize, report: &Report) -> bool {
+        self.seats.iter().take(at).any(|seat| {
+            let other = seat.report.as_ref().filter(|_| seat.failure.is_none());
+            other.is_some_and(|it| it.incarnation.server_uuid == report.incarnation.server_uuid)
+        })
+    }
+}
+
+/// One log line for one change of one server.
+fn tell(seat: &Seat, (health, generation): (Health, Option<Generation>)) {
+    let view = &seat.view;
+    let (backend, role) = (&view.address, view.role.name());
+    let (from, to) = (health.name(), view.health.name());
+    let new_life = generation.is_some() && generation != view.generation;
+    let lag = view.lag.map_or(-1.0, |lag| lag.as_secs_f64());
+    match (&seat.failure, view.usable()) {
+        (Some(why), _) => tracing::warn!(backend, role, from, to, %why, "server state changed"),
+        (None, false) => {
+            let report = &seat.report;
+            tracing::warn!(
+                backend,
+                role,
+                from,
+                to,
+                lag,
+                ?report,
+                "server state changed"
+            );
+        }
+        (None, true) => tracing::info!(backend, role, from, to, new_life, "server state changed"),
+    }
+}

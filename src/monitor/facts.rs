@@ -1,0 +1,186 @@
+//! What a data connection must know of a server, read once in its life and kept fresh.
+
+mod baseline;
+mod survey;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::ProbeError;
+use super::link::{Link, Table};
+use super::shared::{Backend, Shared};
+use crate::domain::ids::BackendId;
+use crate::domain::topology::{Engine, Generation};
+use survey::Survey;
+
+/// How often the servers' defaults are read again: SET GLOBAL may change them.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// What a data connection, and the greeting of our own clients, must know of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// What kind of server it is.
+    pub engine: Engine,
+    /// `@@version`.
+    pub version: String,
+    /// `@@version_comment`.
+    pub version_comment: String,
+    /// The id of `@@global.collation_server`. A greeting's character set byte holds its low 8 bits.
+    pub collation: u16,
+    /// Names for `session_track_system_variables`, comma separated: every variable that a session
+    /// can set and whose change matters to the next statement.
+    pub tracked_variables: String,
+    /// For a replica: session variables whose default differs from the primary's, as the name and
+    /// the primary's value as an SQL literal, to be SET on each data connection there. Empty for
+    /// the primary; `None` until both were compared.
+    pub baseline: Option<Vec<(String, String)>>,
+    /// The global values of the session variables, which sessions start with.
+    pub globals: BTreeMap<String, String>,
+}
+
+/// The global values of a server's session variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Globals {
+    generation: Generation,
+    values: BTreeMap<String, String>,
+}
+
+/// Keeps the facts of one server fresh, for ever.
+pub(super) async fn run(shared: Arc<Shared>, id: BackendId) {
+    let Some(backend) = shared.backend(id) else {
+        return;
+    };
+    let mut keeper = Keeper {
+        link: Link::new(Arc::clone(&shared.settings), &backend.address),
+        survey: None,
+        compared: None,
+    };
+    loop {
+        if backend.life.load().is_some()
+            && let Err(error) = keeper.refresh(&shared, backend).await
+        {
+            tracing::debug!(backend = %backend.address, %error, "cannot read the server's facts");
+        }
+        // Trying out settings spoils a connection, and the next use is far away.
+        keeper.link.close().await;
+        let _ = timeout(EVERY, backend.refresh.notified()).await;
+    }
+}
+
+struct Keeper {
+    link: Link,
+    /// Of the life with this number.
+    survey: Option<(Generation, Survey)>,
+    /// What was compared last, and what came of it.
+    compared: Option<Comparison>,
+}
+
+struct Comparison {
+    own: Globals,
+    primary: Arc<Globals>,
+    baseline: Vec<(String, String)>,
+}
+
+impl Keeper {
+    async fn refresh(&mut self, shared: &Shared, backend: &Backend) -> Result<(), ProbeError> {
+        let greeting = self.link.greeting().await?;
+        let generation = backend.identify(&greeting.incarnation)?.generation;
+        if self.survey.as_ref().map(|(of, _)| *of) != Some(generation) {
+            let survey = survey::take(&mut self.link).await?;
+            self.survey = Some((generation, survey));
+        }
+        let answer = self
+            .link
+            .ask(
+                "SELECT @@version_comment; SELECT ID FROM information_schema.COLLATIONS \
+                 WHERE COLLATION_NAME = @@global.collation_server; SHOW GLOBAL VARIABLES",
+            )
+            .await?;
+        let Some((_, survey)) = &self.survey else {
+            return Ok(());
+        };
+        let all = answer.get(2).into_iter().flat_map(Table::pairs);
+        let own = Globals {
+            generation,
+            values: all.filter(|(name, _)| survey.is_default(name)).collect(),
+        };
+        let mut facts = ServerFacts {
+            engine: greeting.engine,
+            version: greeting.version,
+            version_comment: Table::first(&answer).text(0).unwrap_or_default(),
+            collation: collation(&answer),
+            tracked_variables: survey.tracked(),
+            baseline: backend.id.is_primary().then(Vec::new),
+            globals: own.values.clone(),
+        };
+        self.offer(shared, backend, &own);
+        if !backend.id.is_primary() {
+            facts.baseline = self.baseline(shared, backend, own).await?;
+        }
+        let known = backend.facts.load();
+        if known.as_deref() != Some(&facts) && backend.life(generation).is_some() {
+            backend.facts.store(Some(Arc::new(facts)));
+        }
+        Ok(())
+    }
+
+    /// Publishes a server's own defaults. The primary's are news to every replica.
+    fn offer(&self, shared: &Shared, backend: &Backend, own: &Globals) {
+        if backend.globals.load().as_deref() == Some(own) {
+            return;
+        }
+        backend.globals.store(Some(Arc::new(own.clone())));
+        if backend.id.is_primary() {
+            for replica in shared.backends.iter().skip(1) {
+                replica.refresh.notify_one();
+            }
+        }
+    }
+
+    /// What differs from the primary, as literals that this server accepts.
+    async fn baseline(
+        &mut self,
+        shared: &Shared,
+        backend: &Backend,
+        own: Globals,
+    ) -> Result<Option<Vec<(String, String)>>, ProbeError> {
+        let primary = shared.backend(BackendId::PRIMARY);
+        let Some(primary) = primary.and_then(|primary| primary.globals.load_full()) else {
+            // The last known defaults of a primary that is gone are still what clients expect.
+            return Ok(self.compared.as_ref().map(|it| it.baseline.clone()));
+        };
+        if let Some(last) = &self.compared
+            && last.own == own
+            && last.primary == primary
+        {
+            return Ok(Some(last.baseline.clone()));
+        }
+        let differing = baseline::differing(&own.values, &primary.values);
+        let found = baseline::literals(&mut self.link, differing).await?;
+        for name in &found.refused {
+            tracing::warn!(
+                backend = %backend.address,
+                name,
+                "a default differs from the primary's and cannot be set for a session"
+            );
+        }
+        self.compared = Some(Comparison {
+            own,
+            primary,
+            baseline: found.settings.clone(),
+        });
+        Ok(Some(found.settings))
+    }
+}
+
+/// utf8mb4_0900_ai_ci where the server does not say.
+const USUAL_COLLATION: u16 = 255;
+
+fn collation(answer: &[Table]) -> u16 {
+    let id = answer.get(1).and_then(|table| table.number(0));
+    id.and_then(|id| u16::try_from(id).ok())
+        .unwrap_or(USUAL_COLLATION)
+}

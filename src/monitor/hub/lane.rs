@@ -1,0 +1,99 @@
+//! One lane of a hub: a connection that waits on the server for one thing after the other.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{Job, Lane};
+use crate::domain::ids::BackendId;
+use crate::monitor::ProbeError;
+use crate::monitor::life::Life;
+use crate::monitor::link::Link;
+use crate::monitor::shared::{Backend, Shared};
+
+/// How long the first lane waits for one thing, in seconds.
+const FIRST_WAITS: f32 = 0.02;
+
+/// How long the second does: it also sits on what may never come.
+const SECOND_WAITS: f32 = 0.01;
+
+/// Pause after a failure, so that a broken server is not asked in a tight loop.
+const AFTER_FAILURE: Duration = Duration::from_millis(20);
+
+/// Runs one lane of one server for ever.
+pub(in crate::monitor) async fn run(shared: Arc<Shared>, id: BackendId, lane: Lane) {
+    let Some(backend) = shared.backend(id) else {
+        return;
+    };
+    let mut link = Link::new(Arc::clone(&shared.settings), &backend.address);
+    loop {
+        if let Err(error) = work(backend, lane, &mut link).await {
+            tracing::debug!(backend = %backend.address, %error, "cannot wait for a position");
+            link.close().await;
+            backend.poke.notify_one();
+            sleep(AFTER_FAILURE).await;
+            continue;
+        }
+        backend.hub.bell(lane).notified().await;
+    }
+}
+
+/// Works until nobody waits.
+async fn work(backend: &Backend, lane: Lane, link: &mut Link) -> Result<(), ProbeError> {
+    let Some(mut life) = backend.life.load_full() else {
+        return Ok(());
+    };
+    // A replica's lane is connected before anybody waits: that is when time matters.
+    let replica = !backend.id.is_primary();
+    let tells = life.bound.position().is_some();
+    if replica && tells && backend.usable.load(Ordering::Acquire) {
+        life = connected(backend, link).await?;
+    }
+    while let Some(job) = backend.hub.pick(lane, &life) {
+        let waited = wait(backend, lane, link, &job).await;
+        backend.hub.put_back(&job);
+        life = waited?;
+    }
+    Ok(())
+}
+
+/// Connects to the life that is current.
+async fn connected(backend: &Backend, link: &mut Link) -> Result<Arc<Life>, ProbeError> {
+    let greeting = link.greeting().await?;
+    if let Ok(life) = backend.identify(&greeting.incarnation) {
+        return Ok(life);
+    }
+    // The connection may be one to an earlier life.
+    link.close().await;
+    let greeting = link.greeting().await?;
+    backend.identify(&greeting.incarnation)
+}
+
+async fn wait(
+    backend: &Backend,
+    lane: Lane,
+    link: &mut Link,
+    job: &Job,
+) -> Result<Arc<Life>, ProbeError> {
+    connected(backend, link).await?;
+    let seconds = match lane {
+        Lane::First => FIRST_WAITS,
+        Lane::Second => SECOND_WAITS,
+    };
+    // Two statements in one packet: the second runs when the first is done.
+    let sql = format!(
+        "SELECT WAIT_FOR_EXECUTED_GTID_SET('{}', {seconds}); SELECT @@global.gtid_executed",
+        job.missing
+    );
+    backend.hub.queries.fetch_add(1, Ordering::Relaxed);
+    let answer = link.ask(&sql).await?;
+    // The connection may have been replaced on the way.
+    let life = connected(backend, link).await?;
+    if let Some(executed) = answer.get(1).and_then(|table| table.bytes(0)) {
+        life.bound.hear(executed);
+    }
+    backend.hub.settle(backend.id, &life);
+    Ok(life)
+}

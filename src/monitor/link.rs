@@ -1,0 +1,186 @@
+//! A connection of the monitor's own to one server: opened when needed, thrown away after any
+//! doubt, every step under a time limit.
+
+mod table;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error, Opts, OptsBuilder, Row};
+use tokio::time::timeout;
+
+use super::ProbeError;
+use super::settings::{Address, Settings};
+use crate::domain::topology::{Engine, Incarnation};
+pub(super) use table::{Record, Table};
+
+/// How long a goodbye may take. It only has to reach the socket's buffer.
+const GOODBYE: Duration = Duration::from_millis(20);
+
+/// Who answered when the connection was opened. A connection never changes servers.
+#[derive(Clone, Debug)]
+pub(super) struct Greeting {
+    pub(super) incarnation: Incarnation,
+    pub(super) engine: Engine,
+    pub(super) server_id: u64,
+    pub(super) version: String,
+}
+
+/// A connection that comes and goes.
+pub(super) struct Link {
+    settings: Arc<Settings>,
+    opts: Opts,
+    open: Option<(Conn, Greeting)>,
+}
+
+impl Link {
+    pub(super) fn new(settings: Arc<Settings>, address: &Address) -> Self {
+        let opts = OptsBuilder::default()
+            .ip_or_hostname(address.host.clone())
+            .tcp_port(address.port)
+            .user(Some(settings.user.clone()))
+            .pass(Some(settings.password.clone()))
+            // The default reads @@socket and connects again over it: another path than the data's.
+            .prefer_socket(false)
+            // Given, these two save a query at each connect.
+            .max_allowed_packet(Some(64 << 20))
+            .wait_timeout(Some(28_800))
+            .stmt_cache_size(0);
+        Self {
+            opts: opts.into(),
+            settings,
+            open: None,
+        }
+    }
+
+    /// Whether a connection is open, as far as one can tell without using it.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Who is at the other end; opens the connection if there is none.
+    pub(super) async fn greeting(&mut self) -> Result<Greeting, ProbeError> {
+        if let Some((_, greeting)) = &self.open {
+            return Ok(greeting.clone());
+        }
+        let limit = self.settings.timeout;
+        let mut conn = timeout(limit, Conn::new(self.opts.clone()))
+            .await
+            .map_err(|_| ProbeError::Timeout(limit))?
+            .map_err(|error| self.explain(error))?;
+        let greeting = match timeout(limit, greet(&mut conn)).await {
+            Ok(Ok(greeting)) => greeting,
+            Ok(Err(error)) => {
+                goodbye(conn).await;
+                return Err(self.explain(error));
+            }
+            Err(_) => {
+                goodbye(conn).await;
+                return Err(ProbeError::Timeout(limit));
+            }
+        };
+        self.open = Some((conn, greeting.clone()));
+        Ok(greeting)
+    }
+
+    /// Asks one or more statements, separated by `;`, and gives one table for each. A connection
+    /// that was idle and turns out to be broken is replaced once.
+    pub(super) async fn ask(&mut self, sql: &str) -> Result<Vec<Table>, ProbeError> {
+        let was_idle = self.is_open();
+        match self.ask_once(sql).await {
+            Err(ProbeError::Unreachable(_)) if was_idle => self.ask_once(sql).await,
+            answer => answer,
+        }
+    }
+
+    async fn ask_once(&mut self, sql: &str) -> Result<Vec<Table>, ProbeError> {
+        self.greeting().await?;
+        let limit = self.settings.timeout;
+        let Some((conn, _)) = &mut self.open else {
+            return Err(ProbeError::Unreachable("not connected".to_owned()));
+        };
+        let answer = match timeout(limit, tables(conn, sql)).await {
+            Ok(answer) => answer.map_err(|error| self.explain(error)),
+            Err(_) => Err(ProbeError::Timeout(limit)),
+        };
+        // After an error of the server itself the connection is as good as before.
+        if !matches!(answer, Ok(_) | Err(ProbeError::Server { .. })) {
+            self.close().await;
+        }
+        answer
+    }
+
+    /// Closes the connection if there is one.
+    pub(super) async fn close(&mut self) {
+        if let Some((conn, _)) = self.open.take() {
+            goodbye(conn).await;
+        }
+    }
+
+    fn explain(&self, error: Error) -> ProbeError {
+        match error {
+            Error::Server(error) => ProbeError::Server {
+                message: match missing_grant(error.code) {
+                    true => format!(
+                        "{}; run: GRANT REPLICATION CLIENT ON *.* TO '{}'",
+                        error.message, self.settings.user
+                    ),
+                    false => error.message,
+                },
+                code: error.code,
+            },
+            other => ProbeError::Unreachable(other.to_string()),
+        }
+    }
+}
+
+/// ER_SPECIFIC_ACCESS_DENIED_ERROR and ER_TABLEACCESS_DENIED_ERROR.
+fn missing_grant(code: u16) -> bool {
+    matches!(code, 1227 | 1142)
+}
+
+/// Says goodbye without waiting for the server: even an unfinished goodbye keeps the library from
+/// reading on in the background from a server that may be frozen.
+async fn goodbye(conn: Conn) {
+    let _ = timeout(GOODBYE, conn.disconnect()).await;
+}
+
+async fn greet(conn: &mut Conn) -> Result<Greeting, Error> {
+    let answer = tables(conn, "SELECT @@version, @@server_id").await?;
+    let first = Table::first(&answer);
+    let version = first.text(0).unwrap_or_default();
+    let engine = Engine::from_version(&version);
+    let server_id = first.number(1).unwrap_or(0);
+    let uuid = match engine {
+        Engine::MySql => "@@server_uuid",
+        // MariaDB has no uuid of old; the server id is what its GTIDs carry.
+        Engine::MariaDb => "CONCAT('mariadb-', @@server_id)",
+    };
+    let sql = format!("SELECT {uuid}, UNIX_TIMESTAMP(); SHOW GLOBAL STATUS LIKE 'Uptime'");
+    let answer = tables(conn, &sql).await?;
+    let who = Table::first(&answer);
+    let uptime = answer.get(1).and_then(|table| table.number(1)).unwrap_or(0);
+    let now = who.number(1).unwrap_or(0);
+    Ok(Greeting {
+        incarnation: Incarnation {
+            server_uuid: who.text(0).unwrap_or_default(),
+            started: now.saturating_sub(uptime),
+        },
+        engine,
+        server_id,
+        version,
+    })
+}
+
+async fn tables(conn: &mut Conn, sql: &str) -> Result<Vec<Table>, Error> {
+    let mut result = conn.query_iter(sql).await?;
+    let mut tables = Vec::new();
+    while !result.is_empty() {
+        let columns = result.columns().map(|columns| columns.to_vec());
+        let rows: Vec<Row> = result.collect().await?;
+        tables.push(Table::new(columns.unwrap_or_default(), rows));
+    }
+    result.drop_result().await?;
+    Ok(tables)
+}

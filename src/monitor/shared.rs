@@ -1,0 +1,143 @@
+//! What the probes write and everybody reads.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::{Notify, watch};
+
+use super::board::{Board, Outcome};
+use super::errant::Errant;
+use super::facts::{Globals, ServerFacts};
+use super::hub::Hub;
+use super::life::Life;
+use super::settings::{Address, Settings};
+use super::upper::Upper;
+use super::{MonitorError, ProbeError};
+use crate::domain::ids::BackendId;
+use crate::domain::topology::{Generation, Incarnation, Topology};
+
+/// Everything the monitor knows.
+pub(super) struct Shared {
+    pub(super) settings: Arc<Settings>,
+    pub(super) topology: ArcSwap<Topology>,
+    pub(super) epoch: watch::Sender<u64>,
+    pub(super) backends: Vec<Backend>,
+    board: Mutex<Board>,
+}
+
+/// What is known of one server, and the means to make its tasks move.
+pub(super) struct Backend {
+    pub(super) id: BackendId,
+    pub(super) address: Address,
+    /// The life that the last successful probe saw.
+    pub(super) life: ArcSwapOption<Life>,
+    /// Whether statements may be sent there, as in the topology.
+    pub(super) usable: AtomicBool,
+    /// Asks for a probe now.
+    pub(super) poke: Notify,
+    /// Asks that the next probe open a new connection.
+    pub(super) look_again: AtomicBool,
+    /// Another server that a data connection reached behind this address.
+    pub(super) stranger: Mutex<Option<Incarnation>>,
+    pub(super) hub: Hub,
+    pub(super) upper: Upper,
+    pub(super) errant: Errant,
+    pub(super) facts: ArcSwapOption<ServerFacts>,
+    pub(super) globals: ArcSwapOption<Globals>,
+    /// Asks that the facts be read again.
+    pub(super) refresh: Notify,
+    pub(super) probes: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(settings: Settings) -> Result<Self, MonitorError> {
+        let addresses = settings.addresses()?;
+        let board = Board::new(&addresses, settings.max_lag);
+        let backends = (0..).zip(addresses).map(|(number, address)| Backend {
+            id: BackendId(number),
+            address,
+            life: ArcSwapOption::empty(),
+            usable: AtomicBool::new(false),
+            poke: Notify::new(),
+            look_again: AtomicBool::new(false),
+            stranger: Mutex::new(None),
+            hub: Hub::default(),
+            upper: Upper::default(),
+            errant: Errant::default(),
+            facts: ArcSwapOption::empty(),
+            globals: ArcSwapOption::empty(),
+            refresh: Notify::new(),
+            probes: AtomicU64::new(0),
+        });
+        Ok(Self {
+            backends: backends.collect(),
+            topology: ArcSwap::from_pointee(board.topology()),
+            epoch: watch::Sender::new(0),
+            board: Mutex::new(board),
+            settings: Arc::new(settings),
+        })
+    }
+
+    pub(super) fn backend(&self, id: BackendId) -> Option<&Backend> {
+        self.backends.get(id.index())
+    }
+
+    /// Takes in what a probe found, and publishes what follows from it.
+    pub(super) fn record(&self, backend: &Backend, outcome: Outcome) {
+        backend.probes.fetch_add(1, Ordering::Relaxed);
+        let mut board = lock(&self.board);
+        if let Outcome::Answer(answer) = &outcome {
+            let report = &answer.report;
+            let life = board.live(backend, report, answer.fresh_connection);
+            if let Some(executed) = &report.executed {
+                life.bound.raise(executed);
+            }
+        }
+        board.take(backend.id, outcome);
+        let changed = board.judge(&self.backends, Instant::now());
+        let topology = Arc::new(board.topology());
+        self.topology.store(Arc::clone(&topology));
+        for (backend, view) in self.backends.iter().zip(&topology.backends) {
+            backend.usable.store(view.usable(), Ordering::Release);
+        }
+        drop(board);
+        for id in changed.iter().filter_map(|id| self.backend(*id)) {
+            id.hub.dismiss(id);
+            id.hub.wake();
+            id.upper.wake.notify_one();
+            id.refresh.notify_one();
+        }
+        if !changed.is_empty() {
+            self.epoch.send_replace(topology.epoch);
+        }
+    }
+}
+
+impl Backend {
+    /// The life of this number, if it is still the current one.
+    pub(super) fn life(&self, generation: Generation) -> Option<Arc<Life>> {
+        self.life
+            .load_full()
+            .filter(|life| life.generation == generation)
+    }
+
+    /// The current life, if this is a reading of it. If not, the next probe looks again.
+    pub(super) fn identify(&self, incarnation: &Incarnation) -> Result<Arc<Life>, ProbeError> {
+        match self.life.load_full() {
+            Some(life) if life.incarnation.same_life(incarnation) => Ok(life),
+            _ => {
+                *lock(&self.stranger) = Some(incarnation.clone());
+                self.look_again.store(true, Ordering::Release);
+                self.poke.notify_one();
+                Err(ProbeError::OtherLife)
+            }
+        }
+    }
+}
+
+/// A mutex whose holder panicked still holds sound data here: every change is one assignment.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

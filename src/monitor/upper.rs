@@ -1,0 +1,153 @@
+//! Upper bounds: at least everything that a read which is over can have seen.
+//!
+//! A commit is visible before `gtid_executed` names it, but never before `gtid_owned` or
+//! `gtid_executed` does: so the owned set is read first, the executed set after it, and both are
+//! joined. Everybody who asked before the question was sent shares its answer; at most one question
+//! is under way and one batch of askers waits for the next.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use tokio::sync::{Notify, oneshot};
+
+use super::ProbeError;
+use super::link::{Link, Table};
+use super::shared::{Backend, Shared, lock};
+use crate::domain::ids::BackendId;
+use crate::domain::position::{GtidSet, Position};
+use crate::domain::topology::{Engine, Generation};
+
+/// The owned set first. The other order can miss a commit that moves from one to the other.
+const QUESTION: &str = "SELECT @@global.gtid_owned; \
+                        SELECT @@global.gtid_executed, @@global.gtid_mode";
+
+/// The life that answered, and what it said.
+type Answer = Result<(Generation, Position), ProbeError>;
+
+/// Who asks one server for an upper bound.
+#[derive(Default)]
+pub(super) struct Upper {
+    asks: Mutex<Vec<Ask>>,
+    last: Mutex<Option<Last>>,
+    pub(super) wake: Notify,
+    /// Bounds asked for.
+    pub(super) asked: AtomicU64,
+    /// Questions sent to the server.
+    pub(super) sent: AtomicU64,
+}
+
+struct Ask {
+    not_before: Instant,
+    answer: oneshot::Sender<Answer>,
+}
+
+struct Last {
+    sent: Instant,
+    generation: Generation,
+    position: Position,
+}
+
+impl Upper {
+    /// An upper bound from a question that was sent at `not_before` or later.
+    pub(super) async fn ask(&self, backend: &Backend, not_before: Instant) -> Answer {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        if let Some(position) = self.recent(backend, not_before) {
+            return Ok(position);
+        }
+        let (answer, receiver) = oneshot::channel();
+        lock(&self.asks).push(Ask { not_before, answer });
+        self.wake.notify_one();
+        receiver.await.unwrap_or_else(|_| {
+            Err(ProbeError::Unreachable(
+                "the monitor has stopped".to_owned(),
+            ))
+        })
+    }
+
+    fn recent(&self, backend: &Backend, not_before: Instant) -> Option<(Generation, Position)> {
+        let last = lock(&self.last);
+        let last = last.as_ref().filter(|last| last.sent >= not_before)?;
+        backend.life(last.generation)?;
+        Some((last.generation, last.position.clone()))
+    }
+
+    /// Gives the answer to a question sent at `sent` to all it serves: those who asked before, and
+    /// those who came later but whose reads had ended by then.
+    fn deliver(&self, before: Vec<Ask>, sent: Instant, answer: &Answer) {
+        let mut served = before;
+        if answer.is_ok() {
+            let mut asks = lock(&self.asks);
+            served.extend(asks.extract_if(.., |ask| ask.not_before <= sent));
+        }
+        for ask in served {
+            // Nobody may be listening any more.
+            let _ = ask.answer.send(answer.clone());
+        }
+    }
+}
+
+/// Answers those who ask for one server's upper bound, for ever.
+pub(super) async fn run(shared: Arc<Shared>, id: BackendId) {
+    let Some(backend) = shared.backend(id) else {
+        return;
+    };
+    let upper = &backend.upper;
+    let mut link = Link::new(Arc::clone(&shared.settings), &backend.address);
+    loop {
+        let before = std::mem::take(&mut *lock(&upper.asks));
+        if before.is_empty() {
+            // Connected before anybody asks. A failure shows when somebody does.
+            if backend.usable.load(Ordering::Acquire) {
+                let _ = link.greeting().await;
+            }
+            if lock(&upper.asks).is_empty() {
+                upper.wake.notified().await;
+            }
+            continue;
+        }
+        let sent = Instant::now();
+        let answer = question(backend, &mut link).await;
+        if answer.is_err() {
+            link.close().await;
+            backend.poke.notify_one();
+        }
+        if let Ok((generation, position)) = &answer {
+            *lock(&upper.last) = Some(Last {
+                sent,
+                generation: *generation,
+                position: position.clone(),
+            });
+        }
+        upper.deliver(before, sent, &answer);
+    }
+}
+
+async fn question(backend: &Backend, link: &mut Link) -> Answer {
+    let mut greeting = link.greeting().await?;
+    if backend.identify(&greeting.incarnation).is_err() {
+        // The connection may be one to an earlier life.
+        link.close().await;
+        greeting = link.greeting().await?;
+    }
+    if greeting.engine != Engine::MySql {
+        return Err(ProbeError::Unsupported);
+    }
+    backend.upper.sent.fetch_add(1, Ordering::Relaxed);
+    let answer = link.ask(QUESTION).await?;
+    // The connection may have been replaced on the way.
+    let greeting = link.greeting().await?;
+    let life = backend.identify(&greeting.incarnation)?;
+    let executed = answer.get(1).ok_or(ProbeError::Unsupported)?;
+    if executed.bytes(1) != Some(b"ON") {
+        return Err(ProbeError::Unsupported);
+    }
+    let malformed =
+        |error: crate::domain::position::GtidError| ProbeError::Malformed(error.to_string());
+    let owned = Table::first(&answer).bytes(0).unwrap_or_default();
+    let mut seen = GtidSet::parse_owned(owned).map_err(malformed)?;
+    let executed = executed.bytes(0).unwrap_or_default();
+    seen.join(&GtidSet::parse(executed).map_err(malformed)?);
+    life.bound.hear(executed);
+    Ok((life.generation, seen.into()))
+}

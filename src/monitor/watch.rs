@@ -1,0 +1,297 @@
+//! The handle through which the rest of the house sees the servers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use tokio::time::timeout_at;
+
+use super::hub::Wait;
+use super::shared::{Backend, Shared};
+use super::{NotCovered, ProbeError, ServerFacts};
+use crate::domain::ids::BackendId;
+use crate::domain::position::{GtidSet, Position};
+use crate::domain::topology::{Generation, Health, Incarnation, Topology};
+
+/// What is known of the servers. Cheap to clone; works from any runtime.
+#[derive(Clone)]
+pub struct Watch {
+    shared: Arc<Shared>,
+}
+
+/// What the monitor did for one server since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Regular probes, failed ones included.
+    pub probes: u64,
+    /// Upper bounds that somebody asked for.
+    pub upper_bounds_asked: u64,
+    /// Questions for an upper bound sent to the server; the others shared an answer.
+    pub upper_bounds_sent: u64,
+    /// Waiting queries sent to the server.
+    pub waits_sent: u64,
+    /// Errant transactions known of its current life.
+    pub errant_transactions: u64,
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The servers as they were last seen. Costs a load.
+    pub fn topology(&self) -> Arc<Topology> {
+        self.shared.topology.load_full()
+    }
+
+    /// Returns once the topology's epoch differs from `seen`.
+    pub async fn changed(&self, seen: u64) -> Arc<Topology> {
+        let mut epoch = self.shared.epoch.subscribe();
+        // The sender lives as long as this handle.
+        let _ = epoch.wait_for(|epoch| *epoch != seen).await;
+        self.topology()
+    }
+
+    /// Returns once every server has been probed, successfully or not.
+    pub async fn settled(&self) -> Arc<Topology> {
+        loop {
+            let topology = self.topology();
+            let mut healths = topology.backends.iter().map(|view| view.health);
+            if healths.all(|health| health != Health::Unknown) {
+                return topology;
+            }
+            self.changed(topology.epoch).await;
+        }
+    }
+
+    /// The number of the life that a fresh data connection reached, from the `@@server_uuid` and
+    /// the start (now - Uptime, in seconds since the epoch by the server's clock) read on it.
+    /// `None` while the monitor sees another life: nothing above `eventual` may use the connection;
+    /// the monitor looks again at once, so the caller may ask again later.
+    pub fn identify(
+        &self,
+        backend: BackendId,
+        server_uuid: &str,
+        started: u64,
+    ) -> Option<Generation> {
+        let incarnation = Incarnation {
+            server_uuid: server_uuid.to_owned(),
+            started,
+        };
+        let life = self.shared.backend(backend)?.identify(&incarnation);
+        life.ok().map(|life| life.generation)
+    }
+
+    /// Whether a read that starts now on this life of the server is certain to see `position`.
+    pub fn bound_covers(
+        &self,
+        backend: BackendId,
+        generation: Generation,
+        position: &Position,
+    ) -> bool {
+        let Some(backend) = self.shared.backend(backend) else {
+            return false;
+        };
+        let life = backend.life.load();
+        life.as_ref()
+            .is_some_and(|life| life.generation == generation && life.bound.covers(position))
+    }
+
+    /// Takes the executed set that a reply of this life of the server carried (the text of the GTID
+    /// tracker under `session_track_gtids=ALL_GTIDS`). It bounds every read that starts later.
+    pub fn note_executed(&self, backend: BackendId, generation: Generation, raw: &[u8]) {
+        if let Some(backend) = self.shared.backend(backend)
+            && let Some(life) = &*backend.life.load()
+            && life.generation == generation
+        {
+            life.bound.hear(raw);
+        }
+    }
+
+    /// Waits until the first of these servers is certain to show `position`, and says which. No
+    /// connection of the data's is held meanwhile.
+    pub async fn wait_covered(
+        &self,
+        backends: &[(BackendId, Generation)],
+        position: &Position,
+        deadline: Instant,
+    ) -> Result<BackendId, NotCovered> {
+        let there = |(id, life): &&(BackendId, Generation)| self.bound_covers(*id, *life, position);
+        if let Some((id, _)) = backends.iter().find(there) {
+            return Ok(*id);
+        }
+        let (wait, arrival) = Wait::new(position.clone());
+        for (id, generation) in backends {
+            if let Some(backend) = self.shared.backend(*id)
+                && let Some(life) = backend.life(*generation)
+            {
+                backend.hub.enter(backend, &life, &wait);
+            }
+        }
+        // From here only the hubs it was entered into count.
+        wait.give_up();
+        match timeout_at(deadline.into(), arrival).await {
+            Ok(Ok(arrival)) => arrival,
+            Ok(Err(_)) => Err(NotCovered::Lost),
+            Err(_) => Err(NotCovered::Timeout),
+        }
+    }
+
+    /// At least everything that a read which ended on this server before `not_before` can have
+    /// seen: what the server owns, then what it has executed. Requests that come before a question
+    /// is sent share its answer. Errant transactions are left out.
+    ///
+    /// The answer is of the life that the server is in now. A read that ended in an earlier life
+    /// may have seen what that life lost: see [`Self::upper_bound_of`].
+    pub async fn upper_bound(
+        &self,
+        backend: BackendId,
+        not_before: Instant,
+    ) -> Result<Position, ProbeError> {
+        let backend = self.shared.backend(backend).ok_or(ProbeError::Unknown)?;
+        let (_, position) = self.ask_upper(backend, not_before).await?;
+        Ok(self.without_errant(backend, position).await)
+    }
+
+    /// As [`Self::upper_bound`], but only from the life in which the read ended.
+    ///
+    /// # Errors
+    /// [`ProbeError::OtherLife`] when that life is over: ask the primary instead.
+    pub async fn upper_bound_of(
+        &self,
+        backend: BackendId,
+        generation: Generation,
+        not_before: Instant,
+    ) -> Result<Position, ProbeError> {
+        let backend = self.shared.backend(backend).ok_or(ProbeError::Unknown)?;
+        let (of, position) = self.ask_upper(backend, not_before).await?;
+        if of != generation {
+            return Err(ProbeError::OtherLife);
+        }
+        Ok(self.without_errant(backend, position).await)
+    }
+
+    /// Fills the gaps of a requirement with transactions that the primary is known to have
+    /// executed, so that a position gathered write by write stays compact.
+    pub fn compact(&self, requirement: &mut Position) {
+        let primary = self.shared.backend(BackendId::PRIMARY);
+        let life = primary.and_then(|primary| primary.life.load_full());
+        if let Some(Position::Gtids(known)) = life.and_then(|life| life.bound.position()) {
+            let Position::Gtids(requirement) = requirement;
+            requirement.fill_gaps(&known);
+        }
+    }
+
+    /// What a data connection must know of this server; `None` until the monitor has read it.
+    pub fn facts(&self, backend: BackendId) -> Option<Arc<ServerFacts>> {
+        self.shared.backend(backend)?.facts.load_full()
+    }
+
+    /// A data connection to this server broke: probe it at once.
+    pub fn suspect(&self, backend: BackendId) {
+        if let Some(backend) = self.shared.backend(backend) {
+            backend.poke.notify_one();
+        }
+    }
+
+    /// The lower bound that is known of a server's current life, to be shown.
+    pub fn lower_bound(&self, backend: BackendId) -> Option<Position> {
+        let life = self.shared.backend(backend)?.life.load_full()?;
+        life.bound.position()
+    }
+
+    /// Transactions under this server's own uuid that the primary has neither executed nor owns.
+    pub fn errant(&self, backend: BackendId) -> GtidSet {
+        let backend = self.shared.backend(backend);
+        backend
+            .map(|backend| backend.errant.all())
+            .unwrap_or_default()
+    }
+
+    /// What the monitor did for this server.
+    pub fn counters(&self, backend: BackendId) -> Counters {
+        let Some(backend) = self.shared.backend(backend) else {
+            return Counters::default();
+        };
+        Counters {
+            probes: backend.probes.load(Ordering::Relaxed),
+            upper_bounds_asked: backend.upper.asked.load(Ordering::Relaxed),
+            upper_bounds_sent: backend.upper.sent.load(Ordering::Relaxed),
+            waits_sent: backend.hub.queries.load(Ordering::Relaxed),
+            errant_transactions: backend.errant.all().count(),
+        }
+    }
+
+    /// Asks a server, unless it is known not to answer.
+    async fn ask_upper(
+        &self,
+        backend: &Backend,
+        not_before: Instant,
+    ) -> Result<(Generation, Position), ProbeError> {
+        let health = self.topology().get(backend.id).map(|view| view.health);
+        if health == Some(Health::Down) {
+            backend.poke.notify_one();
+            return Err(ProbeError::Unreachable("it is down".to_owned()));
+        }
+        backend.upper.ask(backend, not_before).await
+    }
+
+    /// Drops from a replica's position what only that replica will ever have. While the primary
+    /// cannot be asked nothing is dropped.
+    async fn without_errant(&self, backend: &Backend, position: Position) -> Position {
+        let Some(primary) = self.shared.backend(BackendId::PRIMARY) else {
+            return position;
+        };
+        if backend.id.is_primary() {
+            return position;
+        }
+        let Position::Gtids(mut seen) = position;
+        let mut own = backend.own_transactions(&seen);
+        seen.subtract(&backend.errant.all());
+        own.subtract(&backend.errant.all());
+        if own.is_empty() || primary.bound_covers(&own) {
+            return seen.into();
+        }
+        if let Ok((_, Position::Gtids(known))) = self.ask_upper(primary, Instant::now()).await {
+            own.subtract(&known);
+            backend.report_errant(&own);
+            seen.subtract(&own);
+        }
+        seen.into()
+    }
+}
+
+impl Backend {
+    fn bound_covers(&self, set: &GtidSet) -> bool {
+        let life = self.life.load();
+        let wanted = Position::Gtids(set.clone());
+        life.as_ref().is_some_and(|life| life.bound.covers(&wanted))
+    }
+
+    /// The transactions of a set that this server itself numbered.
+    fn own_transactions(&self, set: &GtidSet) -> GtidSet {
+        let life = self.life.load();
+        let uuid = life
+            .as_ref()
+            .map(|life| life.incarnation.server_uuid.as_str());
+        let uuid = uuid.and_then(|uuid| crate::domain::position::gtid::parse_uuid(uuid.as_bytes()));
+        uuid.map(|uuid| set.of_server(uuid)).unwrap_or_default()
+    }
+
+    /// Says it once for each.
+    fn report_errant(&self, errant: &GtidSet) {
+        if !errant.is_empty() && self.errant.add(errant) {
+            tracing::warn!(
+                backend = %self.address,
+                transactions = %errant,
+                "errant transactions: executed on this replica and unknown to the primary"
+            );
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! One try of one statement on one of the session's connections: restore, send, relay.
+
+use super::bulk::GATHERED;
+use super::links::put_restore;
+use super::prepared::Prepared;
+use super::reply::{Expect, Relayed, Swallowed};
+use super::session::{End, Relay};
+use crate::domain::ids::ClientStmtId;
+use crate::domain::session::{Outcome, Side};
+use crate::protocol::command::{StmtExecute, com_query};
+use crate::protocol::frame::{self, HEADER, append_packet};
+use crate::protocol::reply::ReplyKind;
+
+/// What a statement is on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    /// The client's packet as it stands, and the kind of its reply.
+    AsIs(ReplyKind),
+    /// The text in [`Relay::rewritten`] as a COM_QUERY instead of the client's packet.
+    Rewritten(ReplyKind),
+    /// COM_STMT_PREPARE: the statement gets this id.
+    Prepare(ClientStmtId),
+    /// COM_STMT_EXECUTE of this statement.
+    Execute(ClientStmtId),
+}
+
+/// How a try ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tried {
+    /// A reply was relayed, or broke off.
+    Relayed(Relayed),
+    /// The connection could not be given the session's state; the statement was not run there, or
+    /// its result was dropped. The connection cannot be used further.
+    NotRestored,
+    /// Nothing was sent: the connection had died before.
+    NotSent,
+}
+
+impl Relay {
+    /// Tries the command that stands in the client's buffer (`total` bytes) on a held connection.
+    ///
+    /// Restore and command share one write only before a read on a replica (`pipelined`): each
+    /// command of a pipeline runs whatever became of the one before it, so a write could otherwise
+    /// run under the wrong schema.
+    pub(super) async fn attempt(
+        &mut self,
+        side: Side,
+        task: Task,
+        total: usize,
+        pipelined: bool,
+        may_retry: bool,
+    ) -> Result<Tried, End> {
+        if self.links.died_idle(side).await {
+            return Ok(Tried::NotSent);
+        }
+        if let Task::Execute(id) = task {
+            match self.prepare_here(side, id).await? {
+                Prepared::Ready(_) => {}
+                Prepared::Refused(error) => {
+                    self.out = error;
+                    self.send_out().await?;
+                    return Ok(Tried::Relayed(Relayed::Done(Outcome::Failed)));
+                }
+                Prepared::Broken(tried) => return Ok(tried),
+            }
+        }
+        self.state.on_start();
+        let mut replies = 0;
+        if pipelined {
+            self.out.clear();
+            match self.put_restore(side) {
+                Some(count) => replies = count,
+                None => return Ok(Tried::NotRestored),
+            }
+        } else if !self.restore(side).await? {
+            return Ok(Tried::NotRestored);
+        }
+        self.registered.runs(Some(side));
+        let tried = self
+            .send_and_relay(side, task, total, replies, may_retry)
+            .await;
+        self.registered.runs(None);
+        tried
+    }
+
+    /// Gives the connection the session's state and waits for the server's word that it has it.
+    pub(super) async fn restore(&mut self, side: Side) -> Result<bool, End> {
+        self.out.clear();
+        match self.put_restore(side) {
+            Some(0) => Ok(true),
+            Some(replies) => Ok(self.send_to_server(side).await
+                && self.swallow(side, replies).await? == Swallowed::Done),
+            None => Ok(false),
+        }
+    }
+
+    async fn send_and_relay(
+        &mut self,
+        side: Side,
+        task: Task,
+        total: usize,
+        replies: usize,
+        may_retry: bool,
+    ) -> Result<Tried, End> {
+        let Some(kind) = self.send_task(side, task, total).await? else {
+            return Ok(Tried::Relayed(Relayed::Lost { forwarded: false }));
+        };
+        if self.swallow(side, replies).await? != Swallowed::Done {
+            return Ok(Tried::NotRestored);
+        }
+        let stmt = match task {
+            Task::Prepare(id) => Some(id),
+            _ => None,
+        };
+        self.relay_reply(Expect {
+            side,
+            kind,
+            may_retry,
+            stmt,
+        })
+        .await
+        .map(Tried::Relayed)
+    }
+
+    /// Sends `out` and the command behind it. `None` when the connection broke.
+    async fn send_task(
+        &mut self,
+        side: Side,
+        task: Task,
+        total: usize,
+    ) -> Result<Option<ReplyKind>, End> {
+        let kind = match task {
+            Task::AsIs(kind) => kind,
+            Task::Prepare(_) => ReplyKind::Prepare,
+            Task::Rewritten(kind) => {
+                let attributes = self.who.profile.query_attributes();
+                append_packet(
+                    &mut self.out,
+                    &mut 0,
+                    &com_query(&self.rewritten, attributes),
+                );
+                return Ok(self.send_to_server(side).await.then_some(kind));
+            }
+            Task::Execute(id) => {
+                let Some(kind) = self.put_execute(side, id, total) else {
+                    return Err(End::Malformed);
+                };
+                return Ok(self.send_to_server(side).await.then_some(kind));
+            }
+        };
+        let Self {
+            links,
+            client,
+            out,
+            gathered,
+            ..
+        } = self;
+        let Some(link) = links.get_mut(side) else {
+            return Ok(None);
+        };
+        if total == GATHERED {
+            append_packet(out, &mut 0, gathered);
+            return Ok(self.send_to_server(side).await.then_some(kind));
+        }
+        let command = client.input.data().get(..total).unwrap_or_default();
+        let sent = if out.is_empty() {
+            link.send(command).await
+        } else {
+            out.extend_from_slice(command);
+            link.send(out).await
+        };
+        Ok(sent.is_ok().then_some(kind))
+    }
+
+    /// Sends what was put together in `out`; `false` when the connection broke.
+    pub(super) async fn send_to_server(&mut self, side: Side) -> bool {
+        let Some(link) = self.links.get_mut(side) else {
+            return false;
+        };
+        let sent = link.send(&self.out).await.is_ok();
+        self.out.clear();
+        sent
+    }
+
+    /// Appends to `out` what gives the connection the session's state; `None` when that cannot be
+    /// written down.
+    fn put_restore(&mut self, side: Side) -> Option<usize> {
+        let Self {
+            links,
+            state,
+            shared,
+            out,
+            ..
+        } = self;
+        let link = links.get_mut(side)?;
+        let guard = shared.guard_of(link.identity.backend);
+        put_restore(link, &state.mirror, &guard, out).ok()
+    }
+
+    /// Appends COM_STMT_EXECUTE with the statement's id on that connection, and with the parameter
+    /// types if the client bound them earlier and the connection has not seen them.
+    fn put_execute(&mut self, side: Side, id: ClientStmtId, total: usize) -> Option<ReplyKind> {
+        let Self {
+            links,
+            client,
+            statements,
+            who,
+            out,
+            gathered,
+            ..
+        } = self;
+        let serial = links.get(side)?.identity.serial;
+        let payload = match total {
+            GATHERED => gathered,
+            _ => client.input.data().get(HEADER..total)?,
+        };
+        let statement = statements.get_mut(id)?;
+        let execute =
+            StmtExecute::parse(payload, statement.params, who.profile.query_attributes())?;
+        if let Some(types) = execute.types() {
+            statement.bind(types);
+        }
+        let server_id = statement.on(serial)?;
+        let missing = execute.needs_types() && !statement.has_bound(serial);
+        let types = missing.then_some(&*statement.types);
+        let cursor = execute.asks_cursor();
+        frame::append_with(out, &mut 0, |out| execute.rewrite(out, server_id.0, types));
+        statement.on_bound(serial);
+        Some(ReplyKind::Execute { cursor })
+    }
+}

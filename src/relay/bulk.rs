@@ -1,0 +1,184 @@
+//! Commands that are too long to be held: a long text streams to the primary unread; the long
+//! parameters of a prepared statement are gathered, for its id has to be rewritten.
+
+use super::reply::{Expect, Relayed};
+use super::session::{End, Relay};
+use crate::backend::ServerConn;
+use crate::domain::ids::BackendId;
+use crate::domain::routing::{Reason, Route, route};
+use crate::domain::session::{Outcome, Side};
+use crate::domain::sql::{Doubt, StatementProfile};
+use crate::frontend::ClientError;
+use crate::net::Conn;
+use crate::net::conn::send_all;
+use crate::protocol::command::CommandCode;
+use crate::protocol::frame::{FrameHeader, HEADER};
+use crate::protocol::reply::ReplyKind;
+use crate::telemetry::Target;
+
+use super::errors::client_error;
+
+/// The protocol's own bound of a packet (the largest max_allowed_packet).
+const MAX_PACKET: usize = 1 << 30;
+
+/// Stands for the length of a command that was gathered from several frames.
+pub(super) const GATHERED: usize = usize::MAX;
+
+impl Relay {
+    /// Answers a command that is longer than what is held of a text, or has several frames. Only its
+    /// header and first byte are known to be in the buffer.
+    pub(super) async fn large_command(
+        &mut self,
+        code: CommandCode,
+        header: FrameHeader,
+    ) -> Result<(), End> {
+        if code == CommandCode::Query {
+            return self.stream_query(header).await;
+        }
+        if header.continues() {
+            if !self.gather(header).await? {
+                return self.refuse(ClientError::PacketTooLong).await;
+            }
+            let result = self.command(code, GATHERED).await;
+            self.gathered = Vec::new();
+            return result;
+        }
+        self.fill_client(header.frame_len()).await?;
+        let result = self.command(code, header.frame_len()).await;
+        self.client.input.consume(header.frame_len());
+        result
+    }
+
+    /// Collects the payload of a packet of several frames. `false` when it is longer than any server
+    /// takes; it is skipped then.
+    async fn gather(&mut self, mut header: FrameHeader) -> Result<bool, End> {
+        self.gathered.clear();
+        loop {
+            if self.gathered.len() + header.len > MAX_PACKET {
+                self.gathered = Vec::new();
+                self.skip_packet(header).await?;
+                return Ok(false);
+            }
+            self.fill_client(header.frame_len()).await?;
+            let payload = self.client.input.data().get(HEADER..header.frame_len());
+            self.gathered.extend_from_slice(payload.unwrap_or_default());
+            self.client.input.consume(header.frame_len());
+            if !header.continues() {
+                return Ok(true);
+            }
+            self.fill_client(HEADER).await?;
+            header = FrameHeader::parse(self.client.input.data()).ok_or(End::Malformed)?;
+        }
+    }
+
+    /// Streams a COM_QUERY to the primary, or to the replica that holds the open READ ONLY
+    /// transaction. It was not read, so anything may have happened; the trackers will tell.
+    async fn stream_query(&mut self, header: FrameHeader) -> Result<(), End> {
+        let started = std::time::Instant::now();
+        let profile = StatementProfile::unread(Doubt::TooLarge);
+        let side = match route(&self.state, &profile) {
+            Route::HeldReplica(_) => Side::Replica,
+            _ => Side::Primary,
+        };
+        if let Err(error) = self.ready_for_stream(side).await? {
+            self.skip_packet(header).await?;
+            return self.refuse(error).await;
+        }
+        self.state.on_start();
+        self.registered.runs(Some(side));
+        let sent = self.stream_packet(side, header).await;
+        let kind = ReplyKind::Query;
+        // Also after a failed write: a server that finds the packet too long says so before it
+        // closes.
+        let expect = Expect {
+            side,
+            kind,
+            may_retry: false,
+            stmt: None,
+        };
+        let relayed = match sent {
+            Ok(()) => self.relay_reply(expect).await,
+            Err(end) => Err(end),
+        };
+        self.registered.runs(None);
+        match relayed? {
+            Relayed::Done(outcome) => self.ended(side, &profile, outcome),
+            Relayed::RefusedAsWrite => {}
+            Relayed::Lost { forwarded } => {
+                self.ended(side, &profile, Outcome::Lost);
+                self.links.discard(side, &self.registered);
+                if !forwarded {
+                    self.refuse(ClientError::PrimaryLost).await?;
+                }
+                return Err(End::StateLost);
+            }
+        }
+        let target = match side {
+            Side::Primary => Target::Primary,
+            Side::Replica => Target::Replica,
+        };
+        self.shared
+            .metrics
+            .statement(profile.access, target, Reason::TooLarge, started.elapsed());
+        Ok(())
+    }
+
+    /// Holds a connection with the session's state on it.
+    async fn ready_for_stream(&mut self, side: Side) -> Result<Result<(), ClientError>, End> {
+        let Self {
+            links,
+            state,
+            registered,
+            ..
+        } = self;
+        let has_schema = state.mirror.schema().is_some();
+        if side == Side::Primary
+            && let Err(error) = links
+                .hold(side, BackendId::PRIMARY, has_schema, registered)
+                .await
+        {
+            return Ok(Err(client_error(&error)));
+        }
+        if self.restore(side).await? {
+            return Ok(Ok(()));
+        }
+        self.links.discard(side, &self.registered);
+        Ok(Err(ClientError::NotRestored))
+    }
+
+    /// Passes the frames of one packet on as they come. A server that stops taking them is no error
+    /// here; its reply says why.
+    async fn stream_packet(&mut self, side: Side, mut header: FrameHeader) -> Result<(), End> {
+        let mut open = true;
+        loop {
+            let mut left = header.frame_len();
+            while left > 0 {
+                let Self { links, client, .. } = self;
+                if client.input.is_empty() && client.fill().await.is_err() {
+                    links.stop(side, &self.registered);
+                    return Err(End::ClientGone);
+                }
+                let part = left.min(client.input.len());
+                if let (true, Some(link)) = (open, links.get_mut(side)) {
+                    open = pass(client, part, link).await;
+                }
+                client.input.consume(part);
+                left -= part;
+            }
+            if !header.continues() {
+                return Ok(());
+            }
+            self.fill_client(HEADER).await?;
+            header = FrameHeader::parse(self.client.input.data()).ok_or(End::Malformed)?;
+        }
+    }
+}
+
+async fn pass(client: &Conn, count: usize, link: &mut ServerConn) -> bool {
+    let bytes = client.input.data().get(..count).unwrap_or_default();
+    if link.pending.is_empty() {
+        send_all(&link.conn.stream, bytes).await.is_ok()
+    } else {
+        link.send(bytes).await.is_ok()
+    }
+}

@@ -1,0 +1,56 @@
+//! COM_CHANGE_USER: another account on the same client connection. Positions stay.
+
+use super::links::Links;
+use super::login::{Client, Configured};
+use super::session::{End, Relay};
+use crate::domain::session::Side;
+use crate::frontend::ClientError;
+use crate::frontend::login::{self, LoginError};
+use crate::protocol::command::ChangeUser;
+
+impl Relay {
+    /// Has the client prove that it is the other user; a client that fails is told, and closed.
+    pub(super) async fn change_user(&mut self, total: usize) -> Result<(), End> {
+        let payload = self.payload(total).to_vec();
+        let Some(request) = ChangeUser::parse(&payload, self.who.caps) else {
+            return self.refuse_and_end(ClientError::Malformed).await;
+        };
+        if self.client.input.len() > total {
+            // The dialogue reads from the socket, so nothing may have been sent ahead.
+            return self.refuse_and_end(ClientError::PacketsOutOfOrder).await;
+        }
+        let peer = self.client.stream.peer_host();
+        let users = Configured(&self.shared.config);
+        let dialogue = login::change_user(
+            &mut self.client.stream,
+            &self.who.accepted,
+            &request,
+            &users,
+            &peer,
+        );
+        let limit = self.shared.config.limits.login_timeout;
+        match tokio::time::timeout(limit, dialogue).await {
+            Ok(Ok(accepted)) => self.become_user(Client::new(accepted)).await,
+            Ok(Err(LoginError::Rejected(error))) => {
+                self.diary.errors += 1;
+                self.shared.metrics.error(error.kind(), error.side());
+                Err(End::Refused)
+            }
+            Ok(Err(_)) | Err(_) => Err(End::ClientGone),
+        }
+    }
+
+    async fn become_user(&mut self, client: Client) -> Result<(), End> {
+        for side in [Side::Primary, Side::Replica] {
+            self.links.release(side, &self.registered);
+        }
+        self.state.transaction.on_lost();
+        self.registered.becomes(client.user.clone());
+        self.diary.user = client.user.clone();
+        self.links = Links::new(self.shared.clone(), client.key());
+        self.who = client;
+        self.after_reset();
+        self.state.mirror.set_schema(b"");
+        self.open().await
+    }
+}

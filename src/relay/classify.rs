@@ -1,0 +1,192 @@
+//! From text to profile, with a cache in front and a thread of its own for the parser.
+//!
+//! The pure rooms do the reading; here live what they may not have: the shared cache, and a thread
+//! whose stack is large enough that no statement can overflow it.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, mpsc};
+
+use quick_cache::sync::Cache;
+use tokio::sync::oneshot;
+
+use crate::domain::session::Session;
+use crate::domain::sql::control::parse_kill;
+use crate::domain::sql::{
+    Access, Charset, Doubt, LexMode, Pending, Scan, Scratch, Seed, StatementProfile, Verdict,
+    confirm, profile, scan,
+};
+
+/// Stack of the parser's thread: the parser recurses, and drops deep trees recursively.
+const STACK: usize = 64 << 20;
+
+/// Profiles by fingerprint.
+#[derive(Debug)]
+pub struct Classifier {
+    cache: Cache<u64, Arc<Known>>,
+    seed: Seed,
+    parser: mpsc::Sender<Question>,
+}
+
+/// A cache entry. The text decides whether a hit is one: fingerprints can collide.
+#[derive(Debug)]
+struct Known {
+    text: Box<[u8]>,
+    profile: StatementProfile,
+}
+
+#[derive(Debug)]
+struct Question {
+    text: Box<[u8]>,
+    pending: Pending,
+    answer: oneshot::Sender<StatementProfile>,
+}
+
+/// What one session reads its statements with.
+#[derive(Debug, Default)]
+pub(super) struct Lexer {
+    scratch: Scratch,
+    baseline: Baseline,
+    /// The mode, and the version of the mirror that it was read from. `None` inside: a sql_mode
+    /// whose grammar is not read.
+    mode: Option<(u64, Option<LexMode>)>,
+}
+
+/// What a session starts with: the primary's global values.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Baseline {
+    pub(super) sql_mode: String,
+    pub(super) character_set_client: String,
+}
+
+impl Classifier {
+    /// A classifier that remembers so many statements.
+    ///
+    /// # Errors
+    /// When the parser's thread cannot be started.
+    pub fn start(entries: usize) -> io::Result<Self> {
+        let (parser, questions) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("parser".to_owned())
+            .stack_size(STACK)
+            .spawn(move || answer_all(&questions))?;
+        // The standard library's keys are the process's own randomness.
+        let seed = Seed::new(RandomState::new().hash_one(entries));
+        Ok(Self {
+            cache: Cache::new(entries),
+            seed,
+            parser,
+        })
+    }
+
+    /// The profile of a statement. Waits only when the parser has to be asked.
+    pub(super) async fn profile(
+        &self,
+        text: &[u8],
+        session: &Session,
+        lexer: &mut Lexer,
+    ) -> StatementProfile {
+        let Some(mode) = lexer.mode(session) else {
+            return unread(text);
+        };
+        let normalised = match scan(text, mode, &self.seed, &mut lexer.scratch) {
+            Scan::Unread(profile) => return profile,
+            Scan::Read(normalised) => normalised,
+        };
+        if let Some(known) = self.cache.get(&normalised.fingerprint)
+            && *known.text == *normalised.text
+        {
+            return known.profile;
+        }
+        let found = match profile(normalised) {
+            Verdict::Decided(profile) => profile,
+            Verdict::NeedsParse(pending) => self.ask(normalised.text, pending).await,
+        };
+        let known = Known {
+            text: normalised.text.into(),
+            profile: found,
+        };
+        self.cache.insert(normalised.fingerprint, Arc::new(known));
+        found
+    }
+
+    async fn ask(&self, text: &[u8], pending: Pending) -> StatementProfile {
+        let (answer, answered) = oneshot::channel();
+        let question = Question {
+            text: text.into(),
+            pending,
+            answer,
+        };
+        match self.parser.send(question) {
+            Ok(()) => answered
+                .await
+                .unwrap_or_else(|_| pending.unconfirmed(Doubt::NotUnderstood)),
+            Err(_) => pending.unconfirmed(Doubt::NotUnderstood),
+        }
+    }
+}
+
+/// Answers until the classifier is gone. A parser that panics has not understood.
+fn answer_all(questions: &mpsc::Receiver<Question>) {
+    for Question {
+        text,
+        pending,
+        answer,
+    } in questions
+    {
+        let found = catch_unwind(AssertUnwindSafe(|| confirm(&text, pending)))
+            .unwrap_or_else(|_| pending.unconfirmed(Doubt::NotUnderstood));
+        // A session that ended in the meantime needs no answer.
+        let _ = answer.send(found);
+    }
+}
+
+/// A statement in a grammar that is not read; KILL is found all the same, for it must not be
+/// relayed as it is.
+fn unread(text: &[u8]) -> StatementProfile {
+    let profile = StatementProfile::unread(Doubt::NotUnderstood);
+    match parse_kill(text) {
+        Some(_) => StatementProfile {
+            access: Access::Kill,
+            ..profile
+        },
+        None => profile,
+    }
+}
+
+impl Lexer {
+    pub(super) fn new(baseline: Baseline) -> Self {
+        Self {
+            baseline,
+            ..Self::default()
+        }
+    }
+
+    /// How the session's text is read now.
+    pub(super) fn mode(&mut self, session: &Session) -> Option<LexMode> {
+        let version = session.mirror.version();
+        let mode = match self.mode {
+            Some((seen, mode)) if seen == version => mode,
+            _ => {
+                let mode = self.read_mode(session);
+                self.mode = Some((version, mode));
+                mode
+            }
+        };
+        mode.map(|mode| LexMode {
+            no_backslash_escapes: session.transaction.no_backslash_escapes(),
+            ..mode
+        })
+    }
+
+    fn read_mode(&self, session: &Session) -> Option<LexMode> {
+        let value = |name: &[u8], baseline: &str| match session.mirror.get(name) {
+            Some(value) => String::from_utf8_lossy(value).into_owned(),
+            None => baseline.to_owned(),
+        };
+        let charset = value(b"character_set_client", &self.baseline.character_set_client);
+        let sql_mode = value(b"sql_mode", &self.baseline.sql_mode);
+        LexMode::of_sql_mode(&sql_mode, Charset::of_name(&charset))
+    }
+}

@@ -1,0 +1,257 @@
+//! A client's way in: greeted like the primary greets, checked against the configured users, given
+//! its default schema.
+
+use std::sync::Arc;
+
+use mysql_common::collations::{Collation, CollationId};
+
+use super::classify::{Baseline, Lexer};
+use super::errors::client_error;
+use super::reply::Swallowed;
+use super::session::{End, Relay};
+use super::shared::Shared;
+use crate::backend::PoolKey;
+use crate::config::Config;
+use crate::domain::ids::{BackendId, SessionId};
+use crate::domain::session::Side;
+use crate::frontend::ClientError;
+use crate::frontend::login::{self, Accepted, LoginError, Terms, Users};
+use crate::net::Conn;
+use crate::protocol::caps::{
+    CapabilityFlags, CapabilityProfile, OFFERED, backend_caps, greeting_caps,
+};
+use crate::protocol::command::com_init_db;
+use crate::protocol::frame::{HEADER, append_packet};
+use crate::protocol::handshake::ServerGreeting;
+use crate::protocol::packets::OkPacket;
+
+/// A client that is logged in.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    pub(super) user: Arc<str>,
+    pub(super) caps: CapabilityFlags,
+    /// What its server connections are negotiated with.
+    pub(super) profile: CapabilityProfile,
+    /// What the login gave.
+    pub(super) accepted: Accepted,
+}
+
+impl Client {
+    pub(super) fn new(accepted: Accepted) -> Self {
+        Self {
+            user: String::from_utf8_lossy(&accepted.user).into(),
+            caps: accepted.caps,
+            profile: backend_caps(accepted.caps),
+            accepted,
+        }
+    }
+
+    /// The pool that its connections come from.
+    pub(super) fn key(&self) -> PoolKey {
+        PoolKey {
+            user: Arc::clone(&self.user),
+            profile: self.profile,
+        }
+    }
+}
+
+/// The configured users.
+pub(super) struct Configured<'a>(pub(super) &'a Config);
+
+impl Users for Configured<'_> {
+    fn password(&self, user: &[u8]) -> Option<&[u8]> {
+        let account = self
+            .0
+            .users
+            .iter()
+            .find(|account| account.name.as_bytes() == user)?;
+        Some(account.password.expose().as_bytes())
+    }
+}
+
+/// The capabilities that most client libraries ask for: the pools are warmed for them.
+pub fn usual_profile() -> CapabilityProfile {
+    let unusual = CapabilityFlags::CLIENT_FOUND_ROWS
+        | CapabilityFlags::CLIENT_NO_SCHEMA
+        | CapabilityFlags::CLIENT_ODBC
+        | CapabilityFlags::CLIENT_IGNORE_SPACE
+        | CapabilityFlags::CLIENT_INTERACTIVE;
+    backend_caps(OFFERED - unusual)
+}
+
+/// Greets a client and has it prove who it is. The OK is sent later, by [`Relay::open`].
+pub(super) async fn accept(
+    shared: &Shared,
+    client: &mut Conn,
+    id: SessionId,
+) -> Result<Client, LoginError> {
+    let limits = &shared.config.limits;
+    let refusal = if shared.registry.len() >= limits.max_sessions {
+        Some(ClientError::TooManySessions {
+            limit: limits.max_sessions,
+        })
+    } else {
+        None
+    };
+    let greeting = match (refusal, primary_greeting(shared).await) {
+        (Some(error), _) => return turn_away(client, error).await,
+        (None, Some(greeting)) => greeting,
+        (None, None) => return turn_away(client, ClientError::NoPrimary).await,
+    };
+    let peer = client.stream.peer_host();
+    let terms = Terms {
+        version: &greeting.version,
+        connection_id: id.0,
+        caps: greeting_caps(greeting.caps),
+        charset: greeting.charset,
+        status: greeting.status,
+        peer: &peer,
+    };
+    let users = Configured(&shared.config);
+    let login = login::login(&mut client.stream, &terms, &users);
+    match tokio::time::timeout(limits.login_timeout, login).await {
+        Ok(accepted) => accepted.map(Client::new),
+        Err(_) => Err(LoginError::Closed),
+    }
+}
+
+/// How the primary greeted last; a first connection finds out.
+async fn primary_greeting(shared: &Shared) -> Option<Arc<ServerGreeting>> {
+    let pool = shared.pool(BackendId::PRIMARY)?;
+    if pool.dialer().greeting.load().is_none() {
+        let account = shared.config.users.first()?;
+        let key = PoolKey {
+            user: account.name.as_str().into(),
+            profile: usual_profile(),
+        };
+        match pool.lease(&key, false).await {
+            Ok(conn) => pool.give_back(conn).await,
+            Err(error) => tracing::warn!(%error, "cannot greet a client: no primary"),
+        }
+    }
+    pool.dialer().greeting.load_full()
+}
+
+/// Refuses a client before it was greeted.
+async fn turn_away(client: &mut Conn, error: ClientError) -> Result<Client, LoginError> {
+    let mut out = Vec::new();
+    error.put(&mut out, &mut 0);
+    client.send(&out).await?;
+    Err(LoginError::Rejected(error))
+}
+
+impl Relay {
+    /// Gives the session what the login asked for, and ends the login with OK or ERR.
+    pub(super) async fn open(&mut self) -> Result<(), End> {
+        self.start_from_defaults();
+        let Accepted {
+            database, mut seq, ..
+        } = self.who.accepted.clone();
+        if let Some(schema) = database
+            && let Err(mut error) = self.choose_schema(&schema).await?
+        {
+            renumber(&mut error, seq);
+            self.diary.errors += 1;
+            self.out = error;
+            self.send_out().await?;
+            return Err(End::Refused);
+        }
+        let ok = OkPacket {
+            status: self.status(),
+            ..OkPacket::default()
+        };
+        self.out.clear();
+        ok.put(&mut self.out, &mut seq);
+        self.send_out().await
+    }
+
+    /// What a session starts with on the primary: its global defaults, and the charset of the
+    /// client's handshake.
+    pub(super) fn start_from_defaults(&mut self) {
+        let facts = self.shared.watch.facts(BackendId::PRIMARY);
+        let global = |name: &str| {
+            facts
+                .as_ref()
+                .and_then(|facts| facts.globals.get(name))
+                .cloned()
+                .unwrap_or_default()
+        };
+        self.lexer = Lexer::new(Baseline {
+            sql_mode: global("sql_mode"),
+            character_set_client: global("character_set_client"),
+        });
+        let off = |value: &str| value.eq_ignore_ascii_case("OFF") || value == "0";
+        self.state
+            .transaction
+            .start_with_autocommit(!off(&global("autocommit")));
+        self.state.serializable_by_default =
+            global("transaction_isolation").eq_ignore_ascii_case("SERIALIZABLE");
+        self.set_charset(self.who.accepted.charset);
+    }
+
+    /// As the server does with the collation of a handshake.
+    pub(super) fn set_charset(&mut self, collation: u16) {
+        let known = Collation::from(CollationId::from(collation));
+        let (charset, collation) = (known.charset(), known.collation());
+        if charset.is_empty() || matches!(charset, "ucs2" | "utf16" | "utf16le" | "utf32") {
+            // No client can speak these; the server falls back to its default, as we do.
+            return;
+        }
+        let mirror = &mut self.state.mirror;
+        mirror.set(b"character_set_client", charset.as_bytes());
+        mirror.set(b"character_set_results", charset.as_bytes());
+        mirror.set(b"collation_connection", collation.as_bytes());
+    }
+
+    /// Chooses the default schema on the primary, which knows best whether it exists. The inner
+    /// error is the answer to the client, as a packet.
+    pub(super) async fn choose_schema(
+        &mut self,
+        schema: &[u8],
+    ) -> Result<Result<(), Vec<u8>>, End> {
+        let Self {
+            links, registered, ..
+        } = self;
+        if let Err(error) = links
+            .hold(Side::Primary, BackendId::PRIMARY, true, registered)
+            .await
+        {
+            return Ok(Err(packet(&client_error(&error))));
+        }
+        self.out.clear();
+        append_packet(&mut self.out, &mut 0, &com_init_db(schema));
+        let answer = match self.send_to_server(Side::Primary).await {
+            true => self.swallow(Side::Primary, 1).await?,
+            false => Swallowed::Broken,
+        };
+        match answer {
+            Swallowed::Done => {
+                self.state.mirror.set_schema(schema);
+                if let Some(link) = self.links.get_mut(Side::Primary) {
+                    link.applied.set_schema(schema);
+                }
+                // Nothing else was done on it, so others may have it until this session writes.
+                self.links.release_clean(Side::Primary, &self.registered);
+                Ok(Ok(()))
+            }
+            Swallowed::Refused(error) => Ok(Err(error)),
+            Swallowed::Broken => {
+                self.links.discard(Side::Primary, &self.registered);
+                Ok(Err(packet(&ClientError::NoPrimary)))
+            }
+        }
+    }
+}
+
+fn packet(error: &ClientError) -> Vec<u8> {
+    let mut out = Vec::new();
+    error.put(&mut out, &mut 1);
+    out
+}
+
+/// Gives a whole packet another sequence id.
+fn renumber(packet: &mut [u8], seq: u8) {
+    if let Some(place) = packet.get_mut(HEADER - 1) {
+        *place = seq;
+    }
+}

@@ -1,0 +1,216 @@
+//! What Highwater answers itself: its own variables, and KILL.
+
+use std::time::Duration;
+
+use super::attempt::Task;
+use super::kill;
+use super::session::{End, Relay};
+use super::statement::Statement;
+use crate::domain::consistency::Level;
+use crate::domain::routing::Reason;
+use crate::domain::session::Outcome;
+use crate::domain::sql::control::{
+    OwnAssignment, OwnItem, OwnStatement, OwnValue, parse_kill, parse_own,
+};
+use crate::domain::sql::{Access, Doubt, Effects, OwnVariable, StatementProfile};
+use crate::frontend::ClientError;
+use crate::protocol::packets::OkPacket;
+use crate::protocol::reply::ReplyKind;
+use crate::protocol::resultset::text_resultset;
+use crate::protocol::status::Status;
+use crate::telemetry::Target;
+
+/// An assignment of one of our variables that was found right.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Level(Level),
+    CatchUpTimeout(Duration),
+}
+
+impl Relay {
+    /// Answers a statement whose access is [`Access::Own`] or [`Access::Kill`].
+    pub(super) async fn run_own(&mut self, statement: &Statement) -> Result<Outcome, End> {
+        let started = std::time::Instant::now();
+        let text = self.text(statement.total).to_vec();
+        let answered = if statement.profile.access == Access::Kill {
+            self.run_kill(&text).await
+        } else {
+            self.run_own_variables(&text).await
+        }?;
+        self.diary.by_proxy += 1;
+        let access = statement.profile.access;
+        self.shared
+            .metrics
+            .statement(access, Target::Proxy, Reason::Own, started.elapsed());
+        match answered {
+            Ok(()) => Ok(Outcome::Done {
+                affected: 0,
+                rows: false,
+            }),
+            Err(error) => {
+                self.refuse(error).await?;
+                Ok(Outcome::Failed)
+            }
+        }
+    }
+
+    async fn run_kill(&mut self, text: &[u8]) -> Result<Result<(), ClientError>, End> {
+        let Some(order) = parse_kill(text) else {
+            return Ok(Err(ClientError::KillExpression));
+        };
+        match kill::kill(&self.shared, self.links.key(), order.id, order.query_only).await {
+            Ok(()) => self.answer_ok().await.map(Ok),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn run_own_variables(&mut self, text: &[u8]) -> Result<Result<(), ClientError>, End> {
+        let mode = self.lexer.mode(&self.state).unwrap_or_default();
+        match parse_own(text, mode) {
+            Some(OwnStatement::Set { assignments, rest }) => {
+                let changes: Result<Vec<_>, _> = assignments
+                    .iter()
+                    .map(|assignment| self.check(assignment))
+                    .collect();
+                match changes {
+                    Err(error) => Ok(Err(error)),
+                    Ok(changes) => self.set_own(&changes, rest).await.map(Ok),
+                }
+            }
+            Some(OwnStatement::Select(items)) => self.select_own(&items).await,
+            Some(OwnStatement::ShowVariable(variable)) => self.show_own(variable).await,
+            None => Ok(Err(ClientError::Unsupported(
+                "variables of Highwater's own take plain values in SET, and are selected by \
+                 themselves: SELECT @@highwater_read_consistency"
+                    .to_owned(),
+            ))),
+        }
+    }
+
+    fn check(&self, assignment: &OwnAssignment) -> Result<Change, ClientError> {
+        let name = assignment.variable.name();
+        let wrong = |value: &str, expected: &str| ClientError::WrongValue {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            expected: expected.to_owned(),
+        };
+        let consistency = &self.shared.config.consistency;
+        match (assignment.variable, &assignment.value) {
+            (OwnVariable::AuroraReplicaReadConsistency | OwnVariable::ReadConsistency, value) => {
+                match value {
+                    OwnValue::Default => Ok(Change::Level(consistency.level)),
+                    OwnValue::Text(text) => Level::from_name(text)
+                        .map(Change::Level)
+                        .ok_or_else(|| wrong(text, "this version has eventual and session")),
+                }
+            }
+            (OwnVariable::CatchUpTimeout, OwnValue::Default) => {
+                Ok(Change::CatchUpTimeout(consistency.catch_up_timeout))
+            }
+            (OwnVariable::CatchUpTimeout, OwnValue::Text(text)) => match text.parse::<u32>() {
+                Ok(millis) => Ok(Change::CatchUpTimeout(Duration::from_millis(millis.into()))),
+                Err(_) => Err(wrong(text, "expected milliseconds, 0 for not waiting")),
+            },
+            _ => Err(ClientError::UnknownVariable {
+                name: name.to_owned(),
+            }),
+        }
+    }
+
+    /// The assignments that are not ours go to the server; ours count only if those succeed.
+    async fn set_own(&mut self, changes: &[Change], rest: Option<Vec<u8>>) -> Result<(), End> {
+        match rest {
+            None => self.answer_ok().await?,
+            Some(rest) => {
+                self.rewritten = rest;
+                let statement = Statement {
+                    task: Task::Rewritten(ReplyKind::Query),
+                    profile: StatementProfile {
+                        access: Access::Session,
+                        effects: Effects::ASSIGNS_USER_VARIABLE,
+                        doubt: Doubt::None,
+                        fingerprint: 0,
+                    },
+                    total: 0,
+                    bound: None,
+                };
+                let outcome = Box::pin(self.run_statement(statement)).await?;
+                if outcome == Outcome::Failed {
+                    return Ok(());
+                }
+            }
+        }
+        for change in changes {
+            match *change {
+                Change::Level(level) => self.state.level = level,
+                Change::CatchUpTimeout(timeout) => self.state.catch_up_timeout = timeout,
+            }
+        }
+        Ok(())
+    }
+
+    async fn select_own(&mut self, items: &[OwnItem]) -> Result<Result<(), ClientError>, End> {
+        let values: Result<Vec<_>, _> =
+            items.iter().map(|item| self.value(item.variable)).collect();
+        let values = match values {
+            Ok(values) => values,
+            Err(error) => return Ok(Err(error)),
+        };
+        let labels: Vec<_> = items.iter().map(|item| item.label.as_str()).collect();
+        self.answer_row(&labels, &values).await.map(Ok)
+    }
+
+    async fn show_own(&mut self, variable: OwnVariable) -> Result<Result<(), ClientError>, End> {
+        let value = match self.value(variable) {
+            Ok(value) => value,
+            Err(error) => return Ok(Err(error)),
+        };
+        let row = [variable.name().to_owned(), value];
+        self.answer_row(&["Variable_name", "Value"], &row)
+            .await
+            .map(Ok)
+    }
+
+    fn value(&self, variable: OwnVariable) -> Result<String, ClientError> {
+        match variable {
+            OwnVariable::AuroraReplicaReadConsistency | OwnVariable::ReadConsistency => {
+                Ok(self.state.level.name().to_owned())
+            }
+            OwnVariable::CatchUpTimeout => Ok(self.state.catch_up_timeout.as_millis().to_string()),
+            _ => Err(ClientError::UnknownVariable {
+                name: variable.name().to_owned(),
+            }),
+        }
+    }
+
+    async fn answer_row(&mut self, labels: &[&str], values: &[String]) -> Result<(), End> {
+        let row: Vec<_> = values.iter().map(|value| Some(value.as_bytes())).collect();
+        let status = self.status();
+        self.out.clear();
+        let deprecate_eof = self.who.profile.deprecate_eof();
+        text_resultset(
+            &mut self.out,
+            &mut 1,
+            labels,
+            [&*row],
+            status,
+            deprecate_eof,
+        );
+        self.send_out().await
+    }
+
+    /// Answers a command with OK.
+    pub(super) async fn answer_ok(&mut self) -> Result<(), End> {
+        let ok = OkPacket {
+            status: self.status(),
+            ..OkPacket::default()
+        };
+        self.out.clear();
+        ok.put(&mut self.out, &mut 1);
+        self.send_out().await
+    }
+
+    pub(super) fn status(&self) -> Status {
+        Status(self.state.transaction.status_flags())
+    }
+}

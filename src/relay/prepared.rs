@@ -1,0 +1,279 @@
+//! Prepared statements: the ids that clients see are ours, and each connection has its own.
+
+use std::collections::HashMap;
+
+use super::attempt::Tried;
+use super::links::put_restore;
+use super::reply::{Relayed, Swallowed};
+use super::session::{End, Relay};
+use crate::domain::ids::{BackendId, ClientStmtId, ServerStmtId};
+use crate::domain::session::Side;
+use crate::domain::sql::StatementProfile;
+use crate::protocol::command::com_stmt_prepare;
+use crate::protocol::frame::append_packet;
+use crate::protocol::reply::{EventKind, ReplyKind, ReplyTracker};
+
+/// The connection broke, and the client has seen nothing of it.
+const LOST: Tried = Tried::Relayed(Relayed::Lost { forwarded: false });
+
+/// A session's prepared statements.
+#[derive(Debug, Default)]
+pub(super) struct Statements {
+    by_id: HashMap<ClientStmtId, Statement>,
+    last: u32,
+}
+
+/// One prepared statement.
+#[derive(Debug)]
+pub(super) struct Statement {
+    /// The text; empty when it was too long to be held, which ties the statement to the connection
+    /// it was prepared on.
+    pub(super) text: Box<[u8]>,
+    pub(super) profile: StatementProfile,
+    /// The schema in force at the client's PREPARE: the statement keeps it after a USE.
+    pub(super) schema: Option<Box<[u8]>>,
+    /// How many parameters it has.
+    pub(super) params: u16,
+    /// The parameter types that the client bound last.
+    pub(super) types: Box<[u8]>,
+    /// Whether parts of parameters were sent ahead, to the connection at `home`.
+    pub(super) long_data: bool,
+    /// The serial of the connection on which its long data or its cursor are.
+    pub(super) home: Option<u64>,
+    copies: Vec<OnConnection>,
+}
+
+/// The statement as one connection knows it.
+#[derive(Debug)]
+struct OnConnection {
+    connection: u64,
+    id: ServerStmtId,
+    /// Whether the types of [`Statement::types`] were bound there.
+    bound: bool,
+}
+
+impl Statements {
+    /// Enters a statement that is about to be prepared.
+    pub(super) fn add(
+        &mut self,
+        text: &[u8],
+        profile: StatementProfile,
+        schema: Option<&[u8]>,
+    ) -> ClientStmtId {
+        // Ids wrap after four billion prepares; skip those still in use.
+        loop {
+            self.last = self.last.wrapping_add(1);
+            if self.last != 0 && !self.by_id.contains_key(&ClientStmtId(self.last)) {
+                break;
+            }
+        }
+        let id = ClientStmtId(self.last);
+        let statement = Statement {
+            text: text.into(),
+            profile,
+            schema: schema.map(Into::into),
+            params: 0,
+            types: Box::default(),
+            long_data: false,
+            home: None,
+            copies: Vec::new(),
+        };
+        self.by_id.insert(id, statement);
+        id
+    }
+
+    pub(super) fn get(&self, id: ClientStmtId) -> Option<&Statement> {
+        self.by_id.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ClientStmtId) -> Option<&mut Statement> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub(super) fn remove(&mut self, id: ClientStmtId) -> Option<Statement> {
+        self.by_id.remove(&id)
+    }
+
+    /// A reset of the session drops them all.
+    pub(super) fn clear(&mut self) {
+        self.by_id.clear();
+    }
+
+    /// A connection prepared it under this id.
+    pub(super) fn on_prepared(&mut self, id: ClientStmtId, connection: u64, at: u32, params: u16) {
+        if let Some(statement) = self.by_id.get_mut(&id) {
+            statement.params = params;
+            statement
+                .copies
+                .retain(|copy| copy.connection != connection);
+            statement.copies.push(OnConnection {
+                connection,
+                id: ServerStmtId(at),
+                bound: false,
+            });
+        }
+    }
+}
+
+impl Statement {
+    /// Its id on a connection.
+    pub(super) fn on(&self, connection: u64) -> Option<ServerStmtId> {
+        self.copy(connection).map(|copy| copy.id)
+    }
+
+    /// The client bound these types.
+    pub(super) fn bind(&mut self, types: &[u8]) {
+        if *self.types != *types {
+            self.types = types.into();
+            for copy in &mut self.copies {
+                copy.bound = false;
+            }
+        }
+    }
+
+    /// Whether the connection knows the types that the client bound last.
+    pub(super) fn has_bound(&self, connection: u64) -> bool {
+        self.copy(connection).is_some_and(|copy| copy.bound)
+    }
+
+    /// The connection was given the types.
+    pub(super) fn on_bound(&mut self, connection: u64) {
+        for copy in &mut self.copies {
+            if copy.connection == connection {
+                copy.bound = true;
+            }
+        }
+    }
+
+    fn copy(&self, connection: u64) -> Option<&OnConnection> {
+        self.copies
+            .iter()
+            .find(|copy| copy.connection == connection)
+    }
+}
+
+/// How preparing a statement on one more connection went.
+#[derive(Debug)]
+pub(super) enum Prepared {
+    /// The connection knows it under this id.
+    Ready(ServerStmtId),
+    /// The server refused; this is its ERR packet, which fits as the answer to any command.
+    Refused(Vec<u8>),
+    /// The connection cannot be used further.
+    Broken(Tried),
+}
+
+impl Relay {
+    /// The statement's id on a connection of that side, to the primary if none is held. `None` when
+    /// that cannot be had.
+    pub(super) async fn prepared_on(
+        &mut self,
+        side: Side,
+        id: ClientStmtId,
+    ) -> Result<Option<ServerStmtId>, End> {
+        let Self {
+            links,
+            state,
+            registered,
+            ..
+        } = self;
+        let has_schema = state.mirror.schema().is_some();
+        if side == Side::Primary
+            && links
+                .hold(side, BackendId::PRIMARY, has_schema, registered)
+                .await
+                .is_err()
+        {
+            return Ok(None);
+        }
+        match self.prepare_here(side, id).await? {
+            Prepared::Ready(server_id) => Ok(Some(server_id)),
+            Prepared::Refused(_) => Ok(None),
+            Prepared::Broken(_) => {
+                self.links.discard(side, &self.registered);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Prepares a statement on a held connection that does not know it yet, under the schema of the
+    /// client's PREPARE.
+    pub(super) async fn prepare_here(
+        &mut self,
+        side: Side,
+        id: ClientStmtId,
+    ) -> Result<Prepared, End> {
+        let Self {
+            links,
+            statements,
+            state,
+            shared,
+            out,
+            ..
+        } = self;
+        let (Some(link), Some(statement)) = (links.get_mut(side), statements.get_mut(id)) else {
+            return Ok(Prepared::Broken(Tried::NotSent));
+        };
+        if let Some(server_id) = statement.on(link.identity.serial) {
+            return Ok(Prepared::Ready(server_id));
+        }
+        let mut mirror = state.mirror.clone();
+        if let Some(schema) = &statement.schema {
+            mirror.set_schema(schema);
+        }
+        out.clear();
+        let guard = shared.guard_of(link.identity.backend);
+        let Ok(replies) = put_restore(link, &mirror, &guard, out) else {
+            return Ok(Prepared::Broken(Tried::NotRestored));
+        };
+        // What was restored is the mirror of the PREPARE, not of now.
+        link.applied.forget_version();
+        let text = com_stmt_prepare(&statement.text);
+        if replies > 0
+            && (!self.send_to_server(side).await
+                || self.swallow(side, replies).await? != Swallowed::Done)
+        {
+            return Ok(Prepared::Broken(Tried::NotRestored));
+        }
+        append_packet(&mut self.out, &mut 0, &text);
+        if !self.send_to_server(side).await {
+            return Ok(Prepared::Broken(LOST));
+        }
+        self.take_prepared(side, id).await
+    }
+
+    /// Takes in the reply of a COM_STMT_PREPARE that the client knows nothing of.
+    async fn take_prepared(&mut self, side: Side, id: ClientStmtId) -> Result<Prepared, End> {
+        let mut tracker = ReplyTracker::new(ReplyKind::Prepare, self.who.profile);
+        let mut result = Prepared::Broken(LOST);
+        while !tracker.is_done() {
+            let Some(link) = self.links.get_mut(side) else {
+                return Ok(Prepared::Broken(LOST));
+            };
+            let scan = tracker.scan(link.conn.input.data());
+            let mut used = scan.forward;
+            if let Some(event) = scan.event {
+                let packet = link.conn.input.data().get(used..used + event.len);
+                match event.kind {
+                    EventKind::Prepared {
+                        stmt_id, params, ..
+                    } => {
+                        let connection = link.identity.serial;
+                        self.statements.on_prepared(id, connection, stmt_id, params);
+                        result = Prepared::Ready(ServerStmtId(stmt_id));
+                    }
+                    EventKind::Err => {
+                        result = Prepared::Refused(packet.unwrap_or_default().to_vec());
+                    }
+                    _ => return Ok(Prepared::Broken(LOST)),
+                }
+                used += event.len;
+            }
+            link.conn.input.consume(used);
+            if used == 0 && !tracker.is_done() && !self.fill_from_server(side).await? {
+                return Ok(Prepared::Broken(LOST));
+            }
+        }
+        Ok(result)
+    }
+}

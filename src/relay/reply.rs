@@ -1,0 +1,362 @@
+//! Relays the reply of one command from a server to the client.
+//!
+//! Bytes that end nothing are passed on as they come. A packet that ends a result is first taken in
+//! by the session, then given to the client as that client may see it.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+
+use super::links::Links;
+use super::session::{End, Relay};
+use crate::backend::Identity;
+use crate::domain::ids::ClientStmtId;
+use crate::domain::session::{Applied, Outcome, Session, Side, Tracked, TrackerWish};
+use crate::monitor::Watch;
+use crate::net::Conn;
+use crate::protocol::caps::CapabilityFlags;
+use crate::protocol::frame::{self, HEADER};
+use crate::protocol::ok::{OkView, TrackEntry, rewrite_ok, strip_ok_in_place};
+use crate::protocol::packets::ErrView;
+use crate::protocol::reply::{Event, EventKind, ReplyKind, ReplyTracker};
+use crate::protocol::status::Status;
+
+/// Refusals that prove that a statement did nothing: the server or the transaction is read only.
+const REFUSED_AS_WRITE: [u16; 3] = [1290, 1792, 1836];
+/// The server is going down, or a shutdown cut the statement off.
+const GOING_DOWN: [u16; 2] = [1053, 1927];
+
+/// How a reply ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relayed {
+    /// The client has all of it.
+    Done(Outcome),
+    /// The replica refused the statement as a write; the client has seen nothing.
+    RefusedAsWrite,
+    /// The connection broke, or the server is going down. `forwarded` says whether the client has
+    /// seen part of the reply.
+    Lost {
+        /// Whether the client has seen part of the reply.
+        forwarded: bool,
+    },
+}
+
+/// What is to be relayed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expect {
+    pub(super) side: Side,
+    pub(super) kind: ReplyKind,
+    /// Whether an error that allows it may be kept from the client, to try elsewhere.
+    pub(super) may_retry: bool,
+    /// The id that a COM_STMT_PREPARE's reply shall carry.
+    pub(super) stmt: Option<ClientStmtId>,
+}
+
+impl Relay {
+    /// Relays one reply.
+    ///
+    /// # Errors
+    /// When the client left; its statement is being stopped then.
+    pub(super) async fn relay_reply(&mut self, expect: Expect) -> Result<Relayed, End> {
+        let mut tracker = ReplyTracker::new(expect.kind, self.who.profile);
+        let mut forwarded = false;
+        let mut outcome = Outcome::Done {
+            affected: 0,
+            rows: false,
+        };
+        loop {
+            let Some(link) = self.links.get_mut(expect.side) else {
+                return Ok(Relayed::Lost { forwarded });
+            };
+            let scan = tracker.scan(link.conn.input.data());
+            let mut ready = scan.forward;
+            if let Some(event) = scan.event {
+                if event.kind == EventKind::Malformed {
+                    return Ok(Relayed::Lost { forwarded });
+                }
+                if event.kind == EventKind::Err && expect.may_retry && !forwarded && ready == 0 {
+                    if let Some(verdict) = retry_verdict(link.conn.input.data(), event) {
+                        link.conn.input.consume(event.len);
+                        return Ok(verdict);
+                    }
+                }
+                outcome = self.take_in(expect, ready, event, outcome);
+                ready += self.show(expect, ready, event);
+            }
+            if ready > 0 {
+                self.forward(expect.side, ready).await?;
+                forwarded = true;
+                if scan
+                    .event
+                    .is_some_and(|event| event.kind == EventKind::LocalInfile)
+                    && !self.relay_infile(expect.side).await?
+                {
+                    return Ok(Relayed::Lost { forwarded });
+                }
+            }
+            if tracker.is_done() {
+                return Ok(Relayed::Done(outcome));
+            }
+            if ready == 0 && !self.fill_from_server(expect.side).await? {
+                return Ok(Relayed::Lost { forwarded });
+            }
+        }
+    }
+
+    /// Gives the session what an event says. `at` is where its packet begins.
+    fn take_in(&mut self, expect: Expect, at: usize, event: Event, before: Outcome) -> Outcome {
+        let Self {
+            links,
+            state,
+            shared,
+            ..
+        } = self;
+        let Some(link) = links.get_mut(expect.side) else {
+            return before;
+        };
+        let packet = link
+            .conn
+            .input
+            .data()
+            .get(at..at + event.len)
+            .unwrap_or_default();
+        let payload = frame::payload(packet).unwrap_or_default();
+        match event.kind {
+            EventKind::Ok | EventKind::ResultEnd => {
+                let Some(ok) = OkView::parse(payload) else {
+                    return before;
+                };
+                let on = TookIn {
+                    side: expect.side,
+                    identity: link.identity,
+                    watch: &shared.watch,
+                };
+                on.state_block(&ok, state, &mut link.applied);
+                state.on_status(expect.side, ok.status.0);
+                Outcome::Done {
+                    affected: ok.affected_rows,
+                    rows: event.kind == EventKind::ResultEnd,
+                }
+            }
+            EventKind::Err => Outcome::Failed,
+            EventKind::Prepared {
+                stmt_id, params, ..
+            } => {
+                if let Some(id) = expect.stmt {
+                    self.statements
+                        .on_prepared(id, link.identity.serial, stmt_id, params);
+                }
+                before
+            }
+            EventKind::LocalInfile | EventKind::Malformed => before,
+        }
+    }
+
+    /// Makes an event's packet what the client may see; gives its length, which may have changed.
+    fn show(&mut self, expect: Expect, at: usize, event: Event) -> usize {
+        let Self {
+            links, state, who, ..
+        } = self;
+        let Some(link) = links.get_mut(expect.side) else {
+            return event.len;
+        };
+        let input = &mut link.conn.input;
+        if let (EventKind::Prepared { .. }, Some(id)) = (event.kind, expect.stmt) {
+            let place = input.data_mut().get_mut(at + HEADER + 1..);
+            if let Some(place) = place.and_then(<[u8]>::first_chunk_mut) {
+                *place = id.0.to_le_bytes();
+            }
+            return event.len;
+        }
+        if !event.status.contains(Status::STATE_CHANGED) {
+            return event.len;
+        }
+        let packet = input
+            .data_mut()
+            .get_mut(at..at + event.len)
+            .unwrap_or_default();
+        let wants = |entry: &TrackEntry<'_>| wanted(entry, expect.side, &state.wish);
+        let asked = who.caps.contains(CapabilityFlags::CLIENT_SESSION_TRACK)
+            && frame::payload(packet)
+                .and_then(OkView::parse)
+                .is_some_and(|ok| ok.session_track().any(|entry| wants(&entry)));
+        let len = if asked {
+            let mut shown = Vec::with_capacity(packet.len());
+            rewrite_ok(packet, &mut shown, true, wants);
+            // Entries are only ever dropped, so the packet fits into its own place.
+            if let Some(place) = packet.get_mut(..shown.len()) {
+                place.copy_from_slice(&shown);
+            }
+            shown.len()
+        } else {
+            strip_ok_in_place(packet)
+        };
+        input.remove(at + len..at + event.len);
+        len
+    }
+
+    /// Sends the first `count` bytes that came from the server to the client.
+    async fn forward(&mut self, side: Side, count: usize) -> Result<(), End> {
+        let Self { links, client, .. } = self;
+        let Some(link) = links.get_mut(side) else {
+            return Ok(());
+        };
+        if link.conn.pass_on(count, &client.stream).await.is_err() {
+            return Err(self.client_left(side));
+        }
+        Ok(())
+    }
+
+    /// Reads more from the server, while listening whether the client leaves. `false` when the
+    /// server's connection broke.
+    pub(super) async fn fill_from_server(&mut self, side: Side) -> Result<bool, End> {
+        let Self {
+            links,
+            client,
+            shared,
+            ..
+        } = self;
+        // The command itself still stands in the client's buffer; as much again may come ahead.
+        let ahead = 2 * shared.config.limits.max_command_held;
+        match poll_fn(|cx| poll_both(cx, links, side, client, ahead)).await {
+            Woke::Server(Ok(count)) => Ok(count > 0),
+            Woke::Server(Err(_)) => Ok(false),
+            Woke::ClientLeft => Err(self.client_left(side)),
+        }
+    }
+
+    /// The client left in the middle of a statement: the server stops it, and the connection is
+    /// not used again.
+    fn client_left(&mut self, side: Side) -> End {
+        self.links.stop(side, &self.registered);
+        End::ClientGone
+    }
+
+    /// Reads the replies of so many commands that the client knows nothing of, up to the first
+    /// that failed: what was pipelined behind it is unread then.
+    pub(super) async fn swallow(&mut self, side: Side, replies: usize) -> Result<Swallowed, End> {
+        for _ in 0..replies {
+            let mut tracker = ReplyTracker::new(ReplyKind::Query, self.who.profile);
+            while !tracker.is_done() {
+                let Some(link) = self.links.get_mut(side) else {
+                    return Ok(Swallowed::Broken);
+                };
+                let scan = tracker.scan(link.conn.input.data());
+                let mut used = scan.forward;
+                if let Some(event) = scan.event {
+                    let packet = link.conn.input.data().get(used..used + event.len);
+                    match event.kind {
+                        EventKind::Err => {
+                            let packet = packet.unwrap_or_default().to_vec();
+                            link.conn.input.consume(used + event.len);
+                            return Ok(Swallowed::Refused(packet));
+                        }
+                        EventKind::Malformed => return Ok(Swallowed::Broken),
+                        _ => used += event.len,
+                    }
+                }
+                link.conn.input.consume(used);
+                if used == 0 && !self.fill_from_server(side).await? {
+                    return Ok(Swallowed::Broken);
+                }
+            }
+        }
+        Ok(Swallowed::Done)
+    }
+}
+
+/// How commands went that the client knows nothing of.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Swallowed {
+    /// All succeeded.
+    Done,
+    /// One failed, with this ERR packet.
+    Refused(Vec<u8>),
+    /// The connection broke.
+    Broken,
+}
+
+/// Where a state block came from.
+struct TookIn<'a> {
+    side: Side,
+    identity: Identity,
+    watch: &'a Watch,
+}
+
+impl TookIn<'_> {
+    fn state_block(&self, ok: &OkView<'_>, state: &mut Session, applied: &mut Applied) {
+        for entry in ok.session_track() {
+            let tracked = match entry {
+                TrackEntry::SystemVariable { name, value } => Tracked::Variable(name, value),
+                TrackEntry::Schema(name) => Tracked::Schema(name),
+                TrackEntry::StateChange(true) => Tracked::StateChange,
+                TrackEntry::Gtids(text) if self.side == Side::Replica => {
+                    if let Some(generation) = self.identity.generation {
+                        self.watch
+                            .note_executed(self.identity.backend, generation, text);
+                    }
+                    continue;
+                }
+                TrackEntry::Gtids(text) => Tracked::OwnGtids(text),
+                TrackEntry::TransactionCharacteristics(sql) => Tracked::Characteristics(sql),
+                TrackEntry::TransactionState(letters) => Tracked::TransactionState(letters),
+                TrackEntry::StateChange(false) | TrackEntry::Other { .. } => continue,
+            };
+            state.on_tracked(self.side, tracked, applied);
+        }
+    }
+}
+
+/// Whether a client with this wish is told of an entry. A replica's executed set is ours alone.
+fn wanted(entry: &TrackEntry<'_>, side: Side, wish: &TrackerWish) -> bool {
+    match entry {
+        TrackEntry::SystemVariable { name, .. } => wish.variable(name),
+        TrackEntry::Schema(_) => wish.schema,
+        TrackEntry::StateChange(_) => wish.state_change,
+        TrackEntry::Gtids(_) => wish.gtids && side == Side::Primary,
+        TrackEntry::TransactionCharacteristics(_) => wish.characteristics,
+        TrackEntry::TransactionState(_) => wish.transaction_state,
+        TrackEntry::Other { .. } => false,
+    }
+}
+
+fn retry_verdict(input: &[u8], event: Event) -> Option<Relayed> {
+    let code = frame::payload(input.get(..event.len)?)
+        .and_then(ErrView::parse)?
+        .code;
+    if REFUSED_AS_WRITE.contains(&code) {
+        Some(Relayed::RefusedAsWrite)
+    } else if GOING_DOWN.contains(&code) {
+        Some(Relayed::Lost { forwarded: false })
+    } else {
+        None
+    }
+}
+
+enum Woke {
+    Server(io::Result<usize>),
+    ClientLeft,
+}
+
+fn poll_both(
+    cx: &mut Context<'_>,
+    links: &mut Links,
+    side: Side,
+    client: &mut Conn,
+    ahead: usize,
+) -> Poll<Woke> {
+    let Some(link) = links.get_mut(side) else {
+        return Poll::Ready(Woke::Server(Ok(0)));
+    };
+    if let Poll::Ready(read) = link.conn.poll_fill(cx) {
+        return Poll::Ready(Woke::Server(read));
+    }
+    while client.input.len() < ahead {
+        match client.poll_fill(cx) {
+            Poll::Ready(Ok(1..)) => {}
+            Poll::Ready(_) => return Poll::Ready(Woke::ClientLeft),
+            Poll::Pending => break,
+        }
+    }
+    Poll::Pending
+}

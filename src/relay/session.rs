@@ -1,0 +1,323 @@
+//! One client session, from its first byte to its last.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::task::AbortHandle;
+
+use super::bulk::GATHERED;
+use super::classify::Lexer;
+use super::kill::Registered;
+use super::links::Links;
+use super::login::{self, Client};
+use super::prepared::Statements;
+use super::shared::Shared;
+use crate::domain::ids::SessionId;
+use crate::domain::session::{ClientTraits, Session, Side};
+use crate::frontend::ClientError;
+use crate::net::{Conn, Stream};
+use crate::protocol::caps::CapabilityFlags;
+use crate::protocol::command::CommandCode;
+use crate::protocol::frame::{FrameHeader, HEADER};
+use crate::telemetry::{SessionGauge, SessionState};
+
+/// Why a session ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The client said goodbye.
+    Quit,
+    /// The proxy is shutting down.
+    ShuttingDown,
+    /// The client's connection closed or broke.
+    ClientGone,
+    /// The login could not be completed; the client was told why.
+    Refused,
+    /// The client sent bytes that are no MySQL protocol.
+    Malformed,
+    /// The connection to the primary broke, and state of the session with it.
+    StateLost,
+    /// A reply broke off after part of it had been forwarded: the client cannot be told more.
+    ReplyBroken,
+}
+
+impl End {
+    /// The word for it in the log line of the session's end.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Quit => "quit",
+            Self::ShuttingDown => "shutting down",
+            Self::ClientGone => "client gone",
+            Self::Refused => "login refused",
+            Self::Malformed => "malformed packet",
+            Self::StateLost => "session state lost with the primary's connection",
+            Self::ReplyBroken => "reply broken off",
+        }
+    }
+}
+
+/// A session that is logged in.
+#[derive(Debug)]
+pub(super) struct Relay {
+    pub(super) shared: Arc<Shared>,
+    pub(super) client: Conn,
+    pub(super) who: Client,
+    pub(super) state: Session,
+    pub(super) links: Links,
+    pub(super) statements: Statements,
+    pub(super) lexer: Lexer,
+    pub(super) registered: Registered,
+    pub(super) gauge: SessionGauge,
+    /// What is being put together for a server or the client; reused.
+    pub(super) out: Vec<u8>,
+    /// The text that is sent instead of the client's, where its own is partly for us.
+    pub(super) rewritten: Vec<u8>,
+    /// The payload of a command of several frames.
+    pub(super) gathered: Vec<u8>,
+    pub(super) diary: Diary,
+}
+
+/// What the log line of a session's end tells.
+#[derive(Debug)]
+pub(super) struct Diary {
+    id: SessionId,
+    peer: String,
+    pub(super) user: Arc<str>,
+    started: Instant,
+    end: &'static str,
+    pub(super) on_primary: u64,
+    pub(super) on_replicas: u64,
+    pub(super) by_proxy: u64,
+    pub(super) errors: u64,
+}
+
+/// Runs a client's session until it ends. `task` ends it from outside (KILL, shutdown).
+pub async fn serve(shared: Arc<Shared>, stream: Stream, id: SessionId, task: Option<AbortHandle>) {
+    let started = Instant::now();
+    let peer = stream.peer();
+    let mut client = Conn::new(stream);
+    let gauge = shared.metrics.session(SessionState::LoggingIn);
+    let accepted = match login::accept(&shared, &mut client, id).await {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            tracing::info!(session = id.0, %peer, %error, "login failed");
+            return;
+        }
+    };
+    let diary = Diary {
+        id,
+        peer,
+        user: Arc::clone(&accepted.user),
+        started,
+        end: "killed or shut down",
+        on_primary: 0,
+        on_replicas: 0,
+        by_proxy: 0,
+        errors: 0,
+    };
+    let mut relay = Relay::new(shared, client, accepted, task, gauge, diary);
+    let end = match relay.open().await {
+        Ok(()) => relay.run().await,
+        Err(end) => end,
+    };
+    relay.close(&end);
+    relay.diary.end = end.name();
+}
+
+impl Drop for Diary {
+    /// One line per session, also for one that is ended from outside.
+    fn drop(&mut self) {
+        let Self {
+            on_primary,
+            on_replicas,
+            by_proxy,
+            errors,
+            ..
+        } = *self;
+        tracing::info!(
+            session = self.id.0, peer = %self.peer, user = %self.user, end = self.end,
+            seconds = self.started.elapsed().as_secs_f64(),
+            on_primary, on_replicas, by_proxy, errors,
+            "session ended"
+        );
+    }
+}
+
+impl Relay {
+    fn new(
+        shared: Arc<Shared>,
+        client: Conn,
+        who: Client,
+        task: Option<AbortHandle>,
+        mut gauge: SessionGauge,
+        diary: Diary,
+    ) -> Self {
+        let registered =
+            Registered::enter(Arc::clone(&shared), diary.id, Arc::clone(&who.user), task);
+        let consistency = &shared.config.consistency;
+        let traits = ClientTraits {
+            found_rows: who.caps.contains(CapabilityFlags::CLIENT_FOUND_ROWS),
+            state_after_rows: who.profile.deprecate_eof(),
+        };
+        gauge.set(SessionState::Idle);
+        let state = Session::new(consistency.level, consistency.catch_up_timeout, traits);
+        Self {
+            links: Links::new(Arc::clone(&shared), who.key()),
+            lexer: Lexer::default(),
+            statements: Statements::default(),
+            out: Vec::new(),
+            rewritten: Vec::new(),
+            gathered: Vec::new(),
+            diary,
+            shared,
+            client,
+            who,
+            state,
+            registered,
+            gauge,
+        }
+    }
+
+    async fn run(&mut self) -> End {
+        loop {
+            if let Err(end) = self.one_command().await {
+                return end;
+            }
+        }
+    }
+
+    /// Reads one command and answers it.
+    async fn one_command(&mut self) -> Result<(), End> {
+        let interruptible = !self.state.transaction.is_open();
+        if interruptible {
+            self.registered.waits();
+        }
+        let header = self.next_header().await?;
+        if interruptible && !self.registered.wakes() {
+            return Err(End::ShuttingDown);
+        }
+        if header.len == 0 || header.seq != 0 {
+            return self.refuse_and_end(ClientError::Malformed).await;
+        }
+        let held = self.shared.config.limits.max_command_held;
+        let code = self
+            .client
+            .input
+            .data()
+            .get(HEADER)
+            .copied()
+            .unwrap_or_default();
+        let Some(code) = CommandCode::from_byte(code) else {
+            self.skip_packet(header).await?;
+            return self.refuse(ClientError::UnknownCommand).await;
+        };
+        self.gauge.set(SessionState::Active);
+        let result = if header.continues() || header.len > held {
+            self.large_command(code, header).await
+        } else {
+            self.fill_client(header.frame_len()).await?;
+            let result = self.command(code, header.frame_len()).await;
+            self.client.input.consume(header.frame_len());
+            result
+        };
+        self.gauge.set(SessionState::Idle);
+        result
+    }
+
+    /// The header of the next command, and its first byte if it has one.
+    async fn next_header(&mut self) -> Result<FrameHeader, End> {
+        self.fill_client(HEADER).await?;
+        let header = FrameHeader::parse(self.client.input.data()).ok_or(End::Malformed)?;
+        if header.len > 0 {
+            self.fill_client(HEADER + 1).await?;
+        }
+        Ok(header)
+    }
+
+    pub(super) async fn fill_client(&mut self, total: usize) -> Result<(), End> {
+        if self.client.input.len() >= total {
+            return Ok(());
+        }
+        self.client
+            .fill_to(total)
+            .await
+            .map_err(|_| End::ClientGone)
+    }
+
+    /// The payload of the command at hand, whose frame has `total` bytes, or which was gathered.
+    pub(super) fn payload(&self, total: usize) -> &[u8] {
+        if total == GATHERED {
+            return &self.gathered;
+        }
+        self.client
+            .input
+            .data()
+            .get(HEADER..total)
+            .unwrap_or_default()
+    }
+
+    /// Drops a packet that nobody will read.
+    pub(super) async fn skip_packet(&mut self, mut header: FrameHeader) -> Result<(), End> {
+        loop {
+            let mut left = header.frame_len();
+            while left > 0 {
+                if self.client.input.is_empty() {
+                    self.client.fill().await.map_err(|_| End::ClientGone)?;
+                }
+                let now = left.min(self.client.input.len());
+                self.client.input.consume(now);
+                left -= now;
+            }
+            if !header.continues() {
+                return Ok(());
+            }
+            self.fill_client(HEADER).await?;
+            header = FrameHeader::parse(self.client.input.data()).ok_or(End::Malformed)?;
+        }
+    }
+
+    /// Answers the command with an error; the session goes on.
+    pub(super) async fn refuse(&mut self, error: ClientError) -> Result<(), End> {
+        self.refuse_as(error, 1).await
+    }
+
+    /// The same where the reply has begun: `seq` is the next packet's sequence id.
+    pub(super) async fn refuse_as(&mut self, error: ClientError, mut seq: u8) -> Result<(), End> {
+        self.diary.errors += 1;
+        self.shared.metrics.error(error.kind(), error.side());
+        self.out.clear();
+        error.put(&mut self.out, &mut seq);
+        self.send_out().await
+    }
+
+    /// Answers with an error and ends the session.
+    pub(super) async fn refuse_and_end(&mut self, error: ClientError) -> Result<(), End> {
+        self.refuse(error).await?;
+        Err(End::Malformed)
+    }
+
+    /// Sends what was put together in `out` to the client.
+    pub(super) async fn send_out(&mut self) -> Result<(), End> {
+        let sent: io::Result<()> = self.client.send(&self.out).await;
+        self.out.clear();
+        sent.map_err(|_| End::ClientGone)
+    }
+
+    /// Lets go of the server connections.
+    fn close(&mut self, end: &End) {
+        self.registered.runs(None);
+        for side in [Side::Primary, Side::Replica] {
+            match end {
+                End::Quit
+                | End::Refused
+                | End::ShuttingDown
+                | End::ClientGone
+                | End::Malformed
+                | End::StateLost => {
+                    self.links.release(side, &self.registered);
+                }
+                End::ReplyBroken => self.links.discard(side, &self.registered),
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What all sessions share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use quick_cache::sync::Cache;
+
+use super::{Classifier, Registry};
+use crate::backend::Pool;
+use crate::config::Config;
+use crate::domain::ids::BackendId;
+use crate::monitor::Watch;
+use crate::telemetry::Metrics;
+
+/// Statements that are remembered as refused by a replica.
+const REFUSED: usize = 10_000;
+
+/// The parts every session uses. Made once by the daemon.
+#[derive(Debug)]
+pub struct Shared {
+    /// The configuration in force.
+    pub config: Config,
+    /// What is known of the servers.
+    pub watch: Watch,
+    /// One pool per server, in the order of the backend ids.
+    pub pools: Vec<Arc<Pool>>,
+    /// All metrics.
+    pub metrics: Arc<Metrics>,
+    /// Sessions by the id their client was given.
+    pub registry: Registry,
+    /// Text to profile.
+    pub classifier: Classifier,
+    /// Statements that only the primary takes, whatever their text looks like.
+    pub refused: Refused,
+    /// Takes turns between equally loaded replicas.
+    pub turn: AtomicUsize,
+}
+
+impl Shared {
+    /// The pool of a server.
+    pub fn pool(&self, backend: BackendId) -> Option<&Arc<Pool>> {
+        self.pools.get(backend.index())
+    }
+
+    /// The statements that set Highwater's own trackers and guards on a connection again.
+    pub fn guard_of(&self, backend: BackendId) -> Arc<[String]> {
+        self.pool(backend)
+            .and_then(|pool| pool.dialer().knowledge.setup(backend))
+            .map(|setup| Arc::clone(&setup.guard))
+            .unwrap_or_default()
+    }
+
+    /// A number that grows with each call.
+    pub fn next_turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Fingerprints of statements that a replica refused as writes (a function or a view wrote).
+#[derive(Debug)]
+pub struct Refused(Cache<u64, ()>);
+
+impl Default for Refused {
+    fn default() -> Self {
+        Self(Cache::new(REFUSED))
+    }
+}
+
+impl Refused {
+    /// Remembers a statement. One that was not read has no fingerprint and is not remembered.
+    pub fn remember(&self, fingerprint: u64) {
+        if fingerprint != 0 {
+            self.0.insert(fingerprint, ());
+        }
+    }
+
+    /// Whether the statement goes to the primary for that reason.
+    pub fn contains(&self, fingerprint: u64) -> bool {
+        !self.0.is_empty() && self.0.get(&fingerprint).is_some()
+    }
+}

@@ -1,0 +1,402 @@
+//! Runs one statement: route, freshness, connection, attempt; and what to do when one fails.
+
+use std::time::Instant;
+
+use super::attempt::{Task, Tried};
+use super::errors::client_error;
+use super::freshness::{self, Settled};
+use super::reply::{Relayed, Swallowed};
+use super::session::{End, Relay};
+use crate::domain::ids::BackendId;
+use crate::domain::routing::{Reason, Route, route};
+use crate::domain::session::{Outcome, RanOn, Side};
+use crate::domain::sql::{Access, StatementProfile};
+use crate::domain::topology::Generation;
+use crate::frontend::ClientError;
+use crate::protocol::command::com_query;
+use crate::protocol::frame::append_packet;
+use crate::telemetry::Target;
+
+/// A statement that stands in the client's buffer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Statement {
+    pub(super) task: Task,
+    pub(super) profile: StatementProfile,
+    /// Bytes of its frame.
+    pub(super) total: usize,
+    /// The connection that it belongs to whatever its profile says, and why.
+    pub(super) bound: Option<(Side, Reason)>,
+}
+
+/// What has been tried so far.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Replicas that failed this statement.
+    lost: Vec<BackendId>,
+    /// Times that the primary's connection turned out dead before anything was sent.
+    redialled: usize,
+}
+
+/// What comes next.
+enum Next {
+    Answered(Side, Reason, Outcome),
+    Again(Route),
+}
+
+impl Relay {
+    /// Runs a statement and gives the client its reply, or an error that says what went wrong.
+    pub(super) async fn run_statement(&mut self, statement: Statement) -> Result<Outcome, End> {
+        let started = Instant::now();
+        let level = self.state.level;
+        let mut progress = Progress::default();
+        let mut next = self.first_route(&statement);
+        loop {
+            let done = match next {
+                Route::Primary(reason) => {
+                    self.on_primary(&statement, reason, &mut progress).await?
+                }
+                Route::HeldReplica(reason) => self.on_held_replica(&statement, reason).await?,
+                Route::Replica { transaction } => {
+                    self.on_replica(&statement, transaction, &mut progress)
+                        .await?
+                }
+                Route::EndReplicaTransaction(reason) => {
+                    self.end_replica_transaction().await?;
+                    Next::Again(match route(&self.state, &statement.profile) {
+                        Route::EndReplicaTransaction(_) => Route::Primary(reason),
+                        other => other,
+                    })
+                }
+                Route::Own => return self.run_own(&statement).await,
+            };
+            match done {
+                Next::Answered(side, reason, outcome) => {
+                    let target = self.count(side);
+                    let access = statement.profile.access;
+                    self.shared
+                        .metrics
+                        .statement(access, target, reason, started.elapsed());
+                    if access == Access::Read {
+                        self.shared
+                            .metrics
+                            .outcome(level, freshness::outcome(reason));
+                    }
+                    return Ok(outcome);
+                }
+                Next::Again(route) => next = route,
+            }
+        }
+    }
+
+    fn first_route(&self, statement: &Statement) -> Route {
+        match (statement.bound, route(&self.state, &statement.profile)) {
+            (Some((Side::Primary, reason)), _) => Route::Primary(reason),
+            (Some((Side::Replica, reason)), _) => Route::HeldReplica(reason),
+            (None, Route::Replica { .. })
+                if self.shared.refused.contains(statement.profile.fingerprint) =>
+            {
+                Route::Primary(Reason::ReplicaRefused)
+            }
+            (None, routed) => routed,
+        }
+    }
+
+    fn count(&mut self, side: Side) -> Target {
+        match side {
+            Side::Primary => {
+                self.diary.on_primary += 1;
+                Target::Primary
+            }
+            Side::Replica => {
+                self.diary.on_replicas += 1;
+                Target::Replica
+            }
+        }
+    }
+
+    async fn on_primary(
+        &mut self,
+        statement: &Statement,
+        reason: Reason,
+        progress: &mut Progress,
+    ) -> Result<Next, End> {
+        if statement.profile.may_show_data()
+            && freshness::primary_ready(&self.shared, &mut self.state)
+                .await
+                .is_err()
+        {
+            return self
+                .answer_error(ClientError::PrimaryBehind, Side::Primary, reason)
+                .await;
+        }
+        let Self {
+            links,
+            state,
+            registered,
+            ..
+        } = self;
+        let has_schema = state.mirror.schema().is_some();
+        if let Err(error) = links
+            .hold(Side::Primary, BackendId::PRIMARY, has_schema, registered)
+            .await
+        {
+            self.shared.watch.suspect(BackendId::PRIMARY);
+            return self
+                .answer_error(client_error(&error), Side::Primary, reason)
+                .await;
+        }
+        let Statement {
+            task,
+            total,
+            profile,
+            ..
+        } = *statement;
+        let tried = self
+            .attempt(Side::Primary, task, total, false, false)
+            .await?;
+        match tried {
+            Tried::Relayed(Relayed::Done(outcome)) => {
+                self.ended(Side::Primary, &profile, outcome);
+                Ok(Next::Answered(Side::Primary, reason, outcome))
+            }
+            Tried::Relayed(Relayed::Lost { forwarded }) => {
+                self.primary_lost(&profile, forwarded).await
+            }
+            // `may_retry` was false, so the client has the refusal already.
+            Tried::Relayed(Relayed::RefusedAsWrite) => {
+                Ok(Next::Answered(Side::Primary, reason, Outcome::Failed))
+            }
+            Tried::NotRestored => {
+                self.drop_primary();
+                self.answer_error(ClientError::NotRestored, Side::Primary, reason)
+                    .await
+            }
+            Tried::NotSent => {
+                let fresh = !self.state.transaction.is_open() && !self.state.holds_connection();
+                self.drop_primary();
+                progress.redialled += 1;
+                if fresh && progress.redialled < 3 {
+                    return Ok(Next::Again(Route::Primary(reason)));
+                }
+                self.refuse(ClientError::PrimaryLostIdle).await?;
+                Err(End::StateLost)
+            }
+        }
+    }
+
+    /// The primary's connection broke while a statement ran: what it did is unknown.
+    async fn primary_lost(
+        &mut self,
+        profile: &StatementProfile,
+        forwarded: bool,
+    ) -> Result<Next, End> {
+        self.shared.watch.suspect(BackendId::PRIMARY);
+        self.ended(Side::Primary, profile, Outcome::Lost);
+        self.drop_primary();
+        if forwarded {
+            return Err(End::ReplyBroken);
+        }
+        self.refuse(ClientError::PrimaryLost).await?;
+        Err(End::StateLost)
+    }
+
+    fn drop_primary(&mut self) {
+        self.links.discard(Side::Primary, &self.registered);
+        if self.state.transaction.open_on() == Some(Side::Primary) {
+            self.state.transaction.on_lost();
+        }
+    }
+
+    async fn on_replica(
+        &mut self,
+        statement: &Statement,
+        transaction: bool,
+        progress: &mut Progress,
+    ) -> Result<Next, End> {
+        let held = self
+            .links
+            .get(Side::Replica)
+            .map(|link| (link.identity.backend, link.identity.generation));
+        let settled = freshness::settle(&self.shared, &mut self.state, held, &progress.lost).await;
+        let settled = match settled {
+            Ok(settled) => settled,
+            Err(reason) => return Ok(Next::Again(Route::Primary(reason))),
+        };
+        if !self.hold_replica(settled).await {
+            progress.lost.push(settled.backend);
+            return Ok(Next::Again(Route::Replica { transaction }));
+        }
+        let reason = match (progress.lost.is_empty(), settled.waited) {
+            _ if transaction => Reason::ReadOnlyTransaction,
+            (false, _) => Reason::ReplicaLost,
+            (true, true) => Reason::Waited,
+            (true, false) => Reason::Fresh,
+        };
+        let Statement {
+            task,
+            total,
+            profile,
+            ..
+        } = *statement;
+        let tried = self
+            .attempt(Side::Replica, task, total, !transaction, true)
+            .await?;
+        match tried {
+            Tried::Relayed(Relayed::Done(outcome)) => {
+                self.ended(Side::Replica, &profile, outcome);
+                Ok(Next::Answered(Side::Replica, reason, outcome))
+            }
+            Tried::Relayed(Relayed::RefusedAsWrite) => {
+                self.shared.refused.remember(profile.fingerprint);
+                tracing::info!(
+                    fingerprint = profile.fingerprint,
+                    "a replica refused a statement \
+                    as a write; from now on it goes to the primary"
+                );
+                Ok(Next::Again(Route::Primary(Reason::ReplicaRefused)))
+            }
+            Tried::Relayed(Relayed::Lost { forwarded }) => {
+                self.replica_lost(settled.backend);
+                if forwarded {
+                    return Err(End::ReplyBroken);
+                }
+                progress.lost.push(settled.backend);
+                Ok(Next::Again(Route::Replica { transaction }))
+            }
+            Tried::NotSent => {
+                self.replica_lost(settled.backend);
+                progress.lost.push(settled.backend);
+                Ok(Next::Again(Route::Replica { transaction }))
+            }
+            Tried::NotRestored => {
+                self.links.discard(Side::Replica, &self.registered);
+                Ok(Next::Again(Route::Primary(Reason::CannotRestore)))
+            }
+        }
+    }
+
+    /// Holds a connection to the chosen replica, to the very life of it that was found fresh.
+    async fn hold_replica(&mut self, settled: Settled) -> bool {
+        let Self {
+            links,
+            state,
+            registered,
+            shared,
+            ..
+        } = self;
+        let right_life = |generation: Option<Generation>| {
+            settled.generation.is_none() || settled.generation == generation
+        };
+        let has_schema = state.mirror.schema().is_some();
+        for _ in 0..2 {
+            if links
+                .hold(Side::Replica, settled.backend, has_schema, registered)
+                .await
+                .is_err()
+            {
+                shared.watch.suspect(settled.backend);
+                return false;
+            }
+            let generation = links
+                .get(Side::Replica)
+                .and_then(|link| link.identity.generation);
+            if right_life(generation) {
+                return true;
+            }
+            // A leftover of an earlier life, or one opened before the monitor knew this life.
+            links.discard(Side::Replica, registered);
+        }
+        false
+    }
+
+    fn replica_lost(&mut self, backend: BackendId) {
+        self.shared.watch.suspect(backend);
+        self.links.discard(Side::Replica, &self.registered);
+        if self.state.transaction.open_on() == Some(Side::Replica) {
+            self.state.transaction.on_lost();
+        }
+    }
+
+    /// A statement that belongs to what the held replica connection is doing.
+    async fn on_held_replica(
+        &mut self,
+        statement: &Statement,
+        reason: Reason,
+    ) -> Result<Next, End> {
+        let in_transaction = self.state.transaction.open_on() == Some(Side::Replica);
+        let Some(backend) = self
+            .links
+            .get(Side::Replica)
+            .map(|link| link.identity.backend)
+        else {
+            return Ok(Next::Again(Route::Primary(reason)));
+        };
+        let Statement {
+            task,
+            total,
+            profile,
+            ..
+        } = *statement;
+        match self
+            .attempt(Side::Replica, task, total, false, false)
+            .await?
+        {
+            Tried::Relayed(Relayed::Done(outcome)) => {
+                self.ended(Side::Replica, &profile, outcome);
+                Ok(Next::Answered(Side::Replica, reason, outcome))
+            }
+            Tried::Relayed(Relayed::Lost { forwarded: true }) => {
+                self.replica_lost(backend);
+                Err(End::ReplyBroken)
+            }
+            _ => {
+                self.replica_lost(backend);
+                if in_transaction {
+                    let error = ClientError::ReadOnlyTransactionLost;
+                    return self.answer_error(error, Side::Replica, reason).await;
+                }
+                // Diagnostics of a statement whose server is gone: there are none any more.
+                Ok(Next::Again(Route::Primary(reason)))
+            }
+        }
+    }
+
+    /// Ends the READ ONLY transaction on the replica, as the statement at hand does on one server.
+    async fn end_replica_transaction(&mut self) -> Result<(), End> {
+        self.out.clear();
+        let commit = com_query(b"COMMIT", self.who.profile.query_attributes());
+        append_packet(&mut self.out, &mut 0, &commit);
+        if !self.send_to_server(Side::Replica).await
+            || self.swallow(Side::Replica, 1).await? != Swallowed::Done
+        {
+            self.links.discard(Side::Replica, &self.registered);
+        }
+        self.state.transaction.on_lost();
+        Ok(())
+    }
+
+    pub(super) fn ended(&mut self, side: Side, profile: &StatementProfile, outcome: Outcome) {
+        let Some(link) = self.links.get(side) else {
+            return;
+        };
+        let on = RanOn {
+            side,
+            backend: link.identity.backend,
+            generation: link.identity.generation.unwrap_or_default(),
+        };
+        if outcome == Outcome::Failed {
+            self.diary.errors += 1;
+        }
+        self.state.on_end(profile, on, outcome, Instant::now());
+    }
+
+    async fn answer_error(
+        &mut self,
+        error: ClientError,
+        side: Side,
+        reason: Reason,
+    ) -> Result<Next, End> {
+        self.refuse(error).await?;
+        Ok(Next::Answered(side, reason, Outcome::Failed))
+    }
+}

@@ -1,0 +1,89 @@
+//! Counters behind enum labels, found without hashing.
+
+use std::marker::PhantomData;
+use std::sync::OnceLock;
+
+use prometheus::IntCounter;
+use prometheus::IntCounterVec;
+
+use super::label::Label;
+
+/// One counter for each combination of three labels. A counter comes into being, and into the
+/// metrics page, with its first use; after that finding it costs one array access.
+#[derive(Debug)]
+pub struct Grid<A, B = One, C = One> {
+    family: IntCounterVec,
+    cells: Box<[OnceLock<IntCounter>]>,
+    labels: PhantomData<fn(A, B, C)>,
+}
+
+/// The only value of a label that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct One;
+
+impl Label for One {
+    const ALL: &'static [Self] = &[Self];
+
+    fn index(self) -> usize {
+        0
+    }
+
+    fn name(self) -> &'static str {
+        ""
+    }
+}
+
+impl<A: Label, B: Label, C: Label> Grid<A, B, C> {
+    /// A grid over a family that has as many labels as the grid has real ones.
+    pub(super) fn new(family: IntCounterVec) -> Self {
+        let size = A::ALL.len() * B::ALL.len() * C::ALL.len();
+        Self {
+            family,
+            cells: (0..size).map(|_| OnceLock::new()).collect(),
+            labels: PhantomData,
+        }
+    }
+
+    fn cell(&self, a: A, b: B, c: C, names: &[&str]) -> &IntCounter {
+        let place = (a.index() * B::ALL.len() + b.index()) * C::ALL.len() + c.index();
+        self.cells[place].get_or_init(|| self.family.with_label_values(names))
+    }
+
+    /// The sum over all counters that exist and for which `wanted` holds.
+    pub(super) fn sum(&self, wanted: impl Fn(A, B, C) -> bool) -> u64 {
+        let mut total = 0;
+        let mut cells = self.cells.iter();
+        for &a in A::ALL {
+            for &b in B::ALL {
+                for &c in C::ALL {
+                    let counter = cells.next().and_then(OnceLock::get);
+                    if let Some(counter) = counter.filter(|_| wanted(a, b, c)) {
+                        total += counter.get();
+                    }
+                }
+            }
+        }
+        total
+    }
+}
+
+impl<A: Label> Grid<A> {
+    /// The counter of this label value.
+    pub fn at(&self, a: A) -> &IntCounter {
+        self.cell(a, One, One, &[a.name()])
+    }
+}
+
+impl<A: Label, B: Label> Grid<A, B> {
+    /// The counter of these label values.
+    pub fn at2(&self, a: A, b: B) -> &IntCounter {
+        self.cell(a, b, One, &[a.name(), b.name()])
+    }
+}
+
+impl<A: Label, B: Label, C: Label> Grid<A, B, C> {
+    /// The counter of these label values.
+    pub fn at3(&self, a: A, b: B, c: C) -> &IntCounter {
+        self.cell(a, b, c, &[a.name(), b.name(), c.name()])
+    }
+}

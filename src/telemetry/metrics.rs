@@ -1,0 +1,253 @@
+//! Every metric, as one documented struct. To add one: a field with its meaning, its registration
+//! in [`Metrics::new`], and its line in the README when operators should know it.
+
+mod make;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use prometheus::{
+    Gauge, GaugeVec, Histogram, IntCounter, IntGauge, IntGaugeVec, Registry, TextEncoder,
+};
+
+use make::Maker;
+
+use super::fault::{ErrorKind, Side};
+use super::grid::Grid;
+use super::label::{AccessLabel, ConnectionState, Label, Outcome, PinReason, SessionState, Target};
+use crate::domain::consistency::Level;
+use crate::domain::routing::Reason;
+use crate::domain::topology::Role;
+
+/// All metrics of one proxy, in a registry of their own. Names begin with `highwater_`.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// `statements_total{access,target,reason}`: statements answered, by what they are, who
+    /// answered and why there.
+    pub statements: Grid<AccessLabel, Target, Reason>,
+    /// `statement_seconds{target}`: from the last byte of the command to the last byte of the
+    /// reply, waiting included.
+    statement_seconds: Box<[Histogram]>,
+    /// `consistency_wait_seconds{level}`: how long reads waited for a server to catch up; reads
+    /// that did not wait are not counted.
+    consistency_wait: Box<[Histogram]>,
+    /// `consistency_outcome_total{level,outcome}`: how reads got what their level promises.
+    pub consistency_outcome: Grid<Level, Outcome>,
+    /// `probe_coalesced_total`: reads that shared a position probe another read had asked for.
+    pub probe_coalesced: IntCounter,
+    /// `pins_total{reason}`: how often a session was bound to one connection.
+    pub pins: Grid<PinReason>,
+    /// `errors_total{kind,side}`: errors by what went wrong and whose fault it is.
+    pub errors: Grid<ErrorKind, Side>,
+    /// `offload_ratio`: share of the offloadable reads that replicas answered, since the start.
+    offload_ratio: Gauge,
+    /// `sessions{state}`: client sessions by what they are doing.
+    sessions: Box<[IntGauge]>,
+    /// `backend_up{backend,role}`: 1 while statements may be sent to the server.
+    backend_up: IntGaugeVec,
+    /// `backend_lag_seconds{backend}`: how far a server is behind the primary; NaN while unknown.
+    backend_lag: GaugeVec,
+    /// `backend_connections{backend,state}`: pooled connections by what they are doing.
+    backend_connections: IntGaugeVec,
+}
+
+impl Metrics {
+    /// Registers every metric in a new registry.
+    ///
+    /// # Errors
+    /// When two metrics have one name: a mistake in this file, which its test finds.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new_custom(Some("highwater".to_owned()), None)?;
+        let make = Maker(&registry);
+        make.int_gauges("build_info", "1, with the version as label.", &["version"])?
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+        Ok(Self {
+            statements: make.grid(
+                "statements_total",
+                "Statements answered, by what they are, who answered, and why there.",
+                &["access", "target", "reason"],
+            )?,
+            statement_seconds: make.histograms::<Target>(
+                "statement_seconds",
+                "Seconds from the last byte of a command to the last byte of its reply.",
+                "target",
+            )?,
+            consistency_wait: make.histograms::<Level>(
+                "consistency_wait_seconds",
+                "Seconds that reads waited for a server to catch up, if they waited.",
+                "level",
+            )?,
+            consistency_outcome: make.grid(
+                "consistency_outcome_total",
+                "How reads got what their consistency level promises.",
+                &["level", "outcome"],
+            )?,
+            probe_coalesced: make.counter(
+                "probe_coalesced_total",
+                "Reads that shared a position probe which another read had asked for.",
+            )?,
+            pins: make.grid(
+                "pins_total",
+                "How often a session was bound to one server connection.",
+                &["reason"],
+            )?,
+            errors: make.grid(
+                "errors_total",
+                "Errors, by what went wrong and whose fault it is.",
+                &["kind", "side"],
+            )?,
+            offload_ratio: make.gauge(
+                "offload_ratio",
+                "Share of the offloadable reads that replicas answered, since the start.",
+            )?,
+            sessions: make.sessions()?,
+            backend_up: make.int_gauges(
+                "backend_up",
+                "1 while statements may be sent to the server.",
+                &["backend", "role"],
+            )?,
+            backend_lag: make.gauges(
+                "backend_lag_seconds",
+                "How far a server is behind the primary; NaN while unknown.",
+                &["backend"],
+            )?,
+            backend_connections: make.int_gauges(
+                "backend_connections",
+                "Pooled server connections by what they are doing.",
+                &["backend", "state"],
+            )?,
+            registry,
+        })
+    }
+
+    /// Counts an answered statement and the time it took.
+    pub fn statement(
+        &self,
+        access: impl Into<AccessLabel>,
+        target: Target,
+        reason: Reason,
+        took: Duration,
+    ) {
+        self.statements.at3(access.into(), target, reason).inc();
+        self.statement_seconds[target.index()].observe(took.as_secs_f64());
+    }
+
+    /// Counts a wait for a server to catch up.
+    pub fn waited(&self, level: Level, took: Duration) {
+        self.consistency_wait[level.index()].observe(took.as_secs_f64());
+    }
+
+    /// Counts how a read's requirement was met.
+    pub fn outcome(&self, level: Level, outcome: Outcome) {
+        self.consistency_outcome.at2(level, outcome).inc();
+    }
+
+    /// Counts an error.
+    pub fn error(&self, kind: ErrorKind, side: Side) {
+        self.errors.at2(kind, side).inc();
+    }
+
+    /// Counts a new session, which is in `state`; it is counted out when the value is dropped.
+    pub fn session(&self, state: SessionState) -> SessionGauge {
+        let gauges = self.sessions.clone();
+        gauges[state.index()].inc();
+        SessionGauge { gauges, state }
+    }
+
+    /// How many sessions are in `state`.
+    pub fn sessions_in(&self, state: SessionState) -> i64 {
+        self.sessions[state.index()].get()
+    }
+
+    /// The metrics of one server. `address` is its `host:port` as configured. Asking twice gives
+    /// handles of the same metrics.
+    pub fn backend(&self, address: &str, role: Role) -> BackendMetrics {
+        let connections = ConnectionState::ALL
+            .iter()
+            .map(|state| {
+                self.backend_connections
+                    .with_label_values(&[address, state.name()])
+            })
+            .collect();
+        BackendMetrics {
+            up: self.backend_up.with_label_values(&[address, role.name()]),
+            lag: self.backend_lag.with_label_values(&[address]),
+            connections,
+        }
+    }
+
+    /// All metrics in the Prometheus text format.
+    ///
+    /// # Errors
+    /// When the encoder refuses a metric family; it refuses none that this struct can hold.
+    pub fn render(&self) -> prometheus::Result<String> {
+        self.offload_ratio.set(self.offloaded());
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    fn offloaded(&self) -> f64 {
+        let reads = self
+            .statements
+            .sum(|access, _, _| access == AccessLabel::Read);
+        let on_replicas = self
+            .statements
+            .sum(|access, target, _| access == AccessLabel::Read && target == Target::Replica);
+        if reads == 0 {
+            0.0
+        } else {
+            on_replicas as f64 / reads as f64
+        }
+    }
+}
+
+/// Counts one session under what it is doing.
+#[derive(Debug)]
+pub struct SessionGauge {
+    gauges: Box<[IntGauge]>,
+    state: SessionState,
+}
+
+impl SessionGauge {
+    /// The session is now in `state`.
+    pub fn set(&mut self, state: SessionState) {
+        if state != self.state {
+            self.gauges[self.state.index()].dec();
+            self.gauges[state.index()].inc();
+            self.state = state;
+        }
+    }
+}
+
+impl Drop for SessionGauge {
+    fn drop(&mut self) {
+        self.gauges[self.state.index()].dec();
+    }
+}
+
+/// Handles of one server's metrics.
+#[derive(Clone, Debug)]
+pub struct BackendMetrics {
+    up: IntGauge,
+    lag: Gauge,
+    connections: Box<[IntGauge]>,
+}
+
+impl BackendMetrics {
+    /// Whether statements may be sent to the server.
+    pub fn set_up(&self, up: bool) {
+        self.up.set(i64::from(up));
+    }
+
+    /// How far the server is behind the primary; `None` while unknown.
+    pub fn set_lag(&self, lag: Option<Duration>) {
+        self.lag.set(lag.map_or(f64::NAN, |lag| lag.as_secs_f64()));
+    }
+
+    /// The number of connections in `state`.
+    pub fn connections(&self, state: ConnectionState) -> &IntGauge {
+        &self.connections[state.index()]
+    }
+}

@@ -1,0 +1,80 @@
+//! A cluster of real servers with a proxy in front, for the tests.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "shared by test binaries, each of which uses a part; a test fails by panicking")]
+
+use highwater::config::{Account, Address, Config};
+use highwater::daemon::Proxy;
+use highwater::rig::{APP, Cluster, ClusterBuilder, MONITOR, Server};
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts, OptsBuilder};
+
+/// A proxy and its servers. The servers go with it.
+pub struct Setup {
+    pub proxy: Proxy,
+    pub cluster: Cluster,
+}
+
+impl Setup {
+    /// One primary, two replicas, one proxy at the defaults.
+    pub async fn start() -> Self {
+        let _ = highwater::telemetry::log::init(highwater::telemetry::log::Format::Text, &std::env::var("HW_LOG").unwrap_or("off".into()));
+        Self::with(Cluster::builder(), |_| {}).await
+    }
+
+    /// The same with a cluster of one's own making, and a changed configuration.
+    pub async fn with(builder: ClusterBuilder, change: impl FnOnce(&mut Config)) -> Self {
+        let cluster = builder.start().await.unwrap();
+        let mut config = config(&cluster);
+        change(&mut config);
+        let proxy = Proxy::start(config).await.unwrap();
+        let setup = Self { proxy, cluster };
+        setup.replicas_usable(setup.cluster.replicas().len()).await;
+        setup
+    }
+
+    /// Waits until so many replicas take reads.
+    pub async fn replicas_usable(&self, count: usize) {
+        let mut topology = self.proxy.watch().topology();
+        while topology.usable_replicas().count() != count || !topology.backends[0].usable() {
+            topology = self.proxy.watch().changed(topology.epoch).await;
+        }
+    }
+
+    pub fn opts(&self) -> OptsBuilder {
+        let address = self.proxy.addresses().mysql;
+        OptsBuilder::default()
+            .ip_or_hostname(address.ip().to_string())
+            .tcp_port(address.port())
+            .user(Some(APP.user))
+            .pass(Some(APP.password))
+            .db_name(APP.database)
+            .prefer_socket(false)
+    }
+
+    /// A client of the proxy.
+    pub async fn connect(&self) -> Conn {
+        Conn::new(Opts::from(self.opts())).await.unwrap()
+    }
+}
+
+/// A configuration for these servers, on ports that the system gives.
+pub fn config(cluster: &Cluster) -> Config {
+    let address = |server: &Server| Address::new(server.host(), server.port());
+    let replicas = cluster.replicas().iter().map(address).collect();
+    let user = Account::new(APP.user, APP.password);
+    let monitor = Account::new(MONITOR.user, MONITOR.password);
+    let mut config = Config::for_cluster(address(cluster.primary()), replicas, vec![user], monitor);
+    config.proxy.workers = 1;
+    config
+}
+
+/// Runs a statement that returns nothing of interest.
+pub async fn run(conn: &mut Conn, sql: &str) {
+    conn.query_drop(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// The first cell of a statement's answer, as text.
+pub async fn cell(conn: &mut Conn, sql: &str) -> Option<String> {
+    let row: Option<mysql_async::Row> =
+        conn.query_first(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    row.and_then(|mut row| row.take::<Option<String>, _>(0).flatten())
+}
