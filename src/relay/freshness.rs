@@ -10,7 +10,7 @@ use super::shared::Shared;
 use crate::domain::consistency::Level;
 use crate::domain::ids::BackendId;
 use crate::domain::routing::{Candidate, Reason, pick};
-use crate::domain::session::Session;
+use crate::domain::session::{LastRead, Session};
 use crate::domain::topology::{Generation, Topology};
 use crate::monitor::ProbeError;
 use crate::telemetry::Outcome;
@@ -110,12 +110,14 @@ fn any(
 ) -> Settled {
     let held = held
         .map(|(backend, _)| backend)
-        .filter(|id| usable.iter().any(|(u, _)| u == id));
+        .filter(|id| usable.iter().any(|(known, _)| known == id));
     let backend = held.unwrap_or_else(|| least_loaded(shared, usable));
+    let stays =
+        |read: LastRead| read.backend == backend && usable.contains(&(backend, read.generation));
     if session
         .positions
         .last_read()
-        .is_some_and(|read| read.backend != backend)
+        .is_some_and(|read| !stays(read))
     {
         session.positions.on_left_unasked(Instant::now());
     }
@@ -305,6 +307,12 @@ pub(super) async fn primary_ready(
     if watch.bound_covers(BackendId::PRIMARY, generation, &bound) {
         return Ok(());
     }
+    // Something is being committed. It matters only if that replica can have shown it, and some of
+    // it may stay owned for long (an applier, an explicit gtid_next).
+    let seen = watch
+        .upper_bound_of(read.backend, read.generation, read.ended)
+        .await;
+    let bound = seen.unwrap_or(bound);
     let primary = [(BackendId::PRIMARY, generation)];
     watch
         .wait_covered(&primary, &bound, deadline)
