@@ -242,12 +242,8 @@ fn start_haproxy(cluster: &Cluster, folder: &Path) -> Target {
         "global\n  maxconn 1000\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1h\n  \
          timeout server 1h\nlisten mysql\n  bind 127.0.0.1:{port}\n  balance leastconn\n"
     );
-    for replica in cluster.replicas() {
-        config.push_str(&format!(
-            "  server {} {}\n",
-            replica.name(),
-            replica.address()
-        ));
+    for (number, replica) in cluster.replicas().iter().enumerate() {
+        config.push_str(&format!("  server replica{number} {}\n", replica.address()));
     }
     let file = folder.join("haproxy.cfg");
     fs::write(&file, config).unwrap();
