@@ -45,6 +45,9 @@ pub(crate) const BEFORE: &[&str] = &[
     "CREATE PROCEDURE untracked_for_a_while(n INT) \
      BEGIN SET session_track_gtids = 'OFF'; INSERT INTO t VALUES (n, 1); \
      SET session_track_gtids = 'OWN_GTID'; END",
+    "CREATE PROCEDURE blinded() \
+     SET session_track_system_variables = '', session_track_gtids = 'OFF', \
+     session_track_transaction_info = 'OFF', session_track_state_change = 0, session_track_schema = 0",
     "CREATE FUNCTION written(n INT) RETURNS INT DETERMINISTIC \
      BEGIN INSERT INTO t VALUES (n, 1); RETURN n; END",
 ];
@@ -151,6 +154,14 @@ pub(crate) const CASES: &[Case] = &[
     case("tracker turned off by a procedure", &[Run("CALL untracked({n})")]),
     case("tracker off for a while in a procedure", &[Run("CALL untracked_for_a_while({n})")]),
     case("procedure turns it off, then a write", &[Run("CALL untracked(-{n})"), INSERT]),
+    case("tracker turned off by a procedure, then a reset", &[Run("CALL untracked({n})"), Reset]),
+    case("trackers off without a word, then a write", &[Run("CALL blinded()"), INSERT]),
+    case("trackers off without a word, then a write and a reset", &[
+        Run("CALL blinded()"), Run("SELECT 1 FROM t"), INSERT, Reset,
+    ]),
+    case("trackers off without a word, then a transaction", &[
+        Run("CALL blinded()"), Run("BEGIN"), INSERT, Run("COMMIT"), Reset,
+    ]),
     Case {
         name: "CREATE TABLE",
         steps: &[Run("CREATE TABLE d{n} (id INT)"), Run("INSERT INTO d{n} VALUES (1)")],
@@ -231,6 +242,7 @@ pub(crate) async fn look(conn: &mut Conn, case: &Case, n: u32, prepared: bool) -
     }
 }
 
-fn numbered(sql: &str, n: u32) -> String {
+/// A text with its number.
+pub(crate) fn numbered(sql: &str, n: u32) -> String {
     sql.replace("{n}", &n.to_string())
 }
