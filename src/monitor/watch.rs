@@ -58,6 +58,18 @@ impl Watch {
         self.topology()
     }
 
+    /// Returns once a server does not answer, or is in another life than this one (`None` stands
+    /// for any).
+    pub async fn down(&self, backend: BackendId, generation: Option<Generation>) {
+        let mut topology = self.topology();
+        while let Some(view) = topology.get(backend)
+            && view.health != Health::Down
+            && (generation.is_none() || view.generation == generation)
+        {
+            topology = self.changed(topology.epoch).await;
+        }
+    }
+
     /// Returns once every server has been probed, successfully or not.
     pub async fn settled(&self) -> Arc<Topology> {
         loop {

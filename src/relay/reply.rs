@@ -5,7 +5,11 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::links::Links;
 use super::session::{End, Relay};
@@ -25,6 +29,9 @@ use crate::protocol::status::Status;
 const REFUSED_AS_WRITE: [u16; 3] = [1290, 1792, 1836];
 /// The server is going down, or a shutdown cut the statement off.
 const GOING_DOWN: [u16; 2] = [1053, 1927];
+
+/// A replica that is silent for so long may be down.
+const SILENCE: Duration = Duration::from_millis(100);
 
 /// How a reply ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +104,7 @@ impl Relay {
             if tracker.is_done() {
                 return Ok(Relayed::Done(outcome));
             }
-            if ready == 0 && !self.fill_from_server(expect.side).await? {
+            if ready == 0 && !self.fill_from_server(expect.side, forwarded).await? {
                 return Ok(Relayed::Lost { forwarded });
             }
         }
@@ -208,20 +215,39 @@ impl Relay {
     }
 
     /// Reads more from the server, while listening whether the client leaves. `false` when the
-    /// server's connection broke.
-    pub(super) async fn fill_from_server(&mut self, side: Side) -> Result<bool, End> {
+    /// server's connection broke; or when a replica of whose reply the client has seen nothing
+    /// (`forwarded` is false) is found to be down, which a server that hangs never says itself.
+    pub(super) async fn fill_from_server(
+        &mut self,
+        side: Side,
+        forwarded: bool,
+    ) -> Result<bool, End> {
         let Self {
             links,
             client,
             shared,
             ..
         } = self;
+        let replica = match (side, forwarded) {
+            (Side::Replica, false) => links.get(side).map(|link| link.identity),
+            _ => None,
+        };
         // The command itself still stands in the client's buffer; as much again may come ahead.
         let ahead = 2 * shared.config.limits.max_command_held;
-        match poll_fn(|cx| poll_both(cx, links, side, client, ahead)).await {
+        let heard = poll_fn(|cx| poll_both(cx, links, side, client, ahead));
+        let woke = match replica {
+            None => heard.await,
+            Some(replica) => unless_down(&shared.watch, replica, heard).await,
+        };
+        match woke {
             Woke::Server(Ok(count)) => Ok(count > 0),
             Woke::Server(Err(_)) => Ok(false),
             Woke::ClientLeft => Err(self.client_left(side)),
+            Woke::ServerDown => {
+                // It may come back and find the statement still to be run.
+                self.links.stop(side, &self.registered);
+                Ok(false)
+            }
         }
     }
 
@@ -256,7 +282,7 @@ impl Relay {
                     }
                 }
                 link.conn.input.consume(used);
-                if used == 0 && !self.fill_from_server(side).await? {
+                if used == 0 && !self.fill_from_server(side, false).await? {
                     return Ok(Swallowed::Broken);
                 }
             }
@@ -336,6 +362,21 @@ fn retry_verdict(input: &[u8], event: Event) -> Option<Relayed> {
 enum Woke {
     Server(io::Result<usize>),
     ClientLeft,
+    ServerDown,
+}
+
+/// Waits for a replica's answer until that replica is down.
+async fn unless_down(watch: &Watch, replica: Identity, heard: impl Future<Output = Woke>) -> Woke {
+    let mut heard = pin!(heard);
+    // Nearly every answer is there before anybody has to look at the topology.
+    if let Ok(woke) = timeout(SILENCE, heard.as_mut()).await {
+        return woke;
+    }
+    tokio::select! {
+        biased;
+        woke = heard => woke,
+        () = watch.down(replica.backend, replica.generation) => Woke::ServerDown,
+    }
 }
 
 fn poll_both(

@@ -292,11 +292,13 @@ impl Relay {
         };
         let has_schema = state.mirror.schema().is_some();
         for _ in 0..2 {
-            if links
-                .hold(Side::Replica, settled.backend, has_schema, registered)
-                .await
-                .is_err()
-            {
+            let held = tokio::select! {
+                biased;
+                held = links.hold(Side::Replica, settled.backend, has_schema, registered) => held.is_ok(),
+                // A server that hangs does not refuse a connection either.
+                () = shared.watch.down(settled.backend, settled.generation) => false,
+            };
+            if !held {
                 shared.watch.suspect(settled.backend);
                 return false;
             }
