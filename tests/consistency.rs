@@ -6,6 +6,8 @@ mod support;
 
 #[path = "support/measure.rs"]
 mod measure;
+#[path = "consistency/levels.rs"]
+mod levels;
 #[path = "consistency/monotonic.rs"]
 mod monotonic;
 #[path = "consistency/pairs.rs"]
