@@ -68,10 +68,16 @@ async fn no_session_misses_its_own_write_while_replicas_lag() {
     assert_eq!(tally.stale, 0);
 
     // The check can fail: both replicas are healthy and stand still.
-    let held = [Held::hold(&replicas[0]).await, Held::hold(&replicas[1]).await];
+    let held = [
+        Held::hold(&replicas[0]).await,
+        Held::hold(&replicas[1]).await,
+    ];
     let tally = run_pairs(&setup, "eventual", 2 * FEWER, 320).await;
     tell(&setup, "eventual, replicas stand still", &tally);
-    assert_eq!(tally.stale, tally.pairs, "every read went to a replica that had not applied");
+    assert_eq!(
+        tally.stale, tally.pairs,
+        "every read went to a replica that had not applied"
+    );
     for held in held {
         held.release().await;
     }
@@ -108,7 +114,11 @@ async fn every_kind_of_write_is_seen_by_its_session() {
             let mut other = setup.connect().await;
             run(&mut other, "SET highwater_read_consistency = 'eventual'").await;
             let stale = look(&mut other, case, n, prepared).await;
-            assert_ne!(stale, case.sees, "{}: the replicas do not stand still", case.name);
+            assert_ne!(
+                stale, case.sees,
+                "{}: the replicas do not stand still",
+                case.name
+            );
         }
         for (kind, (name, flags)) in (1..).zip(KINDS) {
             let n = 100_000 * kind + n;
@@ -132,7 +142,12 @@ async fn every_kind_of_write_is_seen_by_its_session() {
             let n = 1_000 * round + n;
             let mut conn = setup.connect().await;
             perform(&mut conn, case, n).await;
-            assert_eq!(look(&mut conn, case, n, false).await, case.sees, "{}", case.name);
+            assert_eq!(
+                look(&mut conn, case, n, false).await,
+                case.sees,
+                "{}",
+                case.name
+            );
         }
     }
     setup.proxy.shut_down().await;

@@ -17,6 +17,13 @@ async fn own_writes_are_seen_and_reads_are_offloaded() {
         assert_eq!(seen, Some(value.to_string()));
     }
     let metrics = setup.proxy.metrics().render().unwrap();
-    println!("{}", metrics.lines().filter(|l| l.contains("statements_total") || l.contains("outcome")).collect::<Vec<_>>().join("\n"));
+    println!(
+        "{}",
+        metrics
+            .lines()
+            .filter(|l| l.contains("statements_total") || l.contains("outcome"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
     setup.proxy.shut_down().await;
 }

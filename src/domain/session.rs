@@ -152,7 +152,7 @@ impl Session {
                 } else {
                     let read_only = matches!(name, b"transaction_read_only" | b"tx_read_only");
                     applied.guard_changed |= read_only && side == Side::Replica;
-                    self.mirror.set(name, value);
+                    self.mirror.on_tracked(name, value);
                     applied.set(name, value);
                 }
             }

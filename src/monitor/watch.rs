@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::time::timeout_at;
 
 use super::hub::Wait;
-use super::shared::{Backend, Shared};
+use super::shared::{Backend, Shared, lock};
 use super::{NotCovered, ProbeError, ServerFacts};
 use crate::domain::ids::BackendId;
 use crate::domain::position::{GtidSet, Position};
@@ -96,7 +96,12 @@ impl Watch {
             server_uuid: server_uuid.to_owned(),
             started,
         };
-        let life = self.shared.backend(backend)?.identify(&incarnation);
+        let backend = self.shared.backend(backend)?;
+        let life = backend.identify(&incarnation);
+        if life.is_err() {
+            *lock(&backend.stranger) = Some(incarnation);
+            backend.look_again();
+        }
         life.ok().map(|life| life.generation)
     }
 

@@ -110,13 +110,12 @@ fn any(
 ) -> Settled {
     let held = held
         .map(|(backend, _)| backend)
-        .filter(|id| usable.iter().any(|(u, _)| u == id));
+        .filter(|id| usable.iter().any(|(known, _)| known == id));
     let backend = held.unwrap_or_else(|| least_loaded(shared, usable));
-    if session
-        .positions
-        .last_read()
-        .is_some_and(|read| read.backend != backend)
-    {
+    let stays = |read: LastRead| {
+        read.backend == backend && usable.contains(&(backend, read.generation))
+    };
+    if session.positions.last_read().is_some_and(|read| !stays(read)) {
         session.positions.on_left_unasked(Instant::now());
     }
     Settled {

@@ -19,9 +19,9 @@ use crate::domain::session::{Applied, Outcome, Session, Side, Tracked, TrackerWi
 use crate::monitor::Watch;
 use crate::net::Conn;
 use crate::protocol::caps::CapabilityFlags;
-use crate::protocol::frame::{self, HEADER};
+use crate::protocol::frame::{self, FrameHeader, HEADER};
 use crate::protocol::ok::{OkView, TrackEntry, rewrite_ok, strip_ok_in_place};
-use crate::protocol::packets::ErrView;
+use crate::protocol::packets::{self, ErrView};
 use crate::protocol::reply::{Event, EventKind, ReplyKind, ReplyTracker};
 use crate::protocol::status::Status;
 
@@ -111,7 +111,13 @@ impl Relay {
     }
 
     /// Gives the session what an event says. `at` is where its packet begins.
-    fn take_in(&mut self, expect: Expect, at: usize, event: Event, before: Outcome) -> Outcome {
+    pub(super) fn take_in(
+        &mut self,
+        expect: Expect,
+        at: usize,
+        event: Event,
+        before: Outcome,
+    ) -> Outcome {
         let Self {
             links,
             state,
@@ -168,6 +174,12 @@ impl Relay {
             return event.len;
         };
         let input = &mut link.conn.input;
+        if event.kind == EventKind::Err && state.transaction.open_on() == Some(Side::Replica) {
+            let packet = input.data_mut().get_mut(at..at + event.len);
+            let len = as_in_read_only_transaction(packet.unwrap_or_default());
+            input.remove(at + len..at + event.len);
+            return len;
+        }
         if let (EventKind::Prepared { .. }, Some(id)) = (event.kind, expect.stmt) {
             let place = input.data_mut().get_mut(at + HEADER + 1..);
             if let Some(place) = place.and_then(<[u8]>::first_chunk_mut) {
@@ -343,6 +355,36 @@ fn wanted(entry: &TrackEntry<'_>, side: Side, wish: &TrackerWish) -> bool {
         TrackEntry::TransactionCharacteristics(_) => wish.characteristics,
         TrackEntry::TransactionState(_) => wish.transaction_state,
         TrackEntry::Other { .. } => false,
+    }
+}
+
+/// In a READ ONLY transaction a single server that takes writes refuses one with 1792; a replica says
+/// first that it is read only itself. Gives the packet's length, which may have shrunk.
+fn as_in_read_only_transaction(packet: &mut [u8]) -> usize {
+    let unchanged = packet.len();
+    let Some(err) = frame::payload(packet).and_then(ErrView::parse) else {
+        return unchanged;
+    };
+    // 1290 names the option that is in the way, and there are others than these.
+    let read_only = err.message.windows(9).any(|part| part == b"read-only");
+    if err.code != 1290 || !read_only {
+        return unchanged;
+    }
+    let mut seq = FrameHeader::parse(packet).map_or(1, |header| header.seq);
+    let mut told = Vec::with_capacity(packet.len());
+    packets::put_err(
+        1792,
+        *b"25006",
+        "Cannot execute statement in a READ ONLY transaction.",
+        &mut told,
+        &mut seq,
+    );
+    match packet.get_mut(..told.len()) {
+        Some(place) => {
+            place.copy_from_slice(&told);
+            told.len()
+        }
+        None => unchanged,
     }
 }
 

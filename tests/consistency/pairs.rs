@@ -21,8 +21,16 @@ pub(crate) struct Tally {
 /// Makes the tables that [`run_pairs`] uses.
 pub(crate) async fn make_tables(setup: &Setup) {
     let mut conn = setup.connect().await;
-    run(&mut conn, "CREATE TABLE counters (id INT PRIMARY KEY, v INT NOT NULL)").await;
-    run(&mut conn, "CREATE TABLE entries (id INT, v INT, PRIMARY KEY (id, v))").await;
+    run(
+        &mut conn,
+        "CREATE TABLE counters (id INT PRIMARY KEY, v INT NOT NULL)",
+    )
+    .await;
+    run(
+        &mut conn,
+        "CREATE TABLE entries (id INT, v INT, PRIMARY KEY (id, v))",
+    )
+    .await;
     for id in 0..SESSIONS {
         run(&mut conn, &format!("INSERT INTO counters VALUES ({id}, 0)")).await;
     }
@@ -35,7 +43,11 @@ pub(crate) async fn run_pairs(setup: &Setup, level: &str, first: u32, pairs: u32
     let mut sessions = JoinSet::new();
     for id in 0..SESSIONS {
         let mut conn = setup.connect().await;
-        run(&mut conn, &format!("SET highwater_read_consistency = '{level}'")).await;
+        run(
+            &mut conn,
+            &format!("SET highwater_read_consistency = '{level}'"),
+        )
+        .await;
         sessions.spawn(async move {
             let mut stale = 0;
             for value in first..first + pairs / SESSIONS {
@@ -50,13 +62,18 @@ pub(crate) async fn run_pairs(setup: &Setup, level: &str, first: u32, pairs: u32
                     ),
                 };
                 run(&mut conn, &write).await;
-                let seen = cell(&mut conn, &read).await.and_then(|seen| seen.parse().ok());
+                let seen = cell(&mut conn, &read)
+                    .await
+                    .and_then(|seen| seen.parse().ok());
                 stale += u32::from(seen.is_none_or(|seen: u32| seen < value));
             }
             stale
         });
     }
-    let mut tally = Tally { pairs: pairs / SESSIONS * SESSIONS, ..Tally::default() };
+    let mut tally = Tally {
+        pairs: pairs / SESSIONS * SESSIONS,
+        ..Tally::default()
+    };
     while let Some(stale) = sessions.join_next().await {
         tally.stale += stale.unwrap();
     }
@@ -66,7 +83,10 @@ pub(crate) async fn run_pairs(setup: &Setup, level: &str, first: u32, pairs: u32
 
 /// Prints what a run was like.
 pub(crate) fn tell(setup: &Setup, what: &str, tally: &Tally) {
-    let (replica, primary) = (reads_on(&setup.proxy, "replica"), reads_on(&setup.proxy, "primary"));
+    let (replica, primary) = (
+        reads_on(&setup.proxy, "replica"),
+        reads_on(&setup.proxy, "primary"),
+    );
     println!(
         "{what}: {} pairs, {} stale, {:.0} pairs/s; so far waits p50 <= {:?} p99 <= {:?}, reads on \
          replicas {replica}, on the primary {primary}",

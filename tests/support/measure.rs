@@ -1,5 +1,10 @@
 //! What a proxy counted, read from its metrics; and replicas that are healthy but stand still.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "shared by test binaries, each of which uses a part; a test fails by panicking")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "shared by test binaries, each of which uses a part; a test fails by panicking"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -12,9 +17,12 @@ use mysql_async::prelude::Queryable;
 pub fn count(proxy: &Proxy, name: &str, labels: &[&str]) -> u64 {
     let text = proxy.metrics().render().unwrap();
     let lines = text.lines().filter(|line| {
-        line.starts_with(&format!("highwater_{name}{{")) && labels.iter().all(|label| line.contains(label))
+        line.starts_with(&format!("highwater_{name}{{"))
+            && labels.iter().all(|label| line.contains(label))
     });
-    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64
+    lines
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum::<f64>() as u64
 }
 
 /// Waits until something is true: a statement is counted just after its client has the answer.
@@ -28,12 +36,20 @@ pub async fn until(what: &str, mut is: impl FnMut() -> bool) {
 
 /// Statements that went somewhere for this reason.
 pub fn reason(proxy: &Proxy, reason: &str) -> u64 {
-    count(proxy, "statements_total", &[&format!("reason=\"{reason}\"")])
+    count(
+        proxy,
+        "statements_total",
+        &[&format!("reason=\"{reason}\"")],
+    )
 }
 
 /// Reads that a server of this kind (`replica`, `primary`) answered.
 pub fn reads_on(proxy: &Proxy, target: &str) -> u64 {
-    count(proxy, "statements_total", &["access=\"read\"", &format!("target=\"{target}\"")])
+    count(
+        proxy,
+        "statements_total",
+        &["access=\"read\"", &format!("target=\"{target}\"")],
+    )
 }
 
 /// The time within which this part of the waits was over: the upper bound of a bucket.
@@ -46,12 +62,18 @@ pub fn wait_quantile(proxy: &Proxy, level: &str, part: f64) -> Option<Duration> 
         .filter(|line| line.starts_with(start) && line.contains(&label))
         .filter_map(|line| {
             let bound = line.split("le=\"").nth(1)?.split('"').next()?;
-            let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse().ok()? };
+            let bound = if bound == "+Inf" {
+                f64::INFINITY
+            } else {
+                bound.parse().ok()?
+            };
             Some((bound, line.rsplit(' ').next()?.parse().ok()?))
         })
         .collect();
     let total = buckets.last()?.1;
-    let (bound, _) = buckets.iter().find(|(_, below)| total > 0.0 && *below >= total * part)?;
+    let (bound, _) = buckets
+        .iter()
+        .find(|(_, below)| total > 0.0 && *below >= total * part)?;
     bound.is_finite().then(|| Duration::from_secs_f64(*bound))
 }
 
@@ -62,7 +84,9 @@ pub struct Held(Conn);
 impl Held {
     pub async fn hold(server: &Server) -> Self {
         let mut conn = server.connect(&ROOT).await.unwrap();
-        conn.query_drop("FLUSH TABLES WITH READ LOCK").await.unwrap();
+        conn.query_drop("FLUSH TABLES WITH READ LOCK")
+            .await
+            .unwrap();
         Self(conn)
     }
 

@@ -1,5 +1,13 @@
 //! A cluster of real servers with a proxy in front, for the tests.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "shared by test binaries, each of which uses a part; a test fails by panicking")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "shared by test binaries, each of which uses a part; a test fails by panicking"
+)]
+
+pub mod script;
+pub mod stage;
 
 use highwater::config::{Account, Address, Config};
 use highwater::daemon::Proxy;
@@ -16,7 +24,10 @@ pub struct Setup {
 impl Setup {
     /// One primary, two replicas, one proxy at the defaults.
     pub async fn start() -> Self {
-        let _ = highwater::telemetry::log::init(highwater::telemetry::log::Format::Text, &std::env::var("HW_LOG").unwrap_or("off".into()));
+        let _ = highwater::telemetry::log::init(
+            highwater::telemetry::log::Format::Text,
+            &std::env::var("HW_LOG").unwrap_or("off".into()),
+        );
         Self::with(Cluster::builder(), |_| {}).await
     }
 
@@ -69,12 +80,16 @@ pub fn config(cluster: &Cluster) -> Config {
 
 /// Runs a statement that returns nothing of interest.
 pub async fn run(conn: &mut Conn, sql: &str) {
-    conn.query_drop(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    conn.query_drop(sql)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
 /// The first cell of a statement's answer, as text.
 pub async fn cell(conn: &mut Conn, sql: &str) -> Option<String> {
-    let row: Option<mysql_async::Row> =
-        conn.query_first(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let row: Option<mysql_async::Row> = conn
+        .query_first(sql)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
     row.and_then(|mut row| row.take::<Option<String>, _>(0).flatten())
 }
