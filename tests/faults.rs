@@ -67,7 +67,10 @@ async fn no_session_notices_that_a_replica_dies_hangs_or_leaves() {
     // All gone: the primary answers.
     replicas.iter().for_each(Server::kill);
     load.go_on().await;
-    until("reads on the primary", || reason(&setup.proxy, "no_replica") > 100).await;
+    until("reads on the primary", || {
+        reason(&setup.proxy, "no_replica") > 100
+    })
+    .await;
     let slowest = load.end().await;
     println!(
         "reads on replicas {}, on the primary {}, replica lost {}; the slowest took {slowest:?}",
@@ -110,7 +113,11 @@ async fn without_the_primary_replicas_go_on_and_writes_fail_clearly() {
     // Nobody can say what it saw there, so it is not shown anything older.
     let refused = on_primary.query_drop("SELECT v FROM t").await;
     assert!(refused.is_err(), "{refused:?}");
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
 
     primary.restart().await.unwrap();
     setup.replicas_usable(2).await;
@@ -121,7 +128,10 @@ async fn without_the_primary_replicas_go_on_and_writes_fail_clearly() {
     }
     let mut last = setup.connect().await;
     run(&mut last, "UPDATE t SET v = v + 1").await;
-    assert_eq!(cell(&mut last, "SELECT v FROM t").await.as_deref(), Some("6"));
+    assert_eq!(
+        cell(&mut last, "SELECT v FROM t").await.as_deref(),
+        Some("6")
+    );
     setup.proxy.shut_down().await;
 }
 
@@ -153,7 +163,10 @@ async fn a_transaction_ends_with_its_server() {
     setup.cluster.primary().restart().await.unwrap();
     setup.replicas_usable(1).await;
     let mut conn = setup.connect().await;
-    assert_eq!(cell(&mut conn, "SELECT COUNT(*) FROM t").await.as_deref(), Some("0"));
+    assert_eq!(
+        cell(&mut conn, "SELECT COUNT(*) FROM t").await.as_deref(),
+        Some("0")
+    );
     setup.proxy.shut_down().await;
 }
 
@@ -179,7 +192,7 @@ async fn a_full_pool_is_a_clear_error_or_another_server() {
     assert!(started.elapsed() >= PATIENCE);
     // The session goes on, and so does it once a place is free.
     first.disconnect().await.unwrap();
-    while let Err(error) = third.query_drop("INSERT INTO t VALUES (1)").await {
+    while let Err(error) = third.query_drop("INSERT INTO app.t VALUES (1)").await {
         assert_server_error(&Err(error), 1040, "nothing was done");
     }
     second.disconnect().await.unwrap();
@@ -190,7 +203,10 @@ async fn a_full_pool_is_a_clear_error_or_another_server() {
     let mut readers = Vec::new();
     for _ in 0..5 {
         let mut reader = setup.connect().await;
-        assert_eq!(cell(&mut reader, "SELECT COUNT(*) FROM t").await.as_deref(), Some("1"));
+        assert_eq!(
+            cell(&mut reader, "SELECT COUNT(*) FROM t").await.as_deref(),
+            Some("1")
+        );
         readers.push(reader);
     }
     until("counted", || reads_on(&setup.proxy, "replica") == 4).await;
@@ -213,12 +229,17 @@ async fn no_more_sessions_than_allowed() {
     let first = setup.connect().await;
     let mut second = setup.connect().await;
     let refused = Conn::new(Opts::from(setup.opts())).await;
-    let Err(Error::Server(error)) = refused else { panic!("a third was let in") };
+    let Err(Error::Server(error)) = refused else {
+        panic!("a third was let in")
+    };
     assert_eq!(error.code, 1040);
     run(&mut second, "SELECT 1").await;
     first.disconnect().await.unwrap();
     while let Err(error) = Conn::new(Opts::from(setup.opts())).await {
-        assert!(matches!(&error, Error::Server(error) if error.code == 1040), "{error}");
+        assert!(
+            matches!(&error, Error::Server(error) if error.code == 1040),
+            "{error}"
+        );
     }
     // Many at once are no way around it.
     drop(second);

@@ -49,17 +49,33 @@ impl Load {
                 slowest
             });
         }
-        Self { sessions, progress, over }
+        Self {
+            sessions,
+            progress,
+            over,
+        }
     }
 
     /// Returns once every session has read a good deal more.
     pub(crate) async fn go_on(&self) {
-        let from: Vec<_> = self.progress.iter().map(|reads| reads.load(Ordering::Relaxed)).collect();
+        let from: Vec<_> = self
+            .progress
+            .iter()
+            .map(|reads| reads.load(Ordering::Relaxed))
+            .collect();
         let deadline = Instant::now() + Duration::from_secs(60);
-        let far = |(reads, from): (&AtomicU64, &u64)| reads.load(Ordering::Relaxed) >= from + ENOUGH;
+        let far =
+            |(reads, from): (&AtomicU64, &u64)| reads.load(Ordering::Relaxed) >= from + ENOUGH;
         while !self.progress.iter().zip(&from).all(far) {
-            let now: Vec<_> = self.progress.iter().map(|reads| reads.load(Ordering::Relaxed)).collect();
-            assert!(Instant::now() < deadline, "a session stands still: {from:?} {now:?}");
+            let now: Vec<_> = self
+                .progress
+                .iter()
+                .map(|reads| reads.load(Ordering::Relaxed))
+                .collect();
+            assert!(
+                Instant::now() < deadline,
+                "a session stands still: {from:?} {now:?}"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -28,7 +28,11 @@ impl Daemon {
         ));
         std::fs::create_dir_all(&folder).unwrap();
         let file = folder.join("config.toml");
-        let replicas: Vec<_> = cluster.replicas().iter().map(|it| format!("\"{}\"", it.address())).collect();
+        let replicas: Vec<_> = cluster
+            .replicas()
+            .iter()
+            .map(|it| format!("\"{}\"", it.address()))
+            .collect();
         let text = format!(
             "[proxy]\nlisten = \"127.0.0.1:0\"\ndrain_timeout = \"{drain_timeout}\"\n\
              [http]\nlisten = \"127.0.0.1:0\"\n\
@@ -55,7 +59,10 @@ impl Daemon {
         let mut line = String::new();
         let port = loop {
             line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "it ended before it listened");
+            assert!(
+                log.read_line(&mut line).unwrap() > 0,
+                "it ended before it listened"
+            );
             let after = line.split("mysql=127.0.0.1:").nth(1);
             if let Some(after) = after.filter(|_| line.contains("listening")) {
                 let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
@@ -64,7 +71,11 @@ impl Daemon {
         };
         // Read on, so that it never waits for us.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { child, port, folder }
+        Self {
+            child,
+            port,
+            folder,
+        }
     }
 
     async fn connect(&self) -> mysql_async::Result<Conn> {
@@ -117,12 +128,23 @@ async fn sigterm_lets_transactions_end_and_exits_0() {
     // The idle one ends at once, while the transaction is still open.
     while idle.ping().await.is_ok() {}
     assert!(daemon.connect().await.is_err(), "a new client was let in");
-    assert_eq!(cell(&mut busy, "SELECT COUNT(*) FROM t").await.as_deref(), Some("1"));
+    assert_eq!(
+        cell(&mut busy, "SELECT COUNT(*) FROM t").await.as_deref(),
+        Some("1")
+    );
     run(&mut busy, "INSERT INTO t VALUES (2)").await;
     run(&mut busy, "COMMIT").await;
     while busy.ping().await.is_ok() {}
     assert_eq!(daemon.code().await, Some(0));
-    assert_eq!(cluster.primary().value("SELECT COUNT(*) FROM app.t").await.unwrap().as_deref(), Some("2"));
+    assert_eq!(
+        cluster
+            .primary()
+            .value("SELECT COUNT(*) FROM app.t")
+            .await
+            .unwrap()
+            .as_deref(),
+        Some("2")
+    );
 }
 
 #[tokio::test]
@@ -138,5 +160,13 @@ async fn sigterm_ends_what_outlives_the_drain_timeout_and_exits_0() {
     assert_eq!(daemon.code().await, Some(0));
     assert!(started.elapsed() >= Duration::from_millis(300));
     assert!(busy.ping().await.is_err());
-    assert_eq!(cluster.primary().value("SELECT COUNT(*) FROM app.t").await.unwrap().as_deref(), Some("0"));
+    assert_eq!(
+        cluster
+            .primary()
+            .value("SELECT COUNT(*) FROM app.t")
+            .await
+            .unwrap()
+            .as_deref(),
+        Some("0")
+    );
 }
