@@ -283,6 +283,7 @@ fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shar
         classifier,
         refused: Refused::default(),
         turn: AtomicUsize::new(0),
+        seats: AtomicUsize::new(0),
     }))
 }
 

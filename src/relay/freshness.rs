@@ -114,10 +114,13 @@ fn any(
         .map(|(backend, _)| backend)
         .filter(|id| usable.iter().any(|(known, _)| known == id));
     let backend = held.unwrap_or_else(|| least_loaded(shared, usable));
-    let stays = |read: LastRead| {
-        read.backend == backend && usable.contains(&(backend, read.generation))
-    };
-    if session.positions.last_read().is_some_and(|read| !stays(read)) {
+    let stays =
+        |read: LastRead| read.backend == backend && usable.contains(&(backend, read.generation));
+    if session
+        .positions
+        .last_read()
+        .is_some_and(|read| !stays(read))
+    {
         session.positions.on_left_unasked(Instant::now());
     }
     Settled {
@@ -260,9 +263,7 @@ impl Search<'_> {
 /// somebody may own for long before it is committed.
 async fn seen_bound(watch: &Watch, read: LastRead) -> Result<Position, ProbeError> {
     let topology = watch.topology();
-    let alive = topology
-        .get(read.backend)
-        .is_some_and(|view| view.usable());
+    let alive = topology.get(read.backend).is_some_and(|view| view.usable());
     if alive
         && let Ok(bound) = watch
             .upper_bound_of(read.backend, read.generation, read.ended)
