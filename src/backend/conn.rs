@@ -2,7 +2,9 @@
 
 use std::io;
 
+use super::error::BackendError;
 use super::pool::{Place, PoolKey};
+use super::simple;
 use crate::domain::ids::{BackendId, ServerThreadId};
 use crate::domain::session::Applied;
 use crate::domain::topology::Generation;
@@ -67,6 +69,21 @@ impl ServerConn {
         let mut out = std::mem::take(&mut self.pending);
         out.extend_from_slice(bytes);
         self.conn.send(&out).await
+    }
+
+    /// Runs a small statement of our own and returns the first row of its result.
+    ///
+    /// # Errors
+    /// When the server refuses, or the connection breaks; it must be dropped then.
+    pub async fn ask(&mut self, sql: &str) -> Result<Vec<Vec<u8>>, BackendError> {
+        let pending = std::mem::take(&mut self.pending);
+        let address = self.place.address().to_owned();
+        let lost = |source| BackendError::Lost {
+            address: address.clone(),
+            source,
+        };
+        self.conn.send(&pending).await.map_err(lost)?;
+        simple::query(&mut self.conn, self.key.profile, &address, sql.as_bytes()).await
     }
 
     /// Makes it idle. `None` when something is left unread or unsent, which no clean connection has.

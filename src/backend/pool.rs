@@ -342,6 +342,11 @@ impl Pool {
 }
 
 impl Place {
+    /// `host:port` of the server.
+    pub(super) fn address(&self) -> &str {
+        &self.pool.dialer.address
+    }
+
     /// Whether a session holds the connection (and not the pool, for its own work).
     pub(super) fn set_leased(&mut self, leased: bool) {
         if self.leased != leased {

@@ -152,7 +152,7 @@ impl Session {
                 } else {
                     let read_only = matches!(name, b"transaction_read_only" | b"tx_read_only");
                     applied.guard_changed |= read_only && side == Side::Replica;
-                    self.mirror.set(name, value);
+                    self.mirror.on_tracked(name, value);
                     applied.set(name, value);
                 }
             }
@@ -187,6 +187,10 @@ impl Session {
         let effects = profile.effects;
         self.previous = Some(on.side);
         if on.side == Side::Primary {
+            if profile.access == Access::Write && self.transaction.is_open() {
+                // Whatever the trackers say: a procedure may have turned them off.
+                self.transaction.on_write();
+            }
             self.after_primary(profile, outcome, now);
         }
         if outcome != Outcome::Failed || effects.contains(Effects::OPAQUE) {
@@ -211,7 +215,7 @@ impl Session {
         match outcome {
             Outcome::Failed | Outcome::Lost if may_commit => self.positions.on_unknown(now),
             Outcome::Done { .. }
-                if profile.access == Access::TransactionEnd
+                if (profile.access == Access::TransactionEnd || !self.transaction.is_open())
                     && !self.statement.gtids
                     && self.transaction.may_have_written() =>
             {
@@ -225,10 +229,14 @@ impl Session {
                     && !self.statement.gtids
                     && !self.transaction.is_open()
                     && self.transaction.autocommit()
-                    && !self.client.found_rows
                     && !self.holds.temporary_tables =>
             {
-                self.positions.on_untracked_write();
+                if self.client.found_rows {
+                    // Perhaps nothing changed.
+                    self.positions.on_unknown(now);
+                } else {
+                    self.positions.on_untracked_write(now);
+                }
             }
             Outcome::Done { rows: true, .. } if may_commit && !self.client.state_after_rows => {
                 // Its GTIDs, if any, had no packet to come in.
@@ -238,7 +246,7 @@ impl Session {
         }
         let unlogged = self.mirror.is(b"sql_log_bin", b"OFF") || self.statement.log_bin_touched;
         if unlogged && may_commit {
-            self.positions.on_untracked_write();
+            self.positions.on_untracked_write(now);
         }
     }
 

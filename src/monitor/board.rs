@@ -18,8 +18,8 @@ use crate::domain::topology::{
 /// How long an address behind which two servers were seen stays unusable after the last change.
 const MIXED_FOR: Duration = Duration::from_secs(60);
 
-/// A server seen within this time may still show up on connections that were opened to it.
-const AFTERGLOW: Duration = Duration::from_secs(10);
+/// How long a replaced life is remembered. Connections that were opened to it may still name it.
+const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// What one probe found.
 #[derive(Debug)]
@@ -137,10 +137,8 @@ impl Board {
         let Some(seat) = self.seats.get_mut(id.index()) else {
             return;
         };
-        let late = |(past, end): &(Incarnation, Instant)| {
-            past.same_life(other) && now.saturating_duration_since(*end) < AFTERGLOW
-        };
-        if own.server_uuid != other.server_uuid && !seat.past.iter().any(late) {
+        let is_past = seat.past.iter().any(|(past, _)| past.same_life(other));
+        if own.server_uuid != other.server_uuid && !is_past {
             seat.mixed_until = Some(now + MIXED_FOR);
         }
     }
@@ -154,7 +152,7 @@ impl Board {
             seat.mixed_until = Some(now + MIXED_FOR);
         }
         seat.past.retain(|(past, end)| {
-            !past.same_life(old) && now.saturating_duration_since(*end) < MIXED_FOR
+            !past.same_life(old) && now.saturating_duration_since(*end) < REMEMBERED
         });
         seat.past.push((old.clone(), now));
     }

@@ -46,6 +46,16 @@ pub struct ServerFacts {
 pub(super) struct Globals {
     generation: Generation,
     values: BTreeMap<String, String>,
+    /// What `time_zone = SYSTEM` stands for on this machine.
+    system_zone: String,
+}
+
+impl Globals {
+    /// Whether sessions whose time zone is SYSTEM see other local times here than there.
+    fn differs_in_zone(&self, primary: &Self) -> bool {
+        let system = primary.values.get("time_zone").map(String::as_str) == Some("SYSTEM");
+        system && self.system_zone != primary.system_zone
+    }
 }
 
 /// Keeps the facts of one server fresh, for ever.
@@ -95,7 +105,7 @@ impl Keeper {
         let answer = self
             .link
             .ask(
-                "SELECT @@version_comment; SELECT ID FROM information_schema.COLLATIONS \
+                "SELECT @@version_comment, @@system_time_zone; SELECT ID FROM information_schema.COLLATIONS \
                  WHERE COLLATION_NAME = @@global.collation_server; SHOW GLOBAL VARIABLES",
             )
             .await?;
@@ -106,6 +116,7 @@ impl Keeper {
         let own = Globals {
             generation,
             values: all.filter(|(name, _)| survey.is_default(name)).collect(),
+            system_zone: Table::first(&answer).text(1).unwrap_or_default(),
         };
         let mut facts = ServerFacts {
             engine: greeting.engine,
@@ -160,6 +171,14 @@ impl Keeper {
         }
         let differing = baseline::differing(&own.values, &primary.values);
         let found = baseline::literals(&mut self.link, differing).await?;
+        if own.differs_in_zone(&primary) {
+            tracing::warn!(
+                backend = %backend.address,
+                zone = own.system_zone,
+                primary_zone = primary.system_zone,
+                "the machines' time zones differ: set default_time_zone on the primary"
+            );
+        }
         for name in &found.refused {
             tracing::warn!(
                 backend = %backend.address,

@@ -7,7 +7,7 @@
 //!
 //! Transactions of one source come nearly always in the order of their numbers. The first lane
 //! takes what continues the server's history, nearest first. The second takes turns among all: it
-//! is the one that may sit on a gap that never fills.
+//! is the one that may sit on a gap that never fills, or on numbers that nobody has given out yet.
 
 pub(super) mod lane;
 
@@ -17,11 +17,14 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, oneshot};
 
 use super::NotCovered;
-use super::life::Life;
+use super::life::{Bound, Life};
 use super::shared::{Backend, lock};
 use crate::domain::ids::BackendId;
 use crate::domain::position::{GtidSet, Position};
 use crate::domain::topology::Generation;
+
+/// How often the first lane waits in vain for what the primary is not known to have.
+const DOUBT: u32 = 2;
 
 /// Who wakes first with which server, or why nobody.
 pub(super) type Arrival = Result<BackendId, NotCovered>;
@@ -163,8 +166,8 @@ impl Hub {
         });
     }
 
-    /// What this lane should wait for next.
-    pub(super) fn pick(&self, lane: Lane, life: &Life) -> Option<Job> {
+    /// What this lane should wait for next. `primary` is the bound of the primary.
+    pub(super) fn pick(&self, lane: Lane, life: &Life, primary: Option<&Bound>) -> Option<Job> {
         let Position::Gtids(bound) = life
             .bound
             .position()
@@ -177,8 +180,11 @@ impl Hub {
         let candidates = free.filter_map(|entry| {
             let missing = missing(&entry.wait.position, &bound);
             let ahead = missing.ahead_of(&bound);
+            let coming = || primary.is_some_and(|bound| bound.covers(&entry.wait.position));
             let rank = match lane {
-                Lane::First => (0, ahead?),
+                // The primary's bound is a little old, so what is new gets the benefit of doubt.
+                Lane::First if entry.tried < DOUBT || coming() => (0, ahead?),
+                Lane::First => return None,
                 Lane::Second => (entry.tried, ahead.unwrap_or(u64::MAX)),
             };
             Some((rank, entry, missing))

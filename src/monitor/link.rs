@@ -123,7 +123,7 @@ impl Link {
             Error::Server(error) => ProbeError::Server {
                 message: match missing_grant(error.code) {
                     true => format!(
-                        "{}; run: GRANT REPLICATION CLIENT ON *.* TO '{}'",
+                        "{}; run: GRANT REPLICATION CLIENT ON *.* TO '{}' (on MariaDB also SLAVE MONITOR)",
                         error.message, self.settings.user
                     ),
                     false => error.message,
@@ -183,4 +183,33 @@ async fn tables(conn: &mut Conn, sql: &str) -> Result<Vec<Table>, Error> {
     }
     result.drop_result().await?;
     Ok(tables)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_grant_is_named() {
+        let mut settings = Settings::new("a:1", Vec::new());
+        settings.user = "watcher".to_owned();
+        let address = Address {
+            host: "a".to_owned(),
+            port: 1,
+        };
+        let link = Link::new(Arc::new(settings), &address);
+        let error = |code| {
+            link.explain(Error::Server(mysql_async::ServerError {
+                code,
+                message: "no".to_owned(),
+                state: "42000".to_owned(),
+            }))
+        };
+        let text = error(1227).to_string();
+        assert!(
+            text.contains("GRANT REPLICATION CLIENT ON *.* TO 'watcher'"),
+            "{text}"
+        );
+        assert!(!error(1064).to_string().contains("GRANT"));
+    }
 }

@@ -45,7 +45,7 @@ pub(super) async fn run(shared: Arc<Shared>, id: BackendId) {
 
 /// One probe, in at most the time that a server has to answer.
 async fn look(shared: &Shared, backend: &Backend, link: &mut Link) -> Outcome {
-    if backend.look_again.swap(false, Ordering::AcqRel) {
+    if backend.reconnect.swap(false, Ordering::AcqRel) {
         link.close().await;
     }
     let limit = shared.settings.timeout;

@@ -38,7 +38,7 @@ pub(super) struct Backend {
     /// Asks for a probe now.
     pub(super) poke: Notify,
     /// Asks that the next probe open a new connection.
-    pub(super) look_again: AtomicBool,
+    pub(super) reconnect: AtomicBool,
     /// Another server that a data connection reached behind this address.
     pub(super) stranger: Mutex<Option<Incarnation>>,
     pub(super) hub: Hub,
@@ -61,7 +61,7 @@ impl Shared {
             life: ArcSwapOption::empty(),
             usable: AtomicBool::new(false),
             poke: Notify::new(),
-            look_again: AtomicBool::new(false),
+            reconnect: AtomicBool::new(false),
             stranger: Mutex::new(None),
             hub: Hub::default(),
             upper: Upper::default(),
@@ -128,12 +128,16 @@ impl Backend {
         match self.life.load_full() {
             Some(life) if life.incarnation.same_life(incarnation) => Ok(life),
             _ => {
-                *lock(&self.stranger) = Some(incarnation.clone());
-                self.look_again.store(true, Ordering::Release);
-                self.poke.notify_one();
+                self.look_again();
                 Err(ProbeError::OtherLife)
             }
         }
+    }
+
+    /// Asks for a probe over a new connection now.
+    pub(super) fn look_again(&self) {
+        self.reconnect.store(true, Ordering::Release);
+        self.poke.notify_one();
     }
 }
 

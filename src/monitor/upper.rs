@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio::sync::{Notify, oneshot};
 
 use super::ProbeError;
-use super::link::{Link, Table};
+use super::link::{Greeting, Link, Table};
 use super::shared::{Backend, Shared, lock};
 use crate::domain::ids::BackendId;
 use crate::domain::position::{GtidSet, Position};
@@ -97,9 +97,9 @@ pub(super) async fn run(shared: Arc<Shared>, id: BackendId) {
     loop {
         let before = std::mem::take(&mut *lock(&upper.asks));
         if before.is_empty() {
-            // Connected before anybody asks. A failure shows when somebody does.
             if backend.usable.load(Ordering::Acquire) {
-                let _ = link.greeting().await;
+                // Connected before anybody asks. A failure shows when somebody does.
+                let _ = present(backend, &mut link).await;
             }
             if lock(&upper.asks).is_empty() {
                 upper.wake.notified().await;
@@ -123,13 +123,18 @@ pub(super) async fn run(shared: Arc<Shared>, id: BackendId) {
     }
 }
 
-async fn question(backend: &Backend, link: &mut Link) -> Answer {
-    let mut greeting = link.greeting().await?;
-    if backend.identify(&greeting.incarnation).is_err() {
-        // The connection may be one to an earlier life.
-        link.close().await;
-        greeting = link.greeting().await?;
+/// Who is at the other end, not counting a connection to an earlier life.
+async fn present(backend: &Backend, link: &mut Link) -> Result<Greeting, ProbeError> {
+    let greeting = link.greeting().await?;
+    if backend.identify(&greeting.incarnation).is_ok() {
+        return Ok(greeting);
     }
+    link.close().await;
+    link.greeting().await
+}
+
+async fn question(backend: &Backend, link: &mut Link) -> Answer {
+    let greeting = present(backend, link).await?;
     if greeting.engine != Engine::MySql {
         return Err(ProbeError::Unsupported);
     }

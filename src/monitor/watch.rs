@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::time::timeout_at;
 
 use super::hub::Wait;
-use super::shared::{Backend, Shared};
+use super::shared::{Backend, Shared, lock};
 use super::{NotCovered, ProbeError, ServerFacts};
 use crate::domain::ids::BackendId;
 use crate::domain::position::{GtidSet, Position};
@@ -58,6 +58,18 @@ impl Watch {
         self.topology()
     }
 
+    /// Returns once a server does not answer, or is in another life than this one (`None` stands
+    /// for any).
+    pub async fn down(&self, backend: BackendId, generation: Option<Generation>) {
+        let mut topology = self.topology();
+        while let Some(view) = topology.get(backend)
+            && view.health != Health::Down
+            && (generation.is_none() || view.generation == generation)
+        {
+            topology = self.changed(topology.epoch).await;
+        }
+    }
+
     /// Returns once every server has been probed, successfully or not.
     pub async fn settled(&self) -> Arc<Topology> {
         loop {
@@ -84,7 +96,12 @@ impl Watch {
             server_uuid: server_uuid.to_owned(),
             started,
         };
-        let life = self.shared.backend(backend)?.identify(&incarnation);
+        let backend = self.shared.backend(backend)?;
+        let life = backend.identify(&incarnation);
+        if life.is_err() {
+            *lock(&backend.stranger) = Some(incarnation);
+            backend.look_again();
+        }
         life.ok().map(|life| life.generation)
     }
 

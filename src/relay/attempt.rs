@@ -105,8 +105,10 @@ impl Relay {
         let Some(kind) = self.send_task(side, task, total).await? else {
             return Ok(Tried::Relayed(Relayed::Lost { forwarded: false }));
         };
-        if self.swallow(side, replies).await? != Swallowed::Done {
-            return Ok(Tried::NotRestored);
+        match self.swallow(side, replies).await? {
+            Swallowed::Done => {}
+            Swallowed::Refused(_) => return Ok(Tried::NotRestored),
+            Swallowed::Broken => return Ok(Tried::Relayed(Relayed::Lost { forwarded: false })),
         }
         let stmt = match task {
             Task::Prepare(id) => Some(id),

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use super::shared::Shared;
 use crate::domain::consistency::Level;
 use crate::domain::ids::BackendId;
+use crate::domain::position::Position;
 use crate::domain::routing::{Candidate, Reason, pick};
-use crate::domain::session::Session;
-use crate::domain::topology::{Generation, Topology};
-use crate::monitor::ProbeError;
+use crate::domain::session::{LastRead, Session};
+use crate::domain::topology::Generation;
+use crate::monitor::{ProbeError, Watch};
 use crate::telemetry::Outcome;
 
 /// How long a read on the primary waits at least for commits that a replica already showed.
@@ -70,7 +71,6 @@ pub(super) async fn settle(
                 session,
                 held,
                 usable,
-                topology: &topology,
             }
             .run()
             .await
@@ -110,13 +110,12 @@ fn any(
 ) -> Settled {
     let held = held
         .map(|(backend, _)| backend)
-        .filter(|id| usable.iter().any(|(u, _)| u == id));
+        .filter(|id| usable.iter().any(|(known, _)| known == id));
     let backend = held.unwrap_or_else(|| least_loaded(shared, usable));
-    if session
-        .positions
-        .last_read()
-        .is_some_and(|read| read.backend != backend)
-    {
+    let stays = |read: LastRead| {
+        read.backend == backend && usable.contains(&(backend, read.generation))
+    };
+    if session.positions.last_read().is_some_and(|read| !stays(read)) {
         session.positions.on_left_unasked(Instant::now());
     }
     Settled {
@@ -145,7 +144,6 @@ struct Search<'a> {
     session: &'a mut Session,
     held: Option<(BackendId, Option<Generation>)>,
     usable: Vec<(BackendId, Generation)>,
-    topology: &'a Topology,
 }
 
 impl Search<'_> {
@@ -239,27 +237,12 @@ impl Search<'_> {
             .is_none_or(|read| read.backend == backend && read.generation == generation)
     }
 
-    /// Finds out what can have been seen on the server of the last read: from that server if it
-    /// still lives the same life, else from the primary, where all of it came from.
+    /// Finds out what can have been seen on the server of the last read.
     async fn leave_last_server(&mut self) -> Result<(), Reason> {
         let Some(read) = self.session.positions.last_read() else {
             return Ok(());
         };
-        let watch = &self.shared.watch;
-        let alive = self
-            .topology
-            .get(read.backend)
-            .is_some_and(|view| view.usable());
-        let mut bound = if alive {
-            watch
-                .upper_bound_of(read.backend, read.generation, read.ended)
-                .await
-        } else {
-            Err(ProbeError::OtherLife)
-        };
-        if bound.is_err() {
-            bound = watch.upper_bound(BackendId::PRIMARY, read.ended).await;
-        }
+        let bound = seen_bound(&self.shared.watch, read).await;
         self.session
             .positions
             .on_seen_bound(&bound.map_err(no_positions)?);
@@ -267,12 +250,30 @@ impl Search<'_> {
     }
 }
 
+/// What can have been seen by a read: from its server if that still lives the same life, else from
+/// the primary, where all of it came from. The primary's answer says more, since it also names what
+/// somebody may own for long before it is committed.
+async fn seen_bound(watch: &Watch, read: LastRead) -> Result<Position, ProbeError> {
+    let topology = watch.topology();
+    let alive = topology
+        .get(read.backend)
+        .is_some_and(|view| view.usable());
+    if alive
+        && let Ok(bound) = watch
+            .upper_bound_of(read.backend, read.generation, read.ended)
+            .await
+    {
+        return Ok(bound);
+    }
+    watch.upper_bound(BackendId::PRIMARY, read.ended).await
+}
+
 fn no_positions(_: ProbeError) -> Reason {
     Reason::NoPositions
 }
 
 /// Before a read on the primary: it can be behind a replica for a moment, so it must have committed
-/// all that it had begun to commit when the session's last read on a replica ended.
+/// all that can have been seen by the session's last read on a replica.
 ///
 /// # Errors
 /// When it does not get there within the session's timeout.
@@ -290,7 +291,7 @@ pub(super) async fn primary_ready(
     let watch = &shared.watch;
     // Commits take moments, so even a session that does not wait for replicas waits for this.
     let deadline = Instant::now() + session.catch_up_timeout.max(COMMIT_GRACE);
-    let bound = match watch.upper_bound(BackendId::PRIMARY, read.ended).await {
+    let bound = match seen_bound(watch, read).await {
         Ok(bound) => bound,
         Err(ProbeError::Unsupported) => return Ok(()),
         Err(_) => return Err(PrimaryBehind),
@@ -299,18 +300,15 @@ pub(super) async fn primary_ready(
         .topology()
         .get(BackendId::PRIMARY)
         .and_then(|view| view.generation);
-    let Some(generation) = generation else {
-        return Ok(());
-    };
-    if watch.bound_covers(BackendId::PRIMARY, generation, &bound) {
-        return Ok(());
+    if let Some(generation) = generation
+        && !watch.bound_covers(BackendId::PRIMARY, generation, &bound)
+    {
+        let primary = [(BackendId::PRIMARY, generation)];
+        let there = watch.wait_covered(&primary, &bound, deadline).await;
+        there.map_err(|_| PrimaryBehind)?;
     }
-    let primary = [(BackendId::PRIMARY, generation)];
-    watch
-        .wait_covered(&primary, &bound, deadline)
-        .await
-        .map(drop)
-        .map_err(|_| PrimaryBehind)
+    session.positions.on_seen_bound(&bound);
+    Ok(())
 }
 
 /// How a read got what its level promises, for the metrics.

@@ -270,7 +270,7 @@ impl Relay {
                 used += event.len;
             }
             link.conn.input.consume(used);
-            if used == 0 && !tracker.is_done() && !self.fill_from_server(side).await? {
+            if used == 0 && !tracker.is_done() && !self.fill_from_server(side, false).await? {
                 return Ok(Prepared::Broken(LOST));
             }
         }

@@ -5,7 +5,11 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::links::Links;
 use super::session::{End, Relay};
@@ -15,9 +19,9 @@ use crate::domain::session::{Applied, Outcome, Session, Side, Tracked, TrackerWi
 use crate::monitor::Watch;
 use crate::net::Conn;
 use crate::protocol::caps::CapabilityFlags;
-use crate::protocol::frame::{self, HEADER};
+use crate::protocol::frame::{self, FrameHeader, HEADER};
 use crate::protocol::ok::{OkView, TrackEntry, rewrite_ok, strip_ok_in_place};
-use crate::protocol::packets::ErrView;
+use crate::protocol::packets::{self, ErrView};
 use crate::protocol::reply::{Event, EventKind, ReplyKind, ReplyTracker};
 use crate::protocol::status::Status;
 
@@ -25,6 +29,9 @@ use crate::protocol::status::Status;
 const REFUSED_AS_WRITE: [u16; 3] = [1290, 1792, 1836];
 /// The server is going down, or a shutdown cut the statement off.
 const GOING_DOWN: [u16; 2] = [1053, 1927];
+
+/// A replica that is silent for so long may be down.
+const SILENCE: Duration = Duration::from_millis(100);
 
 /// How a reply ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,14 +104,20 @@ impl Relay {
             if tracker.is_done() {
                 return Ok(Relayed::Done(outcome));
             }
-            if ready == 0 && !self.fill_from_server(expect.side).await? {
+            if ready == 0 && !self.fill_from_server(expect.side, forwarded).await? {
                 return Ok(Relayed::Lost { forwarded });
             }
         }
     }
 
     /// Gives the session what an event says. `at` is where its packet begins.
-    fn take_in(&mut self, expect: Expect, at: usize, event: Event, before: Outcome) -> Outcome {
+    pub(super) fn take_in(
+        &mut self,
+        expect: Expect,
+        at: usize,
+        event: Event,
+        before: Outcome,
+    ) -> Outcome {
         let Self {
             links,
             state,
@@ -161,6 +174,12 @@ impl Relay {
             return event.len;
         };
         let input = &mut link.conn.input;
+        if event.kind == EventKind::Err && state.transaction.open_on() == Some(Side::Replica) {
+            let packet = input.data_mut().get_mut(at..at + event.len);
+            let len = as_in_read_only_transaction(packet.unwrap_or_default());
+            input.remove(at + len..at + event.len);
+            return len;
+        }
         if let (EventKind::Prepared { .. }, Some(id)) = (event.kind, expect.stmt) {
             let place = input.data_mut().get_mut(at + HEADER + 1..);
             if let Some(place) = place.and_then(<[u8]>::first_chunk_mut) {
@@ -208,20 +227,39 @@ impl Relay {
     }
 
     /// Reads more from the server, while listening whether the client leaves. `false` when the
-    /// server's connection broke.
-    pub(super) async fn fill_from_server(&mut self, side: Side) -> Result<bool, End> {
+    /// server's connection broke; or when a replica of whose reply the client has seen nothing
+    /// (`forwarded` is false) is found to be down, which a server that hangs never says itself.
+    pub(super) async fn fill_from_server(
+        &mut self,
+        side: Side,
+        forwarded: bool,
+    ) -> Result<bool, End> {
         let Self {
             links,
             client,
             shared,
             ..
         } = self;
+        let replica = match (side, forwarded) {
+            (Side::Replica, false) => links.get(side).map(|link| link.identity),
+            _ => None,
+        };
         // The command itself still stands in the client's buffer; as much again may come ahead.
         let ahead = 2 * shared.config.limits.max_command_held;
-        match poll_fn(|cx| poll_both(cx, links, side, client, ahead)).await {
+        let heard = poll_fn(|cx| poll_both(cx, links, side, client, ahead));
+        let woke = match replica {
+            None => heard.await,
+            Some(replica) => unless_down(&shared.watch, replica, heard).await,
+        };
+        match woke {
             Woke::Server(Ok(count)) => Ok(count > 0),
             Woke::Server(Err(_)) => Ok(false),
             Woke::ClientLeft => Err(self.client_left(side)),
+            Woke::ServerDown => {
+                // It may come back and find the statement still to be run.
+                self.links.stop(side, &self.registered);
+                Ok(false)
+            }
         }
     }
 
@@ -256,7 +294,7 @@ impl Relay {
                     }
                 }
                 link.conn.input.consume(used);
-                if used == 0 && !self.fill_from_server(side).await? {
+                if used == 0 && !self.fill_from_server(side, false).await? {
                     return Ok(Swallowed::Broken);
                 }
             }
@@ -320,6 +358,36 @@ fn wanted(entry: &TrackEntry<'_>, side: Side, wish: &TrackerWish) -> bool {
     }
 }
 
+/// In a READ ONLY transaction a single server that takes writes refuses one with 1792; a replica says
+/// first that it is read only itself. Gives the packet's length, which may have shrunk.
+fn as_in_read_only_transaction(packet: &mut [u8]) -> usize {
+    let unchanged = packet.len();
+    let Some(err) = frame::payload(packet).and_then(ErrView::parse) else {
+        return unchanged;
+    };
+    // 1290 names the option that is in the way, and there are others than these.
+    let read_only = err.message.windows(9).any(|part| part == b"read-only");
+    if err.code != 1290 || !read_only {
+        return unchanged;
+    }
+    let mut seq = FrameHeader::parse(packet).map_or(1, |header| header.seq);
+    let mut told = Vec::with_capacity(packet.len());
+    packets::put_err(
+        1792,
+        *b"25006",
+        "Cannot execute statement in a READ ONLY transaction.",
+        &mut told,
+        &mut seq,
+    );
+    match packet.get_mut(..told.len()) {
+        Some(place) => {
+            place.copy_from_slice(&told);
+            told.len()
+        }
+        None => unchanged,
+    }
+}
+
 fn retry_verdict(input: &[u8], event: Event) -> Option<Relayed> {
     let code = frame::payload(input.get(..event.len)?)
         .and_then(ErrView::parse)?
@@ -336,6 +404,21 @@ fn retry_verdict(input: &[u8], event: Event) -> Option<Relayed> {
 enum Woke {
     Server(io::Result<usize>),
     ClientLeft,
+    ServerDown,
+}
+
+/// Waits for a replica's answer until that replica is down.
+async fn unless_down(watch: &Watch, replica: Identity, heard: impl Future<Output = Woke>) -> Woke {
+    let mut heard = pin!(heard);
+    // Nearly every answer is there before anybody has to look at the topology.
+    if let Ok(woke) = timeout(SILENCE, heard.as_mut()).await {
+        return woke;
+    }
+    tokio::select! {
+        biased;
+        woke = heard => woke,
+        () = watch.down(replica.backend, replica.generation) => Woke::ServerDown,
+    }
 }
 
 fn poll_both(

@@ -222,6 +222,9 @@ impl Relay {
             Ok(settled) => settled,
             Err(reason) => return Ok(Next::Again(Route::Primary(reason))),
         };
+        if self.state.mirror.collation_untold() && !self.learn_collation().await {
+            return Ok(Next::Again(Route::Primary(Reason::CannotRestore)));
+        }
         if !self.hold_replica(settled).await {
             progress.lost.push(settled.backend);
             return Ok(Next::Again(Route::Replica { transaction }));
@@ -289,11 +292,13 @@ impl Relay {
         };
         let has_schema = state.mirror.schema().is_some();
         for _ in 0..2 {
-            if links
-                .hold(Side::Replica, settled.backend, has_schema, registered)
-                .await
-                .is_err()
-            {
+            let held = tokio::select! {
+                biased;
+                held = links.hold(Side::Replica, settled.backend, has_schema, registered) => held.is_ok(),
+                // A server that hangs does not refuse a connection either.
+                () = shared.watch.down(settled.backend, settled.generation) => false,
+            };
+            if !held {
                 shared.watch.suspect(settled.backend);
                 return false;
             }
@@ -307,6 +312,26 @@ impl Relay {
             links.discard(Side::Replica, registered);
         }
         false
+    }
+
+    /// Asks the connection that the charset was set on for the collation that came with it.
+    async fn learn_collation(&mut self) -> bool {
+        let Some(link) = self.links.get_mut(Side::Primary) else {
+            return false;
+        };
+        match link.ask("SELECT @@session.collation_connection").await {
+            Ok(row) => {
+                let collation = row.into_iter().next().unwrap_or_default();
+                link.applied.set(b"collation_connection", &collation);
+                self.state.mirror.on_collation(&collation);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(%error, "asking for the session's collation");
+                self.links.discard(Side::Primary, &self.registered);
+                false
+            }
+        }
     }
 
     fn replica_lost(&mut self, backend: BackendId) {

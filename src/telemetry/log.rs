@@ -40,6 +40,8 @@ pub enum LogError {
 pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
     use tracing_subscriber::util::SubscriberInitExt;
 
+    // The parser logs the statements it is given.
+    let filter = format!("{filter},sqlparser=off");
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(filter)?)
         .with_writer(std::io::stderr);

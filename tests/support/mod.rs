@@ -6,6 +6,9 @@
     reason = "shared by test binaries, each of which uses a part; a test fails by panicking"
 )]
 
+pub mod script;
+pub mod stage;
+
 use highwater::config::{Account, Address, Config};
 use highwater::daemon::Proxy;
 use highwater::rig::{APP, Cluster, ClusterBuilder, MONITOR, Server};

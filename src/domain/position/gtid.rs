@@ -34,7 +34,7 @@ impl GtidSet {
     }
 
     /// Reads the form of `@@global.gtid_owned`, where thread ids follow the numbers:
-    /// `uuid:5#12:6#13:tag:7#14`. The thread ids are dropped.
+    /// `uuid:5#12:6#13`, the next source right behind. The thread ids are dropped.
     pub fn parse_owned(text: &[u8]) -> Result<Self, GtidError> {
         owned::parse(text)
     }

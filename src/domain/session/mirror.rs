@@ -15,6 +15,7 @@ pub struct Mirror {
     variables: Variables,
     schema: Option<Box<[u8]>>,
     version: u64,
+    collation_untold: bool,
 }
 
 /// The state that one server connection is known to have, on top of the baseline.
@@ -50,6 +51,28 @@ impl Mirror {
                 .insert(name.to_ascii_lowercase().into(), value.into());
             self.version += 1;
         }
+    }
+
+    /// Takes in what the server's trackers say of a variable. SET NAMES reports the connection's
+    /// charset but not its collation (tried on 9.7), which [`Self::collation_untold`] tells then.
+    pub fn on_tracked(&mut self, name: &[u8], value: &[u8]) {
+        match name {
+            b"character_set_connection" => self.collation_untold = true,
+            b"collation_connection" => self.collation_untold = false,
+            _ => {}
+        }
+        self.set(name, value);
+    }
+
+    /// Whether the session's `collation_connection` has to be asked for before it can be restored.
+    pub fn collation_untold(&self) -> bool {
+        self.collation_untold
+    }
+
+    /// The answer to that question.
+    pub fn on_collation(&mut self, value: &[u8]) {
+        self.collation_untold = false;
+        self.set(b"collation_connection", value);
     }
 
     /// The default schema is this one; empty stands for none.
@@ -120,6 +143,7 @@ impl Mirror {
     /// The variables are the baseline again; the schema stays (COM_RESET_CONNECTION keeps it).
     pub fn reset(&mut self) {
         self.variables.clear();
+        self.collation_untold = false;
         self.version += 1;
     }
 }

@@ -75,8 +75,15 @@ impl Positions {
         }
     }
 
-    /// A read on that server ended.
+    /// A read on that server ended. One on another server, or on another life of it, whose sights
+    /// were not asked for before (allowed at `eventual`), leaves something unknown.
     pub fn on_read(&mut self, read: LastRead) {
+        let elsewhere = |last: LastRead| {
+            (last.backend, last.generation) != (read.backend, read.generation)
+        };
+        if self.last_read.is_some_and(elsewhere) {
+            self.unknown_since.get_or_insert(read.ended);
+        }
         self.last_read = Some(read);
     }
 
@@ -85,9 +92,11 @@ impl Positions {
         self.unknown_since = Some(now);
     }
 
-    /// A write that no GTID names.
-    pub fn on_untracked_write(&mut self) {
+    /// A write that no GTID names. It may have one all the same, of which nobody told: that counts
+    /// once the session is reset and reads from replicas again.
+    pub fn on_untracked_write(&mut self, now: Instant) {
         self.untracked_write = true;
+        self.unknown_since = Some(now);
     }
 
     /// An upper bound of what the primary had, from a probe sent after [`Self::unknown_since`].

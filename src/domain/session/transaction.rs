@@ -136,6 +136,11 @@ impl Transaction {
         }
     }
 
+    /// A statement in the open transaction was a write by its text.
+    pub(super) fn on_write(&mut self) {
+        self.wrote = true;
+    }
+
     pub(super) fn on_statement_end(&mut self) {
         if self.open_on.is_none() {
             self.wrote = false;

@@ -7,6 +7,7 @@ mod kill;
 mod lexeme;
 mod own;
 
+pub use super::variables::OwnVariable;
 pub use kill::{Kill, parse_kill};
 pub use own::{OwnAssignment, OwnItem, OwnStatement, OwnValue, parse_own};
 

@@ -97,6 +97,7 @@ pub(super) fn collect(tokens: Tokens<'_>, calls: Calls) -> Facts {
         calls,
         before: [None; 2],
         statement_start: true,
+        outside_start: false,
         with: tokens.peek().is_some_and(|t| t.is("with")),
     };
     while walk.step() {}
@@ -112,6 +113,8 @@ struct Walk<'t> {
     before: [Option<Token<'t>>; 2],
     /// Whether a statement may begin here.
     statement_start: bool,
+    /// The same before the versioned comment that is open or was last.
+    outside_start: bool,
     with: bool,
 }
 
@@ -125,9 +128,10 @@ impl<'t> Walk<'t> {
         match token {
             Token::Word(word) => {
                 self.facts.kill |= start && word == b"kill";
-                if self.behind_dot() && !spaced {
+                if self.behind_dot() {
                     self.member(word);
-                } else {
+                }
+                if !self.behind_dot() || spaced {
                     self.keyword(word);
                     self.call(word, false);
                 }
@@ -140,8 +144,9 @@ impl<'t> Walk<'t> {
                 self.facts.versioned = true;
                 self.facts.versioned_uncertain |= mariadb || !always_run(digits);
                 self.statement_start = start;
+                self.outside_start = start;
             }
-            Token::VersionedClose => self.statement_start = start,
+            Token::VersionedClose => self.statement_start = start || self.outside_start,
             Token::Op(byte) => self.operator(byte, start),
             Token::Str(_) | Token::Value | Token::Hint => {}
         }

@@ -50,6 +50,13 @@ pub struct Scratch {
     groups: [Group; MAX_TRACKED_DEPTH],
 }
 
+impl Scratch {
+    /// The memory it holds, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.out.capacity()
+    }
+}
+
 /// A statement that was read: its normalised text and the hash of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Normalised<'a> {
@@ -108,6 +115,7 @@ fn normalise(text: &[u8], mode: LexMode, scratch: &mut Scratch) -> Option<()> {
         out,
         previous: Previous::Nothing,
         gap: false,
+        in_list: false,
         semicolon: false,
         versioned: 0,
         depth: 0,
@@ -153,6 +161,8 @@ struct Pass<'t, 'o> {
     previous: Previous,
     /// Whether a blank or a comment stood since the last token.
     gap: bool,
+    /// Whether the last literal is an element of a list: a parenthesis or a comma came before it.
+    in_list: bool,
     /// Whether a `;` waits to be written if more text follows.
     semicolon: bool,
     /// Versioned comments that are open.
@@ -523,7 +533,8 @@ impl Pass<'_, '_> {
         self.at += 1;
         self.out.push(b',');
         let literal = matches!(self.previous, Previous::Number | Previous::String);
-        self.token(if literal {
+        let list = literal && self.in_list;
+        self.token(if list {
             Previous::LiteralComma
         } else {
             Previous::Comma
@@ -587,13 +598,15 @@ impl Pass<'_, '_> {
             });
             return;
         }
+        self.in_list = matches!(self.previous, Previous::Open | Previous::Comma);
+        let alias = self.previous == Previous::Word && self.out.ends_with(b" as");
         self.space_before_word();
         self.out.extend_from_slice(if kind == Previous::String {
             b"'?'"
         } else {
             b"?"
         });
-        self.token(kind);
+        self.token(if alias { Previous::Quoted } else { kind });
     }
 
     #[inline]

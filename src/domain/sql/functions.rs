@@ -61,7 +61,7 @@ static LOCAL: [&str; 18] = [
 ];
 
 /// Functions that a replica answers like the primary.
-static PURE: [&str; 381] = [
+static PURE: [&str; 382] = [
     "abs",
     "acos",
     "adddate",
@@ -275,6 +275,7 @@ static PURE: [&str; 381] = [
     "reverse",
     "right",
     "round",
+    "row",
     "row_number",
     "rpad",
     "rtrim",

@@ -174,6 +174,9 @@ pub(super) fn is_unrestorable(name: &[u8]) -> bool {
             | b"pseudo_slave_mode"
             | b"proxy_user"
             | b"external_user"
+            | b"timestamp"
+            | b"rand_seed1"
+            | b"rand_seed2"
             | b"debug"
             | b"debug_sync"
     )

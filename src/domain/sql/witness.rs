@@ -3,6 +3,8 @@
 //! The only file that sees sqlparser. Parsing is recursive: callers give it a large stack and
 //! texts under the caps of classification.
 
+mod dialect;
+
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
@@ -28,10 +30,10 @@ pub(super) enum Testimony {
 
 /// Parses a normalised query and looks at all of it.
 pub(super) fn testify(query: &[u8]) -> Testimony {
-    let Ok(query) = std::str::from_utf8(query) else {
+    let Some(text) = dialect::translate(query) else {
         return Testimony::Objects;
     };
-    let Ok(statements) = Parser::parse_sql(&MySqlDialect {}, &parseable(query)) else {
+    let Ok(statements) = Parser::parse_sql(&MySqlDialect {}, &text) else {
         return Testimony::Objects;
     };
     let [statement @ Statement::Query(_)] = statements.as_slice() else {
@@ -41,26 +43,6 @@ pub(super) fn testify(query: &[u8]) -> Testimony {
         ControlFlow::Continue(()) => Testimony::Reads,
         ControlFlow::Break(testimony) => testimony,
     }
-}
-
-/// The text with a number for every `?`: a placeholder is not allowed everywhere a number is.
-fn parseable(query: &str) -> String {
-    let mut quote = None;
-    query
-        .chars()
-        .map(|c| match (c, quote) {
-            ('?', None) => '1',
-            ('\'' | '`', None) => {
-                quote = Some(c);
-                c
-            }
-            (_, Some(open)) if c == open => {
-                quote = None;
-                c
-            }
-            _ => c,
-        })
-        .collect()
 }
 
 /// Stops at the first thing that is not a plain read.

@@ -29,7 +29,7 @@ pub(in crate::monitor) async fn run(shared: Arc<Shared>, id: BackendId, lane: La
     };
     let mut link = Link::new(Arc::clone(&shared.settings), &backend.address);
     loop {
-        if let Err(error) = work(backend, lane, &mut link).await {
+        if let Err(error) = work(&shared, backend, lane, &mut link).await {
             tracing::debug!(backend = %backend.address, %error, "cannot wait for a position");
             link.close().await;
             backend.poke.notify_one();
@@ -41,7 +41,12 @@ pub(in crate::monitor) async fn run(shared: Arc<Shared>, id: BackendId, lane: La
 }
 
 /// Works until nobody waits.
-async fn work(backend: &Backend, lane: Lane, link: &mut Link) -> Result<(), ProbeError> {
+async fn work(
+    shared: &Shared,
+    backend: &Backend,
+    lane: Lane,
+    link: &mut Link,
+) -> Result<(), ProbeError> {
     let Some(mut life) = backend.life.load_full() else {
         return Ok(());
     };
@@ -51,12 +56,17 @@ async fn work(backend: &Backend, lane: Lane, link: &mut Link) -> Result<(), Prob
     if replica && tells && backend.usable.load(Ordering::Acquire) {
         life = connected(backend, link).await?;
     }
-    while let Some(job) = backend.hub.pick(lane, &life) {
+    loop {
+        let primary = shared.backend(BackendId::PRIMARY);
+        let primary = primary.and_then(|primary| primary.life.load_full());
+        let primary = primary.as_ref().map(|life| &life.bound);
+        let Some(job) = backend.hub.pick(lane, &life, primary) else {
+            return Ok(());
+        };
         let waited = wait(backend, lane, link, &job).await;
         backend.hub.put_back(&job);
         life = waited?;
     }
-    Ok(())
 }
 
 /// Connects to the life that is current.
@@ -89,8 +99,9 @@ async fn wait(
     );
     backend.hub.queries.fetch_add(1, Ordering::Relaxed);
     let answer = link.ask(&sql).await?;
-    // The connection may have been replaced on the way.
-    let life = connected(backend, link).await?;
+    // Of whichever life answered: the connection may have been replaced on the way, and its life
+    // may be over by now.
+    let life = backend.identify(&link.greeting().await?.incarnation)?;
     if let Some(executed) = answer.get(1).and_then(|table| table.bytes(0)) {
         life.bound.hear(executed);
     }

@@ -1,3 +1,5 @@
+//! Commands: views of captured payloads, payloads built, arbitrary bytes.
+
 use super::*;
 use crate::protocol::caps::CapabilityFlags;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Login packets: real greetings, responses, arbitrary bytes.
+
 use super::super::caps::CapabilityFlags;
 use super::super::status::Status;
 use super::*;

@@ -1,3 +1,5 @@
+//! OK packets and session state: captured ones, odd ones, rewritten ones.
+
 use super::*;
 use crate::protocol::frame::{self, FrameHeader, append_packet};
 use TrackEntry::*;

@@ -1,3 +1,5 @@
+//! The tracker: captured replies, any chunking, arbitrary bytes.
+
 use super::*;
 use crate::protocol::caps::CapabilityFlags;
 use crate::protocol::frame::{append_packet, append_with};

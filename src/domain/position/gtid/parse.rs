@@ -8,7 +8,7 @@ const LAST_NUMBER: u64 = i64::MAX as u64 - 1;
 
 /// No set is read from more text than this. A server with 100 sources and 1,000 gaps each stays
 /// under it.
-const MAX_TEXT: usize = 4 << 20;
+pub(super) const MAX_TEXT: usize = 4 << 20;
 
 /// No set has more runs than this, so that a short hostile text cannot take much memory.
 const MAX_RUNS: usize = 1 << 17;

@@ -85,6 +85,12 @@ fn reads_owned_sets() {
         ("{A}:5#12:6#13", "{A}:5-6"),
         ("{A}:5#12#14,\n{B}:tag:7#15", "{A}:5,{B}:tag:7"),
         ("{A}:9#1:tag:7#15:5#3", "{A}:9:tag:5:7"),
+        // As MySQL 9.7 prints it.
+        (
+            "{A}:2#38:11#37:9#34{A}:w1:5#31{A}:w2:7#33:6#32{B}:3#35{B}:w1:5#36",
+            "{A}:2:9:11:w1:5:w2:6-7,{B}:3:w1:5",
+        ),
+        ("{A}:2#3{B}:5#6,{A}:4#1", "{A}:2:4,{B}:5"),
     ];
     for (text, expected) in cases {
         let owned = GtidSet::parse_owned(named(text).as_bytes()).unwrap();
@@ -198,6 +204,7 @@ proptest! {
     #[test]
     fn never_panics(text in "[0-9a-f:,#_ \\-]{0,80}") {
         let _ = GtidSet::parse(text.as_bytes());
+        let _ = GtidSet::parse_owned(text.as_bytes());
         let _ = GtidSet::parse_owned(format!("{A}:{text}").as_bytes());
     }
 }

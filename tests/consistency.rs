@@ -1,0 +1,268 @@
+//! Level `session` holds on real servers, and the same checks find stale reads where it is not asked
+//! for.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+#[path = "support/measure.rs"]
+mod measure;
+#[path = "consistency/monotonic.rs"]
+mod monotonic;
+#[path = "consistency/pairs.rs"]
+mod pairs;
+#[path = "consistency/wire.rs"]
+mod wire;
+#[path = "consistency/writes.rs"]
+mod writes;
+
+use std::time::Duration;
+
+use highwater::rig::{APP, Cluster, Server};
+use measure::Held;
+use monotonic::{Watchers, counter};
+use pairs::{make_tables, run_pairs, tell};
+use support::{Setup, run};
+use wire::{KINDS, Raw};
+use writes::{BEFORE, CASES, look, perform};
+
+/// Pairs of the long run; the issue's figure.
+const PAIRS: u32 = 20_000;
+/// Pairs of each run under a fault.
+const FEWER: u32 = 4_000;
+/// Rounds over all kinds of writes.
+const ROUNDS: u32 = 10;
+
+#[tokio::test]
+async fn no_session_misses_its_own_write() {
+    let setup = Setup::start().await;
+    make_tables(&setup).await;
+    let tally = run_pairs(&setup, "session", 1, PAIRS).await;
+    tell(&setup, "session", &tally);
+    assert_eq!(tally.stale, 0);
+    setup.proxy.shut_down().await;
+}
+
+#[tokio::test]
+async fn no_session_misses_its_own_write_while_replicas_lag() {
+    let setup = Setup::start().await;
+    make_tables(&setup).await;
+    let replicas = setup.cluster.replicas();
+
+    replicas[1].delay(1).await.unwrap();
+    let tally = run_pairs(&setup, "session", 1, FEWER).await;
+    tell(&setup, "session, one replica delayed", &tally);
+    assert_eq!(tally.stale, 0);
+    replicas[1].delay(0).await.unwrap();
+
+    let (tally, ()) = tokio::join!(run_pairs(&setup, "session", FEWER, FEWER), async {
+        for _ in 0..5 {
+            replicas[0].stop_applier().await.unwrap();
+            setup.replicas_usable(1).await;
+            replicas[0].start_applier().await.unwrap();
+            setup.replicas_usable(2).await;
+        }
+    });
+    tell(&setup, "session, one applier stopped and started", &tally);
+    assert_eq!(tally.stale, 0);
+
+    // The check can fail: both replicas are healthy and stand still.
+    let held = [
+        Held::hold(&replicas[0]).await,
+        Held::hold(&replicas[1]).await,
+    ];
+    let tally = run_pairs(&setup, "eventual", 2 * FEWER, 320).await;
+    tell(&setup, "eventual, replicas stand still", &tally);
+    assert_eq!(
+        tally.stale, tally.pairs,
+        "every read went to a replica that had not applied"
+    );
+    for held in held {
+        held.release().await;
+    }
+    setup.proxy.shut_down().await;
+}
+
+/// The rights that some of the writes need, which applications seldom have.
+const RIGHTS: &str = "GRANT TRANSACTION_GTID_TAG, SYSTEM_VARIABLES_ADMIN, REPLICATION_APPLIER, \
+                      XA_RECOVER_ADMIN ON *.* TO app";
+
+/// Replicas that stand still make a miss certain: whatever the session did not learn of its own
+/// write, it does not see.
+#[tokio::test]
+async fn every_kind_of_write_is_seen_by_its_session() {
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.consistency.catch_up_timeout = Duration::from_millis(20);
+    })
+    .await;
+    prepare_writes(&setup).await;
+    let mut held = Vec::new();
+    for replica in setup.cluster.replicas() {
+        held.push(Held::hold(replica).await);
+    }
+    let mut wrong = Vec::new();
+    for (n, case) in (1..).zip(CASES) {
+        for (n, prepared) in [(2 * n, false), (2 * n + 1, true)] {
+            let mut conn = setup.connect().await;
+            perform(&mut conn, case, n).await;
+            let seen = look(&mut conn, case, n, prepared).await;
+            if seen != case.sees {
+                wrong.push(format!("{} (prepared read: {prepared}): {seen}", case.name));
+            }
+            // The check can fail: another session, which promises nothing, sees the replica.
+            let mut other = setup.connect().await;
+            run(&mut other, "SET highwater_read_consistency = 'eventual'").await;
+            let stale = look(&mut other, case, n, prepared).await;
+            assert_ne!(
+                stale, case.sees,
+                "{}: the replicas do not stand still",
+                case.name
+            );
+        }
+        for (kind, (name, flags)) in (1..).zip(KINDS) {
+            let n = 100_000 * kind + n;
+            let mut raw = Raw::connect(&setup, flags).await;
+            if raw.perform(case, n).await {
+                let seen = raw.look(case, n).await;
+                if seen != case.sees {
+                    wrong.push(format!("{} ({name}): {seen}", case.name));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "not seen: {wrong:#?}");
+    for held in held {
+        held.release().await;
+    }
+    // And with replicas that move, where a position that is known in part would show.
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    for round in 1..=ROUNDS {
+        for (n, case) in (1..).zip(CASES) {
+            let n = 1_000 * round + n;
+            let mut conn = setup.connect().await;
+            perform(&mut conn, case, n).await;
+            assert_eq!(
+                look(&mut conn, case, n, false).await,
+                case.sees,
+                "{}",
+                case.name
+            );
+        }
+    }
+    setup.proxy.shut_down().await;
+}
+
+async fn prepare_writes(setup: &Setup) {
+    let primary = setup.cluster.primary();
+    primary.exec(RIGHTS).await.unwrap();
+    let mut conn = setup.connect().await;
+    for sql in BEFORE {
+        run(&mut conn, sql).await;
+    }
+    setup.cluster.wait_all_caught_up().await.unwrap();
+}
+
+/// Reads never go back in time while their servers change, and each change is made when the other
+/// replica stands still: whoever goes there without asking sees the past.
+#[tokio::test]
+async fn reads_never_go_back_in_time() {
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.consistency.catch_up_timeout = Duration::from_millis(20);
+    })
+    .await;
+    let replicas = setup.cluster.replicas();
+    let watchers = Watchers::start(&setup, "session").await;
+    for (one, other) in [(0, 1), (1, 0)] {
+        // Stopped: it takes no reads; those of its readers must not go to the other.
+        let held = Held::hold(&replicas[other]).await;
+        watchers.go_on().await;
+        replicas[one].stop_applier().await.unwrap();
+        setup.replicas_usable(1).await;
+        watchers.go_on().await;
+        replicas[one].start_applier().await.unwrap();
+        setup.replicas_usable(2).await;
+        watchers.go_on().await;
+        // Frozen: nothing answers, and nothing breaks.
+        replicas[one].freeze().await.unwrap();
+        watchers.go_on().await;
+        replicas[one].thaw().unwrap();
+        setup.replicas_usable(2).await;
+        watchers.go_on().await;
+        // Killed, and back in another life.
+        replicas[one].kill();
+        watchers.go_on().await;
+        replicas[one].restart().await.unwrap();
+        setup.replicas_usable(2).await;
+        held.release().await;
+        watchers.go_on().await;
+    }
+    // Both gone: the primary, and back.
+    replicas.iter().for_each(Server::kill);
+    watchers.go_on().await;
+    for replica in replicas {
+        replica.restart().await.unwrap();
+    }
+    setup.replicas_usable(2).await;
+    watchers.go_on().await;
+    let found = watchers.end().await;
+    println!("session: {} reads, {} transactions lost", found.reads, found.lost_transactions);
+    assert!(found.backwards.is_empty(), "{:?}", found.backwards);
+
+    // The check can fail: the same at eventual, across one replica that stands still.
+    let watchers = Watchers::start(&setup, "eventual").await;
+    let held = Held::hold(&replicas[1]).await;
+    watchers.go_on().await;
+    replicas[0].stop_applier().await.unwrap();
+    setup.replicas_usable(1).await;
+    watchers.go_on().await;
+    let found = watchers.end().await;
+    assert!(!found.backwards.is_empty());
+    held.release().await;
+    setup.proxy.shut_down().await;
+}
+
+/// With a semi-synchronous primary that waits for nobody's word, a replica shows a transaction well
+/// before the primary does.
+#[tokio::test]
+async fn a_read_on_the_primary_waits_for_what_a_replica_showed() {
+    let setup = Setup::start().await;
+    let primary = setup.cluster.primary();
+    let mut writer = setup.connect().await;
+    run(&mut writer, "CREATE TABLE counter (v BIGINT UNSIGNED)").await;
+    run(&mut writer, "INSERT INTO counter VALUES (0)").await;
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    for sql in [
+        "INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'",
+        "SET GLOBAL rpl_semi_sync_source_timeout = 700",
+        "SET GLOBAL rpl_semi_sync_source_wait_no_replica = ON",
+    ] {
+        primary.exec(sql).await.unwrap();
+    }
+    let mut reader = setup.connect().await;
+    let mut behind = primary.connect(&APP).await.unwrap();
+    let ways: [&[&str]; 4] = [
+        &["BEGIN"],
+        &["START TRANSACTION WITH CONSISTENT SNAPSHOT"],
+        &["SET autocommit = 0"],
+        &["SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE", "BEGIN"],
+    ];
+    for (expected, way) in (1..).zip(ways) {
+        // It gives up waiting after one timeout; this makes it wait again.
+        for on in ["OFF", "ON"] {
+            primary.exec(&format!("SET GLOBAL rpl_semi_sync_source_enabled = {on}")).await.unwrap();
+        }
+        let writing = tokio::spawn(async move {
+            run(&mut writer, "UPDATE counter SET v = v + 1").await;
+            writer
+        });
+        while counter(&mut reader).await != expected {}
+        assert_eq!(counter(&mut behind).await, expected - 1, "the primary is not behind");
+        for sql in way {
+            run(&mut reader, sql).await;
+        }
+        assert_eq!(counter(&mut reader).await, expected, "{way:?}");
+        run(&mut reader, "COMMIT").await;
+        reader.reset().await.unwrap();
+        writer = writing.await.unwrap();
+    }
+    setup.proxy.shut_down().await;
+}
