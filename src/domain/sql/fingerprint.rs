@@ -138,7 +138,7 @@ mod tests {
         );
         check("1a 0xg 1e 0x", "1a 0xg 1e 0x");
         check("'a' \"b\" 'c'", "'?'");
-        check("_utf8mb4'a', _latin1 'b', _x", "'?',_x");
+        check("(_utf8mb4'a', _latin1 'b', _x)", "('?',_x)");
         check("-1, a-1, (-1), =-1", "-?,a-?,(?),=?");
         check(r"'it''s' 'it\'s' '\\'", "'?'");
         check("a 'b' as 'c', 1", "a '?' as '?',?");
