@@ -81,7 +81,7 @@ pub(super) struct Relay {
 /// What the log line of a session's end tells.
 #[derive(Debug)]
 pub(super) struct Diary {
-    id: SessionId,
+    pub(super) id: SessionId,
     peer: String,
     pub(super) user: Arc<str>,
     started: Instant,

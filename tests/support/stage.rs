@@ -6,11 +6,13 @@
 
 use std::sync::OnceLock;
 
+use highwater::protocol::caps::CapabilityFlags;
 use highwater::rig::{APP, Cluster};
 use mysql_async::{Conn, Opts, OptsBuilder};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::Setup;
+use super::raw::Raw;
 
 static SETUP: OnceLock<Setup> = OnceLock::new();
 static TURN: Mutex<()> = Mutex::const_new(());
@@ -81,6 +83,15 @@ pub fn servers() -> highwater::rig::ClusterBuilder {
         .replica_option(1, "default_week_format=3")
 }
 
+/// Waits until a condition holds; panics after a minute.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !holds().await {
+        assert!(std::time::Instant::now() < deadline, "{what}: not within a minute");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 impl Stage {
     /// Creates an empty schema and waits until every server has it.
     pub async fn schema(&self, name: &str) {
@@ -96,6 +107,18 @@ impl Stage {
     pub async fn client(&self, schema: &str) -> Conn {
         let opts = self.setup.opts().db_name(Some(schema));
         Conn::new(Opts::from(opts)).await.unwrap()
+    }
+
+    /// A client of the proxy that sends raw packets.
+    pub async fn raw(&self, schema: &str, flags: CapabilityFlags) -> Raw {
+        let address = self.setup.proxy.addresses().mysql.to_string();
+        Raw::connect(&address, (APP.user, APP.password), Some(schema), flags).await.unwrap()
+    }
+
+    /// The same straight at the primary.
+    pub async fn raw_direct(&self, schema: &str, flags: CapabilityFlags) -> Raw {
+        let address = self.setup.cluster.primary().address();
+        Raw::connect(&address, (APP.user, APP.password), Some(schema), flags).await.unwrap()
     }
 
     /// A client of the primary itself in this schema: the reference.

@@ -103,6 +103,9 @@ impl Stage {
             .pass(Some(APP.password))
             .db_name(APP.database)
             .prefer_socket(false)
+            // What is set the driver does not ask for: every read is then one of the workload.
+            .max_allowed_packet(Some(1 << 20))
+            .wait_timeout(Some(3600))
             .into()
     }
 

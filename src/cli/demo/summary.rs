@@ -38,7 +38,7 @@ pub(super) fn summary(stage: &Stage, servers: &[ServerNow], phases: &[Outcome]) 
         text,
         "\nA split that sends reads to any replica showed an old row {} times in {}.\n\
          Highwater at eventual, which promises no more, did so {} times in {}.\n\
-         Highwater at session, the default, did so {} times in {}; {}.",
+         Highwater at session, the default, did so {} times in {}:\n{}.",
         naive.stale,
         naive.pairs,
         eventual.stale,
@@ -64,8 +64,8 @@ fn offloaded(stage: &Stage) -> String {
     let replicas = count(ReadOutcome::Fresh) + waited;
     let primary = count(ReadOutcome::Primary);
     format!(
-        "replicas\nanswered {replicas} of these reads, {waited} of them after a wait for the write to arrive,\n\
-         and the primary {primary}"
+        "replicas answered {replicas} of these reads, {waited} of them after a wait for the write to \
+         arrive;\nthe primary answered {primary}"
     )
 }
 

@@ -1,0 +1,15 @@
+//! Every command of the protocol, packet by packet, compared with the same packets straight at the
+//! primary.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "commands/dialogue.rs"]
+mod dialogue;
+#[path = "commands/large.rs"]
+mod large;
+#[path = "commands/leaving.rs"]
+mod leaving;
+#[path = "commands/prepared.rs"]
+mod prepared;
+#[path = "commands/session.rs"]
+mod session;
+mod support;
