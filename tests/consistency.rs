@@ -12,6 +12,8 @@ mod measure;
 mod monotonic;
 #[path = "consistency/pairs.rs"]
 mod pairs;
+#[path = "consistency/reads.rs"]
+mod reads;
 #[path = "consistency/wire.rs"]
 mod wire;
 #[path = "consistency/writes.rs"]

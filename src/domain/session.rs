@@ -196,7 +196,7 @@ impl Session {
         if outcome != Outcome::Failed || effects.contains(Effects::OPAQUE) {
             self.holds.on_effects(effects, self.statement.state_change);
         }
-        if showed_data(profile, outcome) {
+        if self.showed_data(profile, outcome) {
             self.positions.on_read(LastRead {
                 backend: on.backend,
                 generation: on.generation,
@@ -250,6 +250,19 @@ impl Session {
         }
     }
 
+    /// Whether the statement showed the session data that others may have written. An error shows
+    /// some too: that a table is gone, that a key is taken.
+    fn showed_data(&self, profile: &StatementProfile, outcome: Outcome) -> bool {
+        let changed_nothing = !self.statement.gtids && !self.transaction.is_open();
+        match outcome {
+            Outcome::Done { rows, .. } if profile.access == Access::Write => {
+                // INSERT IGNORE that found the row there shows it as clearly as a SELECT.
+                rows || changed_nothing || profile.may_show_data()
+            }
+            _ => profile.may_show_data(),
+        }
+    }
+
     /// Whether the session's isolation level is SERIALIZABLE: its reads lock.
     pub fn is_serializable(&self) -> bool {
         match self.mirror.get(b"transaction_isolation") {
@@ -273,14 +286,5 @@ impl Session {
         *self = Self::new(level, catch_up_timeout, self.client);
         self.positions = positions;
         self.mirror = mirror;
-    }
-}
-
-/// Whether the statement showed the session data that others may have written.
-fn showed_data(profile: &StatementProfile, outcome: Outcome) -> bool {
-    match outcome {
-        Outcome::Failed => false,
-        Outcome::Done { rows: true, .. } if profile.access == Access::Write => true,
-        _ => profile.may_show_data(),
     }
 }

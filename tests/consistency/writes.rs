@@ -394,6 +394,18 @@ pub(crate) const CASES: &[Case] = &[
         sees: "1",
     },
     Case {
+        name: "trackers off without a word, then a ROLLBACK of a table without transactions",
+        steps: &[
+            Run("CALL blinded()"),
+            Run("BEGIN"),
+            Run("INSERT INTO m VALUES ({n})"),
+            Run("ROLLBACK"),
+            Reset,
+        ],
+        read: COUNT_M,
+        sees: "1",
+    },
+    Case {
         name: "error after half of a table without transactions",
         steps: &[Fails("INSERT INTO m VALUES ({n}), ({n})", 1062)],
         read: COUNT_M,

@@ -87,7 +87,7 @@ impl Effects {
     pub const HANDLER: Self = Self(1 << 7);
     /// XA of any kind.
     pub const XA: Self = Self(1 << 8);
-    /// Reads at least one table (so a read-only transaction binds its snapshot here).
+    /// Reads at least one table, or the definitions of tables and other things that replicate.
     pub const READS_TABLES: Self = Self(1 << 9);
     /// Mentions a session tracker variable (`session_track_…`) or `transaction_read_only`, which
     /// Highwater sets for itself on its connections.

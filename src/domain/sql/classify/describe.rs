@@ -83,5 +83,5 @@ fn table(mut tokens: Tokens<'_>) -> Decision {
     if !tokens.at_end() || matches!(_column, Some(Token::Op(_) | Token::UserVariable)) {
         return Decision::not_understood();
     }
-    Decision::new(Access::Read, Effects::default(), Doubt::None)
+    Decision::new(Access::Read, Effects::READS_TABLES, Doubt::None)
 }

@@ -22,16 +22,17 @@ enum About {
 /// Decides behind the verb.
 pub(super) fn decide(tokens: Tokens<'_>, facts: &Facts) -> Decision {
     let none = Effects::default();
+    let reads = Effects::READS_TABLES;
     match (about(tokens), facts.doubt()) {
         (_, Doubt::UnknownFunction) => {
             Decision::new(Access::Write, Effects::OPAQUE, Doubt::UnknownFunction)
         }
         (About::Own, _) => Decision::new(Access::Own, none, Doubt::None),
         (About::Diagnostics, _) => Decision::new(Access::Diagnostics, none, Doubt::Function),
-        (About::Metadata, Doubt::None) => Decision::new(Access::Read, none, Doubt::None),
-        (About::Metadata, doubt) => Decision::primary_read(none, doubt),
+        (About::Metadata, Doubt::None) => Decision::new(Access::Read, reads, Doubt::None),
+        (About::Metadata, doubt) => Decision::primary_read(reads, doubt),
         (About::Server, _) => Decision::primary_read(none, Doubt::ServerLocal),
-        (About::Unknown, _) => Decision::primary_read(none, Doubt::NotUnderstood),
+        (About::Unknown, _) => Decision::primary_read(reads, Doubt::NotUnderstood),
     }
 }
 
