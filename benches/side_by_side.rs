@@ -6,53 +6,37 @@
 //! many turns each has (3), `HIGHWATER_BENCH_THREADS` sysbench's threads (8).
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command};
 
-use highwater::rig::{APP, Cluster, MONITOR, Server};
-
-/// Rows of sysbench's table.
-const ROWS: &str = "10000";
+use highwater::rig::Cluster;
+use support::{
+    Folder, Load, Target, figure, free_port, need, number, only_tested, prepare, protocol,
+    start_highwater, wait_open,
+};
 
 fn main() {
-    // `cargo test --benches` runs this with `--test`: nothing to measure there.
-    if std::env::args().any(|arg| arg == "--test") {
+    if only_tested() {
         return;
     }
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(bench());
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(bench());
 }
 
 async fn bench() {
-    for tool in ["sysbench", "haproxy"] {
-        if Command::new(tool).arg("--version").output().is_err() {
-            eprintln!("{tool} is not on PATH; install it: sudo apt-get install {tool}");
-            std::process::exit(1);
-        }
-    }
+    need(&["sysbench", "haproxy"]);
     let cluster = Cluster::builder().start().await.unwrap();
-    let folder = tempfile_dir();
-    sysbench(&Target::server(cluster.primary()), "prepare", true, 0);
+    let folder = Folder::new();
+    prepare(&Target::server(cluster.primary()));
     cluster.wait_all_caught_up().await.unwrap();
 
-    let haproxy = start_haproxy(&cluster, &folder);
-    let highwater = start_highwater(&cluster, &folder);
-    for target in [&haproxy, &highwater] {
-        wait_open(target.port);
-    }
+    let haproxy = start_haproxy(&cluster, &folder.0);
+    let highwater = start_highwater(&cluster, &folder.0, "warn");
     let direct = Target::server(&cluster.replicas()[0]);
-    let targets = [
-        ("direct", &direct),
-        ("haproxy", &haproxy),
-        ("highwater", &highwater),
-    ];
+    let targets = [("direct", &direct), ("haproxy", &haproxy), ("highwater", &highwater)];
     let mut turns: BTreeMap<(&str, bool), Vec<Turn>> = BTreeMap::new();
     for round in 0..number("HIGHWATER_BENCH_ROUNDS", 3) {
         for prepared in [false, true] {
@@ -71,8 +55,6 @@ async fn bench() {
         }
     }
     report(&turns);
-    drop((haproxy, highwater));
-    fs::remove_dir_all(&folder).unwrap();
 }
 
 fn report(turns: &BTreeMap<(&str, bool), Vec<Turn>>) {
@@ -92,10 +74,6 @@ fn report(turns: &BTreeMap<(&str, bool), Vec<Turn>>) {
             );
         }
     }
-}
-
-fn protocol(prepared: bool) -> &'static str {
-    if prepared { "prepared" } else { "text" }
 }
 
 /// One turn of load on one target.
@@ -121,35 +99,17 @@ fn median(turns: &[Turn]) -> Turn {
     }
 }
 
-/// Something that speaks MySQL on a port of this machine.
-struct Target {
-    port: u16,
-    /// The proxy's process; stopped when dropped.
-    process: Option<Child>,
-}
-
-impl Target {
-    fn server(server: &Server) -> Self {
-        Self {
-            port: server.port(),
-            process: None,
-        }
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        if let Some(process) = &mut self.process {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
-}
-
 fn measure(target: &Target, prepared: bool) -> Turn {
     let seconds = number("HIGHWATER_BENCH_SECONDS", 8);
     let before = target.process.as_ref().map(cpu_ns);
-    let output = sysbench(target, "run", prepared, seconds);
+    let load = Load {
+        script: "oltp_point_select",
+        action: "run",
+        prepared,
+        skip_trx: true,
+        seconds,
+    };
+    let output = load.run(target);
     let used = target
         .process
         .as_ref()
@@ -162,44 +122,6 @@ fn measure(target: &Target, prepared: bool) -> Turn {
         p50_ms: percentile(&latencies, 0.50),
         p99_ms: percentile(&latencies, 0.99),
     }
-}
-
-fn sysbench(target: &Target, action: &str, prepared: bool, seconds: u64) -> String {
-    let threads = number("HIGHWATER_BENCH_THREADS", 8);
-    let output = Command::new("sysbench")
-        .arg("oltp_point_select")
-        .args([
-            "--db-driver=mysql",
-            "--mysql-host=127.0.0.1",
-            "--tables=1",
-            "--skip-trx=on",
-        ])
-        .arg(format!("--mysql-port={}", target.port))
-        .arg(format!("--mysql-user={}", APP.user))
-        .arg(format!("--mysql-password={}", APP.password))
-        .arg(format!("--mysql-db={}", APP.database.unwrap()))
-        .arg(format!("--table-size={ROWS}"))
-        .arg(format!("--threads={threads}"))
-        .arg(format!("--time={seconds}"))
-        .arg(format!(
-            "--db-ps-mode={}",
-            if prepared { "auto" } else { "disable" }
-        ))
-        .args(["--histogram=on", action])
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "sysbench {action} failed: {text}");
-    text
-}
-
-/// The number behind a label of sysbench's report.
-fn figure(output: &str, label: &str) -> f64 {
-    let line = output
-        .lines()
-        .find(|line| line.trim_start().starts_with(label))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// sysbench's latency histogram: milliseconds and count.
@@ -253,71 +175,7 @@ fn start_haproxy(cluster: &Cluster, folder: &Path) -> Target {
         .arg(&file)
         .spawn()
         .unwrap();
-    Target {
-        port,
-        process: Some(process),
-    }
+    wait_open(port);
+    Target { port, http: 0, process: Some(process) }
 }
 
-fn start_highwater(cluster: &Cluster, folder: &Path) -> Target {
-    let port = free_port();
-    let replicas: Vec<_> = cluster
-        .replicas()
-        .iter()
-        .map(|replica| format!("\"{}\"", replica.address()))
-        .collect();
-    let config = format!(
-        "[proxy]\nlisten = \"127.0.0.1:{port}\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
-         [admin]\nlisten = \"127.0.0.1:0\"\n[cluster]\nprimary = \"{}\"\nreplicas = [{}]\n\
-         [monitor]\nuser = \"{}\"\npassword_env = \"BENCH_MONITOR\"\n\
-         [[user]]\nname = \"{}\"\npassword_env = \"BENCH_APP\"\n[log]\nlevel = \"warn\"\n",
-        cluster.primary().address(),
-        replicas.join(", "),
-        MONITOR.user,
-        APP.user
-    );
-    let file = folder.join("highwater.toml");
-    fs::write(&file, config).unwrap();
-    let process = Command::new(env!("CARGO_BIN_EXE_highwater"))
-        .arg("run")
-        .arg("--config")
-        .arg(&file)
-        .env("BENCH_MONITOR", MONITOR.password)
-        .env("BENCH_APP", APP.password)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    Target {
-        port,
-        process: Some(process),
-    }
-}
-
-fn wait_open(port: u16) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < deadline, "nothing listens on port {port}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
-fn tempfile_dir() -> std::path::PathBuf {
-    let folder = std::env::temp_dir().join(format!("highwater-bench-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
-}

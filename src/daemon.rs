@@ -283,6 +283,7 @@ fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shar
         classifier,
         refused: Refused::default(),
         turn: AtomicUsize::new(0),
+        seats: AtomicUsize::new(0),
     }))
 }
 
@@ -336,8 +337,12 @@ async fn observe(shared: Arc<Shared>) {
         .map(|view| shared.metrics.backend(&view.address, view.role))
         .collect();
     let mut topology = shared.watch.topology();
+    let mut coalesced = 0;
     loop {
         show(&topology, &metrics);
+        let now: u64 = topology.backends.iter().map(|view| shared_probes(&shared.watch, view.id)).sum();
+        shared.metrics.probe_coalesced.inc_by(now.saturating_sub(coalesced));
+        coalesced = now;
         for (view, pool) in topology.backends.iter().zip(&shared.pools) {
             if !view.usable() {
                 pool.clear();
@@ -350,6 +355,12 @@ async fn observe(shared: Arc<Shared>) {
             Err(_) => shared.watch.topology(),
         };
     }
+}
+
+/// How many reads shared a probe of this server that another read had asked for.
+fn shared_probes(watch: &Watch, backend: BackendId) -> u64 {
+    let counters = watch.counters(backend);
+    counters.upper_bounds_asked.saturating_sub(counters.upper_bounds_sent)
 }
 
 fn show(topology: &Topology, metrics: &[BackendMetrics]) {

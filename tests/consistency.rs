@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "consistency/levels.rs"]
+mod levels;
 #[path = "support/measure.rs"]
 mod measure;
 #[path = "consistency/monotonic.rs"]
@@ -15,14 +17,16 @@ mod wire;
 #[path = "consistency/writes.rs"]
 mod writes;
 
+use std::path::Path;
 use std::time::Duration;
 
+use highwater::protocol::reply::ReplyKind;
 use highwater::rig::{APP, Cluster, Server};
 use measure::Held;
 use monotonic::{Watchers, counter};
 use pairs::{make_tables, run_pairs, tell};
 use support::{Setup, run};
-use wire::{KINDS, Raw};
+use wire::{KINDS, Raw, only_cell};
 use writes::{BEFORE, CASES, look, perform};
 
 /// Pairs of the long run; the figure.
@@ -130,6 +134,18 @@ async fn every_kind_of_write_is_seen_by_its_session() {
         }
     }
     assert!(wrong.is_empty(), "not seen: {wrong:#?}");
+    for (n, (name, flags)) in (500..).zip(KINDS) {
+        let mut raw = Raw::connect(&setup, flags).await;
+        let (write, read) = (
+            format!("INSERT INTO t VALUES ({n}, 1)"),
+            format!("SELECT COUNT(*) FROM t WHERE id = {n}"),
+        );
+        raw.send(&[&read, &write, &read]).await;
+        raw.reply(ReplyKind::Query).await.unwrap();
+        raw.reply(ReplyKind::Query).await.unwrap();
+        let seen = raw.reply(ReplyKind::Query).await.unwrap();
+        assert_eq!(only_cell(&seen), "1", "pipelined ({name})");
+    }
     for held in held {
         held.release().await;
     }
@@ -204,7 +220,10 @@ async fn reads_never_go_back_in_time() {
     setup.replicas_usable(2).await;
     watchers.go_on().await;
     let found = watchers.end().await;
-    println!("session: {} reads, {} transactions lost", found.reads, found.lost_transactions);
+    println!(
+        "session: {} reads, {} transactions lost",
+        found.reads, found.lost_transactions
+    );
     assert!(found.backwards.is_empty(), "{:?}", found.backwards);
 
     // The check can fail: the same at eventual, across one replica that stands still.
@@ -243,19 +262,29 @@ async fn a_read_on_the_primary_waits_for_what_a_replica_showed() {
         &["BEGIN"],
         &["START TRANSACTION WITH CONSISTENT SNAPSHOT"],
         &["SET autocommit = 0"],
-        &["SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE", "BEGIN"],
+        &[
+            "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+            "BEGIN",
+        ],
     ];
     for (expected, way) in (1..).zip(ways) {
         // It gives up waiting after one timeout; this makes it wait again.
         for on in ["OFF", "ON"] {
-            primary.exec(&format!("SET GLOBAL rpl_semi_sync_source_enabled = {on}")).await.unwrap();
+            primary
+                .exec(&format!("SET GLOBAL rpl_semi_sync_source_enabled = {on}"))
+                .await
+                .unwrap();
         }
         let writing = tokio::spawn(async move {
             run(&mut writer, "UPDATE counter SET v = v + 1").await;
             writer
         });
         while counter(&mut reader).await != expected {}
-        assert_eq!(counter(&mut behind).await, expected - 1, "the primary is not behind");
+        assert_eq!(
+            counter(&mut behind).await,
+            expected - 1,
+            "the primary is not behind"
+        );
         for sql in way {
             run(&mut reader, sql).await;
         }
@@ -265,4 +294,96 @@ async fn a_read_on_the_primary_waits_for_what_a_replica_showed() {
         writer = writing.await.unwrap();
     }
     setup.proxy.shut_down().await;
+}
+
+/// What an application read at a level that promises nothing counts once it asks for more.
+#[tokio::test]
+async fn what_was_read_at_eventual_counts_at_session() {
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.consistency.catch_up_timeout = Duration::from_millis(20);
+    })
+    .await;
+    let replicas = setup.cluster.replicas();
+    let mut writer = setup.connect().await;
+    run(&mut writer, "CREATE TABLE counter (v BIGINT UNSIGNED)").await;
+    run(&mut writer, "INSERT INTO counter VALUES (0)").await;
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    let held = Held::hold(&replicas[1]).await;
+    run(&mut writer, "UPDATE counter SET v = 1").await;
+    setup.cluster.wait_caught_up(0).await.unwrap();
+    let (mut readers, mut others) = (Vec::new(), Vec::new());
+    for _ in 0..8 {
+        let mut reader = setup.connect().await;
+        run(&mut reader, "SET highwater_read_consistency = 'eventual'").await;
+        match counter(&mut reader).await {
+            1 => readers.push(reader),
+            _ => others.push(reader),
+        }
+    }
+    assert!(readers.len() > 1, "nobody reads from the first replica");
+    replicas[0].kill();
+    setup.replicas_usable(1).await;
+    for (number, reader) in readers.iter_mut().enumerate() {
+        if number % 2 == 0 {
+            // Back in time, as it was asked for.
+            assert_eq!(counter(reader).await, 0);
+        }
+        run(reader, "SET highwater_read_consistency = 'session'").await;
+        assert_eq!(counter(reader).await, 1);
+    }
+    held.release().await;
+    setup.proxy.shut_down().await;
+}
+
+/// A replica that comes back with less than it had: what was known of its former life is void.
+#[tokio::test]
+async fn a_replica_that_lost_its_past_is_not_believed() {
+    let setup = Setup::with(Cluster::builder().replicas(1), |config| {
+        config.consistency.catch_up_timeout = Duration::from_millis(20);
+    })
+    .await;
+    let replica = setup.cluster.replica(0);
+    let mut conn = setup.connect().await;
+    run(&mut conn, "CREATE TABLE counter (v BIGINT UNSIGNED)").await;
+    run(&mut conn, "INSERT INTO counter VALUES (0)").await;
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    // A copy of its data, in which it applies nothing for half a minute.
+    replica.delay(25).await.unwrap();
+    replica.shut_down().await.unwrap();
+    let folder = replica.error_log().parent().unwrap().to_owned();
+    copy(&folder.join("data"), &folder.join("copy"));
+    replica.restart().await.unwrap();
+    replica.delay(0).await.unwrap();
+    setup.replicas_usable(1).await;
+    run(&mut conn, "UPDATE counter SET v = 1").await;
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    let mut reader = setup.connect().await;
+    for conn in [&mut conn, &mut reader] {
+        assert_eq!(counter(conn).await, 1);
+    }
+    replica.kill();
+    std::fs::remove_dir_all(folder.join("data")).unwrap();
+    std::fs::rename(folder.join("copy"), folder.join("data")).unwrap();
+    replica.restart().await.unwrap();
+    setup.replicas_usable(1).await;
+    let mut other = setup.connect().await;
+    assert_eq!(counter(&mut other).await, 0, "the replica has lost nothing");
+    for conn in [&mut conn, &mut reader] {
+        assert_eq!(counter(conn).await, 1);
+    }
+    setup.proxy.shut_down().await;
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (entry, to) = (
+            entry.as_ref().unwrap(),
+            to.join(entry.as_ref().unwrap().file_name()),
+        );
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(std::fs::copy(entry.path(), to).unwrap()),
+        }
+    }
 }

@@ -8,7 +8,7 @@ mod raw_client;
 #[path = "corpus/reader.rs"]
 mod reader;
 
-use highwater::domain::sql::{Access, LexMode};
+use highwater::domain::sql::{Access, LexMode, Seed, explain};
 use highwater::rig::{Cluster, ROOT, Server};
 use mysql_async::prelude::Queryable;
 use raw_client::RawClient;
@@ -16,7 +16,7 @@ use raw_client::RawClient;
 /// Accounts for the raw client: no password, so that it needs no scramble.
 const ACCOUNT: [&str; 3] = [
     "CREATE USER oracle@'%' IDENTIFIED BY ''",
-    "GRANT SELECT, INSERT, SHOW VIEW, EXECUTE, EVENT, TRIGGER, PROCESS, SHOW DATABASES, \
+    "GRANT SELECT, INSERT, UPDATE, SHOW VIEW, EXECUTE, EVENT, TRIGGER, PROCESS, SHOW DATABASES, \
      SHOW_ROUTINE, CREATE USER ON *.* TO oracle@'%'",
     "CREATE DATABASE corpus",
 ];
@@ -36,6 +36,175 @@ async fn reads_read() {
         complaints.len(),
         complaints.join("\n")
     );
+}
+
+/// Statements damaged at random: those that still pass for reads must do nothing else on a server.
+#[tokio::test]
+async fn damaged_reads_read_or_fail() {
+    let cluster = Cluster::builder()
+        .replicas(0)
+        .option("performance-schema=ON")
+        .start()
+        .await
+        .unwrap();
+    prepare(cluster.primary()).await;
+    let address = cluster.primary().address();
+    let (ran, complaints) = tokio::task::spawn_blocking(move || damage(&address))
+        .await
+        .unwrap();
+    assert!(
+        complaints.is_empty(),
+        "{} wrong:\n{}",
+        complaints.len(),
+        complaints.join("\n")
+    );
+    assert!(ran >= 500, "only {ran} damaged statements were valid reads");
+}
+
+/// How many damaged statements are tried.
+const DAMAGED: u64 = 20_000;
+
+/// What would make a read more than one, or move the ends of strings and comments.
+const SNIPPETS: [&str; 44] = [
+    "/*",
+    "*/",
+    "/*!",
+    "/*!50000 ",
+    "/*!99999 ",
+    "/*+",
+    "-- ",
+    "--",
+    "#",
+    "\n",
+    "'",
+    "\"",
+    "`",
+    "\\",
+    ";",
+    "(",
+    ")",
+    ",",
+    ".",
+    "@",
+    ":=",
+    "?",
+    "x'",
+    "_utf8mb4'",
+    "N'",
+    "1e",
+    "{",
+    "}",
+    "\u{a0}",
+    "\0",
+    " INTO @a",
+    " INTO @a -- ",
+    " FOR UPDATE",
+    " FOR SHARE",
+    " LOCK IN SHARE MODE",
+    ", @a := 1",
+    ", (@a := 1)",
+    ", GET_LOCK('hw', 0)",
+    " AND GET_LOCK('hw', 0)",
+    ", writes(1)",
+    "; INSERT INTO log VALUES (1)",
+    "; SELECT 1",
+    " -- \n",
+    " # \n",
+];
+
+/// How many damaged statements ran, and what the server has against them.
+fn damage(primary: &str) -> (usize, Vec<String>) {
+    let mut primary = connect(primary);
+    watch(&mut primary);
+    // The server can say no.
+    for sql in [
+        "SELECT @a := 1",
+        "SELECT 1 INTO @a",
+        "SELECT GET_LOCK('hw', 0)",
+        "SELECT * FROM t FOR UPDATE",
+        "SELECT writes(1)",
+        "SELECT 1; INSERT INTO log VALUES (1)",
+    ] {
+        assert!(side_effect(&mut primary, sql).flatten().is_some(), "{sql}");
+    }
+    let seed = Seed::new(1);
+    let reads: Vec<String> = reader::cases()
+        .into_iter()
+        .filter(|case| case.expected.access == Access::Read && case.sql.len() < 200)
+        .map(|case| case.sql)
+        .collect();
+    let mut random = Random(1);
+    let (mut ran, mut complaints) = (0, Vec::new());
+    for _ in 0..DAMAGED {
+        let mut sql = random.of(&reads).clone();
+        for _ in 0..=random.below(3) {
+            let boundaries: Vec<usize> = (0..=sql.len())
+                .filter(|&at| sql.is_char_boundary(at))
+                .collect();
+            let snippet: &&str = random.of(&SNIPPETS);
+            sql.insert_str(*random.of(&boundaries), snippet);
+        }
+        let mode = LexMode::default();
+        if explain(sql.as_bytes(), mode, &seed).access != Access::Read {
+            continue;
+        }
+        match side_effect(&mut primary, &sql) {
+            None => {}
+            Some(None) => ran += 1,
+            Some(Some(found)) => complaints.push(format!("{sql:?}\n    {found}")),
+        }
+    }
+    (ran, complaints)
+}
+
+/// Runs a statement; `None` if the server refuses it, else what it did that no read does.
+fn side_effect(primary: &mut RawClient, sql: &str) -> Option<Option<String>> {
+    // Fails with 1242 (more than one row) if anything is left behind.
+    const LEFT: &str = "SELECT IF(@a IS NULL AND IS_USED_LOCK('hw') IS NULL AND NOT EXISTS \
+        (SELECT 1 FROM performance_schema.data_locks), 1, (SELECT 1 UNION SELECT 2))";
+    assert_eq!(primary.run("START TRANSACTION").unwrap().error, None);
+    let ended = primary.run(sql).unwrap();
+    let left = primary.run(LEFT).unwrap().error;
+    for sql in ["ROLLBACK", "SET @a = NULL", "DO RELEASE_ALL_LOCKS()"] {
+        assert_eq!(primary.run(sql).unwrap().error, None);
+    }
+    if let Some((code, message)) = left {
+        return Some(Some(format!("something was left behind: {code} {message}")));
+    }
+    if ended.error.is_some() {
+        return None;
+    }
+    let letters = ended.transaction.clone().unwrap_or_default();
+    let wrote = ended.wrote_gtid || letters.contains(['W', 'w', 'L']);
+    Some(wrote.then(|| format!("the trackers say {letters:?}")))
+}
+
+/// A small generator, so that a failure repeats.
+struct Random(u64);
+
+impl Random {
+    /// A number below `end`.
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % end
+    }
+
+    fn of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[self.below(all.len())]
+    }
+}
+
+/// Turns on the trackers that tell what a statement did.
+fn watch(primary: &mut RawClient) {
+    for sql in [
+        "SET session_track_gtids=OWN_GTID",
+        "SET session_track_transaction_info=CHARACTERISTICS",
+    ] {
+        assert_eq!(primary.run(sql).unwrap().error, None);
+    }
 }
 
 async fn prepare(primary: &Server) {
@@ -61,12 +230,7 @@ fn ask(primary: &str, replica: &str) -> Vec<String> {
             .error,
         None
     );
-    for sql in [
-        "SET session_track_gtids=OWN_GTID",
-        "SET session_track_transaction_info=CHARACTERISTICS",
-    ] {
-        assert_eq!(primary.run(sql).unwrap().error, None);
-    }
+    watch(&mut primary);
     // The oracle can say no, also where the write is hidden.
     for write in ["INSERT INTO log VALUES (1)", "SELECT writes(1)"] {
         let refused = on_replica(&mut replica, write).unwrap();

@@ -26,6 +26,9 @@ use crate::protocol::handshake::ServerGreeting;
 /// utf8mb4_0900_ai_ci, which every login names; sessions set their own charset afterwards.
 const LOGIN_COLLATION: u8 = 45;
 
+/// How often a primary that is not known yet is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// What the backend room must be told about its servers.
 pub trait Knowledge: fmt::Debug + Send + Sync {
     /// What makes a fresh connection to this server a Highwater connection. `None` while the server
@@ -188,12 +191,7 @@ impl Dialer {
     /// values, not what the login's collation made of them.
     async fn set_up(&self, conn: &mut ServerConn) -> Result<(), BackendError> {
         let profile = conn.key.profile;
-        let setup = self
-            .knowledge
-            .setup(self.backend)
-            .ok_or_else(|| BackendError::NotKnown {
-                address: self.address.clone(),
-            })?;
+        let setup = self.known_setup().await?;
         let statements: Vec<_> = setup.baseline.iter().chain(setup.guard.iter()).collect();
         let mut out = std::mem::take(&mut conn.pending);
         append_packet(&mut out, &mut 0, &com_reset_connection());
@@ -211,6 +209,22 @@ impl Dialer {
         }
         conn.applied.on_reset();
         Ok(())
+    }
+
+    /// A primary that lets us in is known soon, and nobody else can take its work: it is waited
+    /// for, within the timeout. Of a replica there may be another one.
+    async fn known_setup(&self) -> Result<Arc<Setup>, BackendError> {
+        loop {
+            if let Some(setup) = self.knowledge.setup(self.backend) {
+                return Ok(setup);
+            }
+            if !self.backend.is_primary() {
+                return Err(BackendError::NotKnown {
+                    address: self.address.clone(),
+                });
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     async fn identify(&self, conn: &mut ServerConn) -> Result<Option<Generation>, BackendError> {

@@ -14,7 +14,7 @@ use crate::domain::routing::{Candidate, Reason, pick};
 use crate::domain::session::{LastRead, Session};
 use crate::domain::topology::Generation;
 use crate::monitor::{ProbeError, Watch};
-use crate::telemetry::Outcome;
+use crate::telemetry::{Outcome, SessionGauge, SessionState};
 
 /// How long a read on the primary waits at least for commits that a replica already showed.
 const COMMIT_GRACE: Duration = Duration::from_secs(1);
@@ -43,6 +43,7 @@ pub(super) async fn settle(
     session: &mut Session,
     held: Option<(BackendId, Option<Generation>)>,
     lost: &[BackendId],
+    gauge: &mut SessionGauge,
 ) -> Result<Settled, Reason> {
     if session.level == Level::Session
         && let Some((backend, Some(generation))) = held
@@ -71,6 +72,7 @@ pub(super) async fn settle(
                 session,
                 held,
                 usable,
+                gauge,
             }
             .run()
             .await
@@ -112,10 +114,13 @@ fn any(
         .map(|(backend, _)| backend)
         .filter(|id| usable.iter().any(|(known, _)| known == id));
     let backend = held.unwrap_or_else(|| least_loaded(shared, usable));
-    let stays = |read: LastRead| {
-        read.backend == backend && usable.contains(&(backend, read.generation))
-    };
-    if session.positions.last_read().is_some_and(|read| !stays(read)) {
+    let stays =
+        |read: LastRead| read.backend == backend && usable.contains(&(backend, read.generation));
+    if session
+        .positions
+        .last_read()
+        .is_some_and(|read| !stays(read))
+    {
         session.positions.on_left_unasked(Instant::now());
     }
     Settled {
@@ -144,6 +149,7 @@ struct Search<'a> {
     session: &'a mut Session,
     held: Option<(BackendId, Option<Generation>)>,
     usable: Vec<(BackendId, Generation)>,
+    gauge: &'a mut SessionGauge,
 }
 
 impl Search<'_> {
@@ -201,13 +207,15 @@ impl Search<'_> {
         self.usable.iter().filter(covers).copied().collect()
     }
 
-    async fn wait(&self, deadline: Instant) -> Result<(BackendId, Generation), Reason> {
+    async fn wait(&mut self, deadline: Instant) -> Result<(BackendId, Generation), Reason> {
         let need = self.session.positions.need();
+        self.gauge.set(SessionState::CatchingUp);
         let there = self
             .shared
             .watch
             .wait_covered(&self.usable, need, deadline)
             .await;
+        self.gauge.set(SessionState::Active);
         let backend = there.map_err(|_| Reason::CatchUpTimeout)?;
         let server = self.usable.iter().find(|(id, _)| *id == backend);
         server.copied().ok_or(Reason::CatchUpTimeout)
@@ -255,9 +263,7 @@ impl Search<'_> {
 /// somebody may own for long before it is committed.
 async fn seen_bound(watch: &Watch, read: LastRead) -> Result<Position, ProbeError> {
     let topology = watch.topology();
-    let alive = topology
-        .get(read.backend)
-        .is_some_and(|view| view.usable());
+    let alive = topology.get(read.backend).is_some_and(|view| view.usable());
     if alive
         && let Ok(bound) = watch
             .upper_bound_of(read.backend, read.generation, read.ended)

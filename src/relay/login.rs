@@ -9,7 +9,7 @@ use super::classify::{Baseline, Lexer};
 use super::errors::client_error;
 use super::reply::Swallowed;
 use super::session::{End, Relay};
-use super::shared::Shared;
+use super::shared::{Seat, Shared};
 use crate::backend::PoolKey;
 use crate::config::Config;
 use crate::domain::ids::{BackendId, SessionId};
@@ -79,24 +79,21 @@ pub fn usual_profile() -> CapabilityProfile {
     backend_caps(OFFERED - unusual)
 }
 
-/// Greets a client and has it prove who it is. The OK is sent later, by [`Relay::open`].
+/// Greets a client and has it prove who it is, if it has a place. The OK is sent later, by
+/// [`Relay::open`].
 pub(super) async fn accept(
     shared: &Shared,
     client: &mut Conn,
     id: SessionId,
+    seat: Option<&Seat>,
 ) -> Result<Client, LoginError> {
     let limits = &shared.config.limits;
-    let refusal = if shared.registry.len() >= limits.max_sessions {
-        Some(ClientError::TooManySessions {
-            limit: limits.max_sessions,
-        })
-    } else {
-        None
-    };
-    let greeting = match (refusal, primary_greeting(shared).await) {
-        (Some(error), _) => return turn_away(client, error).await,
-        (None, Some(greeting)) => greeting,
-        (None, None) => return turn_away(client, ClientError::NoPrimary).await,
+    if seat.is_none() {
+        let limit = limits.max_sessions;
+        return turn_away(client, ClientError::TooManySessions { limit }).await;
+    }
+    let Some(greeting) = primary_greeting(shared).await else {
+        return turn_away(client, ClientError::NoPrimary).await;
     };
     let peer = client.stream.peer_host();
     let terms = Terms {

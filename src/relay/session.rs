@@ -16,6 +16,7 @@ use super::shared::Shared;
 use crate::domain::ids::SessionId;
 use crate::domain::session::{ClientTraits, Session, Side};
 use crate::frontend::ClientError;
+use crate::frontend::login::LoginError;
 use crate::net::{Conn, Stream};
 use crate::protocol::caps::CapabilityFlags;
 use crate::protocol::command::CommandCode;
@@ -80,7 +81,7 @@ pub(super) struct Relay {
 /// What the log line of a session's end tells.
 #[derive(Debug)]
 pub(super) struct Diary {
-    id: SessionId,
+    pub(super) id: SessionId,
     peer: String,
     pub(super) user: Arc<str>,
     started: Instant,
@@ -97,9 +98,13 @@ pub async fn serve(shared: Arc<Shared>, stream: Stream, id: SessionId, task: Opt
     let peer = stream.peer();
     let mut client = Conn::new(stream);
     let gauge = shared.metrics.session(SessionState::LoggingIn);
-    let accepted = match login::accept(&shared, &mut client, id).await {
+    let seat = shared.seat();
+    let accepted = match login::accept(&shared, &mut client, id, seat.as_ref()).await {
         Ok(accepted) => accepted,
         Err(error) => {
+            if let LoginError::Rejected(error) = &error {
+                shared.metrics.error(error.kind(), error.side());
+            }
             tracing::info!(session = id.0, %peer, %error, "login failed");
             return;
         }

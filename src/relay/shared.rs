@@ -34,6 +34,8 @@ pub struct Shared {
     pub refused: Refused,
     /// Takes turns between equally loaded replicas.
     pub turn: AtomicUsize,
+    /// Clients that are connected or logging in.
+    pub seats: AtomicUsize,
 }
 
 impl Shared {
@@ -50,9 +52,29 @@ impl Shared {
             .unwrap_or_default()
     }
 
+    /// A place for one more client; `None` when `max_sessions` are connected or logging in.
+    pub(super) fn seat(self: &Arc<Self>) -> Option<Seat> {
+        let most = self.config.limits.max_sessions;
+        let under = |taken| (taken < most).then_some(taken + 1);
+        self.seats
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, under)
+            .ok()?;
+        Some(Seat(Arc::clone(self)))
+    }
+
     /// A number that grows with each call.
     pub fn next_turn(&self) -> usize {
         self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// A client's place under `max_sessions`; free again when dropped.
+#[derive(Debug)]
+pub(super) struct Seat(Arc<Shared>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.seats.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

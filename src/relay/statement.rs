@@ -9,13 +9,13 @@ use super::reply::{Relayed, Swallowed};
 use super::session::{End, Relay};
 use crate::domain::ids::BackendId;
 use crate::domain::routing::{Reason, Route, route};
-use crate::domain::session::{Outcome, RanOn, Side};
+use crate::domain::session::{Holds, Outcome, RanOn, Side};
 use crate::domain::sql::{Access, StatementProfile};
 use crate::domain::topology::Generation;
 use crate::frontend::ClientError;
 use crate::protocol::command::com_query;
 use crate::protocol::frame::append_packet;
-use crate::telemetry::Target;
+use crate::telemetry::{self, ErrorKind, Label, PinReason, Target};
 
 /// A statement that stands in the client's buffer.
 #[derive(Clone, Copy, Debug)]
@@ -73,9 +73,16 @@ impl Relay {
                 Next::Answered(side, reason, outcome) => {
                     let target = self.count(side);
                     let access = statement.profile.access;
-                    self.shared
-                        .metrics
-                        .statement(access, target, reason, started.elapsed());
+                    let took = started.elapsed();
+                    self.shared.metrics.statement(access, target, reason, took);
+                    tracing::trace!(
+                        session = self.diary.id.0,
+                        fingerprint = statement.profile.fingerprint,
+                        target = target.name(),
+                        reason = reason.name(),
+                        micros = took.as_micros(),
+                        "statement"
+                    );
                     if access == Access::Read {
                         self.shared
                             .metrics
@@ -217,7 +224,7 @@ impl Relay {
             .links
             .get(Side::Replica)
             .map(|link| (link.identity.backend, link.identity.generation));
-        let settled = freshness::settle(&self.shared, &mut self.state, held, &progress.lost).await;
+        let settled = freshness::settle(&self.shared, &mut self.state, held, &progress.lost, &mut self.gauge).await;
         let settled = match settled {
             Ok(settled) => settled,
             Err(reason) => return Ok(Next::Again(Route::Primary(reason))),
@@ -411,8 +418,28 @@ impl Relay {
         };
         if outcome == Outcome::Failed {
             self.diary.errors += 1;
+            self.shared.metrics.error(ErrorKind::Statement, telemetry::Side::Backend);
         }
+        let before = self.state.holds;
         self.state.on_end(profile, on, outcome, Instant::now());
+        if self.state.holds != before {
+            self.count_pins(before);
+        }
+    }
+
+    /// Counts what the session holds now and did not hold before.
+    fn count_pins(&self, before: Holds) {
+        let now = self.state.holds;
+        for (held, had, reason) in [
+            (now.temporary_tables, before.temporary_tables, PinReason::TemporaryTable),
+            (now.table_locks, before.table_locks, PinReason::TableLock),
+            (now.named_locks, before.named_locks, PinReason::NamedLock),
+            (now.user_variables, before.user_variables, PinReason::UserVariable),
+        ] {
+            if held && !had {
+                self.shared.metrics.pins.at(reason).inc();
+            }
+        }
     }
 
     async fn answer_error(

@@ -165,8 +165,6 @@ label!(ConnectionState {
 /// Why a session keeps to one server connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PinReason {
-    /// An open transaction.
-    Transaction,
     /// A temporary table.
     TemporaryTable,
     /// LOCK TABLES and its kin.
@@ -175,26 +173,13 @@ pub enum PinReason {
     NamedLock,
     /// A user variable.
     UserVariable,
-    /// PREPARE in SQL text.
-    TextPrepare,
-    /// An open HANDLER.
-    Handler,
-    /// An XA transaction.
-    Xa,
-    /// A statement that may have done anything.
-    Opaque,
 }
 
 label!(PinReason {
-    Transaction => "transaction",
     TemporaryTable => "temporary_table",
     TableLock => "table_lock",
     NamedLock => "named_lock",
     UserVariable => "user_variable",
-    TextPrepare => "text_prepare",
-    Handler => "handler",
-    Xa => "xa",
-    Opaque => "opaque",
 });
 
 impl Label for Reason {

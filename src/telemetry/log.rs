@@ -3,7 +3,9 @@
 //! Nothing may log a password, a literal of a statement or a row; statements appear as their
 //! fingerprint.
 
+use std::fs::File;
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
 
@@ -54,5 +56,21 @@ pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
     } else {
         builder.with_ansi(terminal).finish().try_init()?;
     }
+    Ok(())
+}
+
+/// Sends logs of this process to a file, as text. `filter` as for [`init`].
+///
+/// # Errors
+/// [`LogError`] for a bad filter or a second call in one process.
+pub fn init_file(file: File, filter: &str) -> Result<(), LogError> {
+    use tracing_subscriber::util::SubscriberInitExt;
+
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(filter)?)
+        .with_writer(Arc::new(file))
+        .with_ansi(false)
+        .finish()
+        .try_init()?;
     Ok(())
 }

@@ -36,7 +36,11 @@ impl Watchers {
     /// Starts them; `level` is the readers'.
     pub(crate) async fn start(setup: &Setup, level: &str) -> Self {
         let mut conn = setup.connect().await;
-        run(&mut conn, "CREATE TABLE IF NOT EXISTS counter (v BIGINT UNSIGNED)").await;
+        run(
+            &mut conn,
+            "CREATE TABLE IF NOT EXISTS counter (v BIGINT UNSIGNED)",
+        )
+        .await;
         run(&mut conn, "DELETE FROM counter").await;
         run(&mut conn, "INSERT INTO counter VALUES (1)").await;
         setup.cluster.wait_all_caught_up().await.unwrap();
@@ -53,18 +57,32 @@ impl Watchers {
         let mut readers = JoinSet::new();
         for reader in 0..READERS {
             let mut conn = setup.connect().await;
-            run(&mut conn, &format!("SET highwater_read_consistency = '{level}'")).await;
+            run(
+                &mut conn,
+                &format!("SET highwater_read_consistency = '{level}'"),
+            )
+            .await;
             readers.spawn(read(conn, reader, Arc::clone(&progress), Arc::clone(&over)));
         }
-        let watchers = Self { readers, writer, progress, over };
+        let watchers = Self {
+            readers,
+            writer,
+            progress,
+            over,
+        };
         watchers.go_on().await;
         watchers
     }
 
     /// Returns once every reader has read a good deal more.
     pub(crate) async fn go_on(&self) {
-        let from: Vec<_> = self.progress.iter().map(|reads| reads.load(Ordering::Relaxed)).collect();
-        let far = |(reads, from): (&AtomicU64, &u64)| reads.load(Ordering::Relaxed) >= from + ENOUGH;
+        let from: Vec<_> = self
+            .progress
+            .iter()
+            .map(|reads| reads.load(Ordering::Relaxed))
+            .collect();
+        let far =
+            |(reads, from): (&AtomicU64, &u64)| reads.load(Ordering::Relaxed) >= from + ENOUGH;
         while !self.progress.iter().zip(&from).all(far) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -103,7 +121,11 @@ async fn read(
             _ => None,
         };
         let seen = match around {
-            None => Some(see(&mut conn).await.unwrap_or_else(|error| panic!("reader {reader}: {error}"))),
+            None => Some(
+                see(&mut conn)
+                    .await
+                    .unwrap_or_else(|error| panic!("reader {reader}: {error}")),
+            ),
             Some(begin) => match in_transaction(&mut conn, begin).await {
                 Ok(seen) => Some(seen),
                 // The replica of a READ ONLY transaction may go away, and the transaction with it.
@@ -141,5 +163,9 @@ async fn in_transaction(conn: &mut Conn, begin: &str) -> mysql_async::Result<u64
 
 /// The counter as one session sees it now.
 pub(crate) async fn counter(conn: &mut Conn) -> u64 {
-    cell(conn, "SELECT v FROM counter").await.unwrap().parse().unwrap()
+    cell(conn, "SELECT v FROM counter")
+        .await
+        .unwrap()
+        .parse()
+        .unwrap()
 }

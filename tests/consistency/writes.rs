@@ -58,7 +58,12 @@ const COUNT_M: &str = "SELECT COUNT(*) FROM m WHERE id = {n}";
 const COUNT_D: &str = "SELECT COUNT(*) FROM d{n}";
 
 const fn case(name: &'static str, steps: &'static [Step]) -> Case {
-    Case { name, steps, read: COUNT, sees: "1" }
+    Case {
+        name,
+        steps,
+        read: COUNT,
+        sees: "1",
+    }
 }
 
 /// The cases.
@@ -66,105 +71,293 @@ pub(crate) const CASES: &[Case] = &[
     case("text", &[INSERT]),
     case("prepared", &[Exec("INSERT INTO t VALUES ({n}, 1)")]),
     case("reset", &[INSERT, Reset]),
-    case("reset of a session with two connections", &[Run("SELECT 1 FROM t"), INSERT, Reset]),
+    case(
+        "reset of a session with two connections",
+        &[Run("SELECT 1 FROM t"), INSERT, Reset],
+    ),
     case("change user", &[INSERT, ChangeUser]),
-    case("session variables", &[INSERT, Run("SELECT @@auto_increment_increment, @@sql_mode")]),
-    case("SQL_CALC_FOUND_ROWS", &[
-        INSERT,
-        Run("SELECT SQL_CALC_FOUND_ROWS id FROM t LIMIT 1"),
-        Run("SELECT FOUND_ROWS()"),
-    ]),
-    case("user variables", &[
-        Run("SET @n = {n}"),
-        Run("INSERT INTO t VALUES (@n, 1)"),
-        Run("SELECT @seen := 1"),
-    ]),
-    case("LAST_INSERT_ID", &[INSERT, Run("SELECT LAST_INSERT_ID()"), Run("SELECT ROW_COUNT()")]),
-    case("tagged GTID", &[Run("SET gtid_next = 'AUTOMATIC:tag1'"), INSERT]),
-    case("tagged GTID, then plain again", &[
-        Run("SET gtid_next = 'AUTOMATIC:tag1'"),
-        INSERT,
-        Run("SET gtid_next = 'AUTOMATIC'"),
-    ]),
-    case("several statements", &[Run("INSERT INTO t VALUES ({n}, 1); INSERT INTO t VALUES (-{n}, 1)")]),
-    case("several, the last one reads", &[Run("INSERT INTO t VALUES ({n}, 1); SELECT 1")]),
-    case("several, the first one reads", &[Run("SELECT 1; INSERT INTO t VALUES ({n}, 1)")]),
-    case("several, the last one fails", &[Fails("INSERT INTO t VALUES ({n}, 1); SELECT * FROM nowhere", 1146)]),
+    case(
+        "session variables",
+        &[INSERT, Run("SELECT @@auto_increment_increment, @@sql_mode")],
+    ),
+    case(
+        "SQL_CALC_FOUND_ROWS",
+        &[
+            INSERT,
+            Run("SELECT SQL_CALC_FOUND_ROWS id FROM t LIMIT 1"),
+            Run("SELECT FOUND_ROWS()"),
+        ],
+    ),
+    case(
+        "user variables",
+        &[
+            Run("SET @n = {n}"),
+            Run("INSERT INTO t VALUES (@n, 1)"),
+            Run("SELECT @seen := 1"),
+        ],
+    ),
+    case(
+        "LAST_INSERT_ID",
+        &[
+            INSERT,
+            Run("SELECT LAST_INSERT_ID()"),
+            Run("SELECT ROW_COUNT()"),
+        ],
+    ),
+    case(
+        "tagged GTID",
+        &[Run("SET gtid_next = 'AUTOMATIC:tag1'"), INSERT],
+    ),
+    case(
+        "tagged GTID, then plain again",
+        &[
+            Run("SET gtid_next = 'AUTOMATIC:tag1'"),
+            INSERT,
+            Run("SET gtid_next = 'AUTOMATIC'"),
+        ],
+    ),
+    case(
+        "several statements",
+        &[Run(
+            "INSERT INTO t VALUES ({n}, 1); INSERT INTO t VALUES (-{n}, 1)",
+        )],
+    ),
+    case(
+        "several, the last one reads",
+        &[Run("INSERT INTO t VALUES ({n}, 1); SELECT 1")],
+    ),
+    case(
+        "several, the first one reads",
+        &[Run("SELECT 1; INSERT INTO t VALUES ({n}, 1)")],
+    ),
+    case(
+        "several, the last one fails",
+        &[Fails(
+            "INSERT INTO t VALUES ({n}, 1); SELECT * FROM nowhere",
+            1146,
+        )],
+    ),
     case("procedure", &[Run("CALL writer({n})")]),
     case("procedure, prepared", &[Exec("CALL writer({n})")]),
-    case("procedure that ends with rows", &[Run("CALL writer_then_rows({n})")]),
-    case("procedure that begins with rows", &[Run("CALL rows_then_writer({n})")]),
-    case("procedure that fails", &[Fails("CALL writer_then_signal({n})", 1644)]),
-    case("procedure that fails, then a reset", &[Fails("CALL writer_then_signal({n})", 1644), Reset]),
-    case("procedure that fails, then another error", &[
-        Fails("CALL writer_then_signal({n})", 1644),
-        Fails("SELECT nothing FROM t", 1054),
-    ]),
+    case(
+        "procedure that ends with rows",
+        &[Run("CALL writer_then_rows({n})")],
+    ),
+    case(
+        "procedure that begins with rows",
+        &[Run("CALL rows_then_writer({n})")],
+    ),
+    case(
+        "procedure that fails",
+        &[Fails("CALL writer_then_signal({n})", 1644)],
+    ),
+    case(
+        "procedure that fails, then a reset",
+        &[Fails("CALL writer_then_signal({n})", 1644), Reset],
+    ),
+    case(
+        "procedure that fails, then another error",
+        &[
+            Fails("CALL writer_then_signal({n})", 1644),
+            Fails("SELECT nothing FROM t", 1054),
+        ],
+    ),
     case("function", &[Run("SELECT written({n})")]),
     case("function, prepared", &[Exec("SELECT written({n})")]),
     case("function in DO", &[Run("DO written({n})")]),
     case("function in SET", &[Run("SET @x = written({n})")]),
-    case("text PREPARE", &[
-        Run("PREPARE p FROM 'INSERT INTO t VALUES ({n}, 1)'"),
-        Run("EXECUTE p"),
-    ]),
+    case(
+        "text PREPARE",
+        &[
+            Run("PREPARE p FROM 'INSERT INTO t VALUES ({n}, 1)'"),
+            Run("EXECUTE p"),
+        ],
+    ),
     case("transaction", &[Run("BEGIN"), INSERT, Run("COMMIT")]),
-    case("transaction with a read in it", &[
-        Run("START TRANSACTION"), INSERT, Run("SELECT COUNT(*) FROM t"), Run("COMMIT"),
-    ]),
-    case("COMMIT AND CHAIN", &[Run("BEGIN"), INSERT, Run("COMMIT AND CHAIN"), Run("COMMIT")]),
+    case(
+        "transaction with a read in it",
+        &[
+            Run("START TRANSACTION"),
+            INSERT,
+            Run("SELECT COUNT(*) FROM t"),
+            Run("COMMIT"),
+        ],
+    ),
+    case(
+        "COMMIT AND CHAIN",
+        &[Run("BEGIN"), INSERT, Run("COMMIT AND CHAIN"), Run("COMMIT")],
+    ),
     case("COMMIT prepared", &[Run("BEGIN"), INSERT, Exec("COMMIT")]),
-    case("transaction ended by BEGIN", &[Run("BEGIN"), INSERT, Run("BEGIN"), Run("COMMIT")]),
-    case("transaction ended by READ ONLY", &[
-        Run("BEGIN"), INSERT, Run("START TRANSACTION READ ONLY"), Run("COMMIT"),
-    ]),
-    case("transaction ended by DDL", &[
-        Run("BEGIN"), INSERT, Run("CREATE TABLE c{n} (id INT)"), Run("DROP TABLE c{n}"),
-    ]),
-    case("transaction ended by DDL that fails", &[
-        Run("BEGIN"), INSERT, Fails("CREATE TABLE t (id INT)", 1050),
-    ]),
-    case("transaction ended by LOCK TABLES", &[
-        Run("BEGIN"), INSERT, Run("LOCK TABLES t READ"), Run("UNLOCK TABLES"),
-    ]),
-    case("autocommit off", &[
-        Run("SET autocommit = 0"), INSERT, Run("COMMIT"), Run("SET autocommit = 1"),
-    ]),
-    case("autocommit on commits", &[Run("SET autocommit = 0"), INSERT, Run("SET autocommit = 1")]),
-    case("XA", &[
-        Run("XA START 'x{n}'"), INSERT, Run("XA END 'x{n}'"), Run("XA PREPARE 'x{n}'"),
-        Run("XA COMMIT 'x{n}'"),
-    ]),
-    case("XA in one phase", &[
-        Run("XA START 'x{n}'"), INSERT, Run("XA END 'x{n}'"), Run("XA COMMIT 'x{n}' ONE PHASE"),
-    ]),
-    case("tracker turned off", &[Run("SET session_track_gtids = 'OFF'"), INSERT]),
-    case("tracker turned off, several", &[
-        Run("SET session_track_gtids = 'OFF'; INSERT INTO t VALUES ({n}, 1)"),
-    ]),
-    case("trackers turned off one by one", &[
-        Run("SET session_track_system_variables = ''"),
-        Run("SET session_track_gtids = 'OFF'"),
-        INSERT,
-    ]),
-    case("trackers turned off at once", &[
-        Run("SET session_track_system_variables = '', session_track_gtids = 'OFF'; \
-             INSERT INTO t VALUES ({n}, 1)"),
-    ]),
-    case("tracker turned off by a procedure", &[Run("CALL untracked({n})")]),
-    case("tracker off for a while in a procedure", &[Run("CALL untracked_for_a_while({n})")]),
-    case("procedure turns it off, then a write", &[Run("CALL untracked(-{n})"), INSERT]),
-    case("tracker turned off by a procedure, then a reset", &[Run("CALL untracked({n})"), Reset]),
-    case("trackers off without a word, then a write", &[Run("CALL blinded()"), INSERT]),
-    case("trackers off without a word, then a write and a reset", &[
-        Run("CALL blinded()"), Run("SELECT 1 FROM t"), INSERT, Reset,
-    ]),
-    case("trackers off without a word, then a transaction", &[
-        Run("CALL blinded()"), Run("BEGIN"), INSERT, Run("COMMIT"), Reset,
-    ]),
+    case(
+        "transaction ended by BEGIN",
+        &[Run("BEGIN"), INSERT, Run("BEGIN"), Run("COMMIT")],
+    ),
+    case(
+        "transaction ended by READ ONLY",
+        &[
+            Run("BEGIN"),
+            INSERT,
+            Run("START TRANSACTION READ ONLY"),
+            Run("COMMIT"),
+        ],
+    ),
+    case(
+        "transaction ended by DDL",
+        &[
+            Run("BEGIN"),
+            INSERT,
+            Run("CREATE TABLE c{n} (id INT)"),
+            Run("DROP TABLE c{n}"),
+        ],
+    ),
+    case(
+        "transaction ended by DDL that fails",
+        &[Run("BEGIN"), INSERT, Fails("CREATE TABLE t (id INT)", 1050)],
+    ),
+    case(
+        "transaction ended by LOCK TABLES",
+        &[
+            Run("BEGIN"),
+            INSERT,
+            Run("LOCK TABLES t READ"),
+            Run("UNLOCK TABLES"),
+        ],
+    ),
+    case(
+        "read in a READ ONLY transaction",
+        &[INSERT, Run("START TRANSACTION READ ONLY")],
+    ),
+    case(
+        "read in a READ ONLY snapshot",
+        &[
+            INSERT,
+            Run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"),
+        ],
+    ),
+    case(
+        "read in a session that became READ ONLY",
+        &[
+            INSERT,
+            Run("SET SESSION TRANSACTION READ ONLY"),
+            Run("BEGIN"),
+        ],
+    ),
+    case(
+        "read after a READ ONLY transaction",
+        &[
+            Run("START TRANSACTION READ ONLY"),
+            Run("SELECT COUNT(*) FROM t"),
+            Run("COMMIT"),
+            INSERT,
+        ],
+    ),
+    case(
+        "write that ends a READ ONLY transaction",
+        &[
+            Run("START TRANSACTION READ ONLY"),
+            Run("SELECT COUNT(*) FROM t"),
+            Run("BEGIN"),
+            INSERT,
+            Run("COMMIT"),
+        ],
+    ),
+    case(
+        "autocommit off",
+        &[
+            Run("SET autocommit = 0"),
+            INSERT,
+            Run("COMMIT"),
+            Run("SET autocommit = 1"),
+        ],
+    ),
+    case(
+        "autocommit on commits",
+        &[Run("SET autocommit = 0"), INSERT, Run("SET autocommit = 1")],
+    ),
+    case(
+        "XA",
+        &[
+            Run("XA START 'x{n}'"),
+            INSERT,
+            Run("XA END 'x{n}'"),
+            Run("XA PREPARE 'x{n}'"),
+            Run("XA COMMIT 'x{n}'"),
+        ],
+    ),
+    case(
+        "XA in one phase",
+        &[
+            Run("XA START 'x{n}'"),
+            INSERT,
+            Run("XA END 'x{n}'"),
+            Run("XA COMMIT 'x{n}' ONE PHASE"),
+        ],
+    ),
+    case(
+        "tracker turned off",
+        &[Run("SET session_track_gtids = 'OFF'"), INSERT],
+    ),
+    case(
+        "tracker turned off, several",
+        &[Run(
+            "SET session_track_gtids = 'OFF'; INSERT INTO t VALUES ({n}, 1)",
+        )],
+    ),
+    case(
+        "trackers turned off one by one",
+        &[
+            Run("SET session_track_system_variables = ''"),
+            Run("SET session_track_gtids = 'OFF'"),
+            INSERT,
+        ],
+    ),
+    case(
+        "trackers turned off at once",
+        &[Run(
+            "SET session_track_system_variables = '', session_track_gtids = 'OFF'; \
+             INSERT INTO t VALUES ({n}, 1)",
+        )],
+    ),
+    case(
+        "tracker turned off by a procedure",
+        &[Run("CALL untracked({n})")],
+    ),
+    case(
+        "tracker off for a while in a procedure",
+        &[Run("CALL untracked_for_a_while({n})")],
+    ),
+    case(
+        "procedure turns it off, then a write",
+        &[Run("CALL untracked(-{n})"), INSERT],
+    ),
+    case(
+        "tracker turned off by a procedure, then a reset",
+        &[Run("CALL untracked({n})"), Reset],
+    ),
+    case(
+        "trackers off without a word, then a write",
+        &[Run("CALL blinded()"), INSERT],
+    ),
+    case(
+        "trackers off without a word, then a write and a reset",
+        &[Run("CALL blinded()"), Run("SELECT 1 FROM t"), INSERT, Reset],
+    ),
+    case(
+        "trackers off without a word, then a transaction",
+        &[
+            Run("CALL blinded()"),
+            Run("BEGIN"),
+            INSERT,
+            Run("COMMIT"),
+            Reset,
+        ],
+    ),
     Case {
         name: "CREATE TABLE",
-        steps: &[Run("CREATE TABLE d{n} (id INT)"), Run("INSERT INTO d{n} VALUES (1)")],
+        steps: &[
+            Run("CREATE TABLE d{n} (id INT)"),
+            Run("INSERT INTO d{n} VALUES (1)"),
+        ],
         read: COUNT_D,
         sees: "1",
     },
@@ -192,7 +385,11 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "ROLLBACK of a table without transactions",
-        steps: &[Run("BEGIN"), Run("INSERT INTO m VALUES ({n})"), Run("ROLLBACK")],
+        steps: &[
+            Run("BEGIN"),
+            Run("INSERT INTO m VALUES ({n})"),
+            Run("ROLLBACK"),
+        ],
         read: COUNT_M,
         sees: "1",
     },

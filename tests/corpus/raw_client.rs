@@ -5,9 +5,10 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// LONG_PASSWORD, CONNECT_WITH_DB, PROTOCOL_41, TRANSACTIONS, SECURE_CONNECTION, PLUGIN_AUTH,
-/// SESSION_TRACK, DEPRECATE_EOF.
-const CAPABILITIES: u32 = 1 | 1 << 3 | 1 << 9 | 1 << 13 | 1 << 15 | 1 << 19 | 1 << 23 | 1 << 24;
+/// LONG_PASSWORD, CONNECT_WITH_DB, PROTOCOL_41, TRANSACTIONS, SECURE_CONNECTION,
+/// MULTI_STATEMENTS, PLUGIN_AUTH, SESSION_TRACK, DEPRECATE_EOF.
+const CAPABILITIES: u32 =
+    1 | 1 << 3 | 1 << 9 | 1 << 13 | 1 << 15 | 1 << 16 | 1 << 19 | 1 << 23 | 1 << 24;
 
 const STATUS_MORE_RESULTS: u16 = 0x0008;
 const STATUS_STATE_CHANGED: u16 = 0x4000;

@@ -6,7 +6,7 @@
     reason = "shared by test binaries, each of which uses a part; a test fails by panicking"
 )]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use highwater::daemon::Proxy;
 use highwater::rig::{ROOT, Server};
@@ -23,6 +23,15 @@ pub fn count(proxy: &Proxy, name: &str, labels: &[&str]) -> u64 {
     lines
         .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
         .sum::<f64>() as u64
+}
+
+/// Waits until something is true: a statement is counted just after its client has the answer.
+pub async fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }
 
 /// Statements that went somewhere for this reason.

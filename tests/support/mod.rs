@@ -49,6 +49,17 @@ impl Setup {
         while topology.usable_replicas().count() != count || !topology.backends[0].usable() {
             topology = self.proxy.watch().changed(topology.epoch).await;
         }
+        // Connections are opened to a server only once its defaults are known.
+        let known = |id| {
+            self.proxy
+                .watch()
+                .facts(id)
+                .is_some_and(|facts| facts.baseline.is_some())
+        };
+        let usable = || topology.backends.iter().filter(|view| view.usable());
+        while !usable().all(|view| known(view.id)) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
     }
 
     pub fn opts(&self) -> OptsBuilder {

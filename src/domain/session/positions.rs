@@ -78,9 +78,8 @@ impl Positions {
     /// A read on that server ended. One on another server, or on another life of it, whose sights
     /// were not asked for before (allowed at `eventual`), leaves something unknown.
     pub fn on_read(&mut self, read: LastRead) {
-        let elsewhere = |last: LastRead| {
-            (last.backend, last.generation) != (read.backend, read.generation)
-        };
+        let elsewhere =
+            |last: LastRead| (last.backend, last.generation) != (read.backend, read.generation);
         if self.last_read.is_some_and(elsewhere) {
             self.unknown_since.get_or_insert(read.ended);
         }

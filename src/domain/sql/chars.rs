@@ -123,13 +123,10 @@ pub(super) fn string_end(text: &[u8], at: usize, mode: LexMode) -> Option<usize>
     loop {
         let rest = text.get(from..)?;
         from += memchr2(quote, b'\\', rest)?;
-        if text[from] == b'\\' {
-            from += 2;
-        } else if peek(text, from + 1) == quote {
-            from += 2;
-        } else {
+        if text[from] != b'\\' && peek(text, from + 1) != quote {
             return Some(from + 1);
         }
+        from += 2;
     }
 }
 

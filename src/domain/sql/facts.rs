@@ -3,6 +3,8 @@
 //! One walk over the tokens. It errs towards seeing too much: a fact that is not really there
 //! sends a read to the primary, a fact that is missed could send a write to a replica.
 
+mod words;
+
 use super::functions::{self, Function};
 use super::profile::{Doubt, Effects};
 use super::schemas;
@@ -11,10 +13,6 @@ use super::variables::{self, Kind};
 
 /// How far a common table expression's column list is looked through for its end, in tokens.
 const MAX_COLUMN_LIST: usize = 256;
-
-/// Versions up to this one are in every server that Highwater speaks to, so a comment for them is
-/// always run. MariaDB skips the comments of MySQL 5.7.1 and later.
-const EVERY_VERSION: u32 = 50_700;
 
 /// What a walk over the tokens found.
 #[derive(Clone, Copy, Debug, Default)]
@@ -142,7 +140,7 @@ impl<'t> Walk<'t> {
             Token::SystemVariable(name) => self.system_variable(name),
             Token::VersionedOpen { digits, mariadb } => {
                 self.facts.versioned = true;
-                self.facts.versioned_uncertain |= mariadb || !always_run(digits);
+                self.facts.versioned_uncertain |= mariadb || !words::always_run(digits);
                 self.statement_start = start;
                 self.outside_start = start;
             }
@@ -199,7 +197,7 @@ impl<'t> Walk<'t> {
             b"next" => facts.writes |= ahead.eat_all(&["value", "for"]),
             _ => {}
         }
-        if is_operator_word(word) {
+        if words::is_operator(word) {
             self.facts.operators += 1;
         }
     }
@@ -218,7 +216,7 @@ impl<'t> Walk<'t> {
 
     /// A name that may be a function's: is a parenthesis next?
     fn call(&mut self, name: &[u8], quoted: bool) {
-        if !self.next_is_op(b'(') || (!quoted && is_keyword_before_parenthesis(name)) {
+        if !self.next_is_op(b'(') || (!quoted && words::is_keyword_before_parenthesis(name)) {
             if matches!(name, b"values" | b"value" | b"select" | b"set" | b"table") {
                 self.table_is_past();
             }
@@ -314,149 +312,4 @@ impl<'t> Walk<'t> {
             }
         }
     }
-}
-
-/// Whether a versioned comment with these digits is run by every server.
-fn always_run(digits: &[u8]) -> bool {
-    if digits.is_empty() {
-        return true;
-    }
-    let number = std::str::from_utf8(digits)
-        .ok()
-        .and_then(|d| d.parse::<u32>().ok());
-    matches!(digits.len(), 5 | 6) && number.is_some_and(|n| n <= EVERY_VERSION)
-}
-
-/// Words that make a parse deeper.
-fn is_operator_word(word: &[u8]) -> bool {
-    matches!(
-        word,
-        b"and"
-            | b"or"
-            | b"xor"
-            | b"not"
-            | b"div"
-            | b"mod"
-            | b"like"
-            | b"rlike"
-            | b"regexp"
-            | b"in"
-            | b"is"
-            | b"between"
-            | b"collate"
-            | b"binary"
-            | b"interval"
-            | b"case"
-            | b"when"
-            | b"join"
-            | b"union"
-            | b"intersect"
-            | b"except"
-            | b"select"
-            | b"with"
-    )
-}
-
-/// Words that stand before a parenthesis without calling anything. All but the type names of
-/// JSON_TABLE and a few soft words are reserved, so no stored function is called by them; the
-/// parser's witness covers the rest.
-fn is_keyword_before_parenthesis(word: &[u8]) -> bool {
-    matches!(
-        word,
-        b"all"
-            | b"and"
-            | b"any"
-            | b"as"
-            | b"asc"
-            | b"by"
-            | b"case"
-            | b"collate"
-            | b"columns"
-            | b"cross"
-            | b"cube"
-            | b"desc"
-            | b"distinct"
-            | b"distinctrow"
-            | b"div"
-            | b"else"
-            | b"except"
-            | b"exists"
-            | b"from"
-            | b"group"
-            | b"having"
-            | b"in"
-            | b"index"
-            | b"inner"
-            | b"intersect"
-            | b"is"
-            | b"join"
-            | b"key"
-            | b"lateral"
-            | b"like"
-            | b"limit"
-            | b"mod"
-            | b"not"
-            | b"of"
-            | b"on"
-            | b"or"
-            | b"over"
-            | b"partition"
-            | b"range"
-            | b"recursive"
-            | b"regexp"
-            | b"return"
-            | b"rlike"
-            | b"row"
-            | b"rows"
-            | b"select"
-            | b"separator"
-            | b"set"
-            | b"sets"
-            | b"some"
-            | b"straight_join"
-            | b"table"
-            | b"then"
-            | b"union"
-            | b"unique"
-            | b"using"
-            | b"values"
-            | b"value"
-            | b"when"
-            | b"where"
-            | b"window"
-            | b"with"
-            | b"xor"
-            | b"against"
-            | b"between"
-            | b"escape"
-            | b"unsigned"
-            | b"signed"
-            | b"decimal"
-            | b"numeric"
-            | b"float"
-            | b"double"
-            | b"int"
-            | b"bigint"
-            | b"smallint"
-            | b"tinyint"
-            | b"mediumint"
-            | b"varchar"
-            | b"varbinary"
-            | b"nchar"
-            | b"nvarchar"
-            | b"blob"
-            | b"text"
-            | b"datetime"
-            | b"into"
-            | b"explain"
-            | b"describe"
-            | b"json"
-            | b"offset"
-            | b"order"
-            | b"outer"
-            | b"natural"
-            | b"ignore"
-            | b"force"
-            | b"use"
-    )
 }

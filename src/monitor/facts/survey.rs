@@ -20,7 +20,6 @@ const NOISE: &[&str] = &[
     "identity",
     "insert_id",
     "last_insert_id",
-    "sql_log_bin",
     "statement_id",
     "timestamp",
     "warning_count",
@@ -33,6 +32,7 @@ const NOISE_PREFIXES: &[&str] = &["pseudo_", "rand_seed"];
 const SESSION_ONLY: &[&str] = &[
     "resultset_metadata",
     "show_create_table_skip_secondary_engine",
+    "sql_log_bin",
     "use_secondary_engine",
 ];
 

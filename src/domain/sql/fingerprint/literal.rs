@@ -1,0 +1,141 @@
+//! Literals, which are erased, and lists of them, which become one.
+
+use super::super::chars;
+use super::super::variables;
+use super::pass::{Pass, Previous};
+
+impl Pass<'_, '_> {
+    /// `x'4D'`, `b'01'`, `n'text'`, `_utf8mb4'text'`: the end of such a literal, after writing it.
+    /// The inner `None` is a literal that never ends.
+    pub(super) fn prefixed_literal(&mut self, word: &[u8], end: usize) -> Option<Option<usize>> {
+        let first = word.first()?;
+        if word.len() == 1 && matches!(first, b'x' | b'X' | b'b' | b'B' | b'n' | b'N') {
+            if chars::peek(self.text, end) != b'\'' {
+                return None;
+            }
+            let close = chars::string_end(self.text, end, self.mode);
+            let kind = if matches!(first, b'n' | b'N') {
+                Previous::String
+            } else {
+                Previous::Number
+            };
+            if close.is_some() {
+                self.literal(kind);
+            }
+            return Some(close);
+        }
+        if *first != b'_' {
+            return None;
+        }
+        // A character set introducer is dropped, the literal behind it is read next.
+        let next = chars::skip_blanks(self.text, end);
+        let behind = chars::peek(self.text, next);
+        let introduces = match behind {
+            b'\'' | b'?' | b'0'..=b'9' => true,
+            b'"' => !self.mode.ansi_quotes,
+            b'x' | b'X' | b'b' | b'B' => chars::peek(self.text, next + 1) == b'\'',
+            _ => false,
+        };
+        introduces.then_some(Some(next))
+    }
+
+    /// NULL, TRUE, FALSE and DEFAULT as an element of a list.
+    pub(super) fn is_literal_word(&self, word: &[u8], end: usize) -> bool {
+        use Previous::{Comma, LiteralComma, Open};
+        if !matches!(self.previous, Open | Comma | LiteralComma) || self.semicolon {
+            return false;
+        }
+        let known = match word.len() {
+            4 => word.eq_ignore_ascii_case(b"null") || word.eq_ignore_ascii_case(b"true"),
+            5 => word.eq_ignore_ascii_case(b"false"),
+            7 => word.eq_ignore_ascii_case(b"default"),
+            _ => false,
+        };
+        known && {
+            let next = chars::skip_blanks(self.text, end);
+            matches!(chars::peek(self.text, next), b',' | b')')
+        }
+    }
+
+    pub(super) fn number_or_name(&mut self) -> Option<()> {
+        match chars::number_end(self.text, self.at) {
+            Some(end) => {
+                self.at = end;
+                self.literal(Previous::Number);
+                Some(())
+            }
+            None => self.word(),
+        }
+    }
+
+    pub(super) fn quote(&mut self, quote: u8) -> Option<()> {
+        let start = self.at;
+        if quote == b'"' && self.mode.ansi_quotes {
+            let end = chars::quoted_end(self.text, start)?;
+            self.at = end;
+            self.quoted_name(start + 1, end - 1, b'"');
+            return Some(());
+        }
+        let end = chars::string_end(self.text, start, self.mode)?;
+        self.at = end;
+        if self.keeps_pattern()
+            && let Some(own) = variables::own_of_pattern(&self.text[start + 1..end - 1])
+        {
+            self.begin_token();
+            self.out.extend_from_slice(b" '");
+            self.out.extend_from_slice(own.name().as_bytes());
+            self.out.push(b'\'');
+            self.token(Previous::String);
+            return Some(());
+        }
+        if self.previous == Previous::String && !self.semicolon {
+            // Strings side by side are one string.
+            self.gap = false;
+            return Some(());
+        }
+        self.literal(Previous::String);
+        Some(())
+    }
+
+    /// Whether the text so far is SHOW VARIABLES LIKE.
+    fn keeps_pattern(&self) -> bool {
+        self.previous == Previous::Word
+            && self.out.starts_with(b"show ")
+            && self.out.ends_with(b"variables like")
+    }
+
+    /// Whether the `-` here belongs to the number behind it: it follows no operand.
+    pub(super) fn is_sign(&self) -> bool {
+        use Previous::{Comma, LiteralComma, Open, Operator};
+        matches!(self.previous, Open | Comma | LiteralComma | Operator)
+            && !self.semicolon
+            && chars::peek(self.text, self.at + 1).is_ascii_digit()
+            && chars::number_end(self.text, self.at + 1).is_some()
+    }
+
+    /// Writes a literal, or leaves it out as one more of a list.
+    #[inline]
+    pub(super) fn literal(&mut self, kind: Previous) {
+        self.begin_token();
+        if self.previous == Previous::LiteralComma {
+            self.out.pop();
+            // The list goes on as what its first element was.
+            let string = self.out.last() == Some(&b'\'');
+            self.token(if string {
+                Previous::String
+            } else {
+                Previous::Number
+            });
+            return;
+        }
+        self.in_list = matches!(self.previous, Previous::Open | Previous::Comma);
+        let alias = self.previous == Previous::Word && self.out.ends_with(b" as");
+        self.space_before_word();
+        self.out.extend_from_slice(if kind == Previous::String {
+            b"'?'"
+        } else {
+            b"?"
+        });
+        self.token(if alias { Previous::Quoted } else { kind });
+    }
+}
