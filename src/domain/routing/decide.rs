@@ -2,7 +2,7 @@
 
 use super::Reason;
 use crate::domain::session::{Session, Side};
-use crate::domain::sql::{Access, Effects, StatementProfile};
+use crate::domain::sql::{Access, Effects, StatementProfile, is_server_local_schema};
 
 /// Where a statement goes, before freshness is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,7 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
         return Route::Primary(reason);
     }
     match profile.access {
+        Access::Read if in_server_local_schema(session) => Route::Primary(Reason::ServerLocal),
         Access::Read => Route::Replica { transaction: false },
         Access::PrimaryRead | Access::Write => Route::Primary(profile.doubt.into()),
         Access::Session => Route::Primary(Reason::SessionState),
@@ -70,6 +71,13 @@ fn in_replica_transaction(profile: &StatementProfile) -> Route {
         return Route::EndReplicaTransaction(Reason::TableLocks);
     }
     Route::HeldReplica(Reason::ReadOnlyTransaction)
+}
+
+/// Whether a table without a schema in its name is one whose contents differ from server to server.
+fn in_server_local_schema(session: &Session) -> bool {
+    session.mirror.schema().is_some_and(|schema| {
+        is_server_local_schema(schema) || schema.eq_ignore_ascii_case(b"information_schema")
+    })
 }
 
 /// What keeps a whole session on the primary.

@@ -125,12 +125,13 @@ impl Transaction {
         self.one_shot = sql.len() > 1 && !contains(sql, b"START TRANSACTION");
     }
 
-    /// Type 5: `W` wrote transactional, `w` wrote other tables, `s` unsafe, `L` LOCK TABLES.
+    /// Type 5: `W` wrote transactional, `w` wrote other tables, `L` LOCK TABLES. `s` (unsafe for
+    /// statement-based logging) says nothing of writes: every LIMIT and RAND() sets it.
     pub(super) fn on_letters(&mut self, letters: &[u8]) {
         self.tables_locked = letters.contains(&b'L');
         if letters
             .iter()
-            .any(|letter| matches!(letter, b'W' | b'w' | b's'))
+            .any(|letter| matches!(letter, b'W' | b'w'))
         {
             self.wrote = true;
         }
