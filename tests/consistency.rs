@@ -26,6 +26,8 @@ use highwater::protocol::reply::ReplyKind;
 use highwater::rig::{APP, Cluster, Server};
 use measure::Held;
 use monotonic::{Watchers, counter};
+use mysql_async::Error;
+use mysql_async::prelude::Queryable;
 use pairs::{make_tables, run_pairs, tell};
 use support::{Setup, run};
 use wire::{KINDS, Raw, only_cell};
@@ -245,7 +247,10 @@ async fn reads_never_go_back_in_time() {
 /// before the primary does.
 #[tokio::test]
 async fn a_read_on_the_primary_waits_for_what_a_replica_showed() {
-    let setup = Setup::start().await;
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.consistency.catch_up_timeout = Duration::from_secs(30);
+    })
+    .await;
     let primary = setup.cluster.primary();
     let mut writer = setup.connect().await;
     run(&mut writer, "CREATE TABLE counter (v BIGINT UNSIGNED)").await;
@@ -253,7 +258,7 @@ async fn a_read_on_the_primary_waits_for_what_a_replica_showed() {
     setup.cluster.wait_all_caught_up().await.unwrap();
     for sql in [
         "INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'",
-        "SET GLOBAL rpl_semi_sync_source_timeout = 700",
+        "SET GLOBAL rpl_semi_sync_source_timeout = 1500",
         "SET GLOBAL rpl_semi_sync_source_wait_no_replica = ON",
     ] {
         primary.exec(sql).await.unwrap();
@@ -295,6 +300,32 @@ async fn a_read_on_the_primary_waits_for_what_a_replica_showed() {
         reader.reset().await.unwrap();
         writer = writing.await.unwrap();
     }
+    // It does not wait for ever: an error that says so, never the past.
+    for sql in [
+        "SET GLOBAL rpl_semi_sync_source_timeout = 60000",
+        "SET GLOBAL rpl_semi_sync_source_enabled = OFF",
+        "SET GLOBAL rpl_semi_sync_source_enabled = ON",
+    ] {
+        primary.exec(sql).await.unwrap();
+    }
+    let writing = tokio::spawn(async move {
+        run(&mut writer, "UPDATE counter SET v = 100").await;
+    });
+    while counter(&mut reader).await != 100 {}
+    run(&mut reader, "SET highwater_catch_up_timeout = 0").await;
+    run(&mut reader, "BEGIN").await;
+    let refused = reader.query_drop("SELECT v FROM counter").await;
+    assert!(
+        matches!(&refused, Err(Error::Server(error)) if error.code == 1205),
+        "{refused:?}"
+    );
+    primary
+        .exec("SET GLOBAL rpl_semi_sync_source_enabled = OFF")
+        .await
+        .unwrap();
+    writing.await.unwrap();
+    assert_eq!(counter(&mut reader).await, 100);
+    run(&mut reader, "COMMIT").await;
     setup.proxy.shut_down().await;
 }
 

@@ -246,3 +246,27 @@ async fn an_unlogged_write_is_read_back_from_the_primary() {
     }
     setup.proxy.shut_down().await;
 }
+
+/// The trackers are Highwater's: a client that turns them off only stops hearing of them itself.
+#[tokio::test]
+async fn a_session_that_turns_trackers_off_is_offloaded_as_before() {
+    let setup = Setup::start().await;
+    let mut conn = setup.connect().await;
+    run(&mut conn, "CREATE TABLE t (v INT)").await;
+    for (rows, sql) in (1..).zip([
+        "SET session_track_gtids = 'OFF'",
+        "SET session_track_gtids = DEFAULT, session_track_system_variables = ''",
+        "SET session_track_transaction_info = 'OFF', session_track_state_change = 0",
+        "SET @@session.session_track_gtids = 'ALL_GTIDS'",
+        "SET SESSION TRANSACTION READ WRITE",
+    ]) {
+        run(&mut conn, sql).await;
+        run(&mut conn, "INSERT INTO t VALUES (1)").await;
+        let before = reads_on(&setup.proxy, "replica");
+        let seen = cell(&mut conn, "SELECT COUNT(*) FROM t").await;
+        assert_eq!(seen, Some(rows.to_string()), "{sql}");
+        until(sql, || reads_on(&setup.proxy, "replica") > before).await;
+    }
+    assert_eq!(reads_on(&setup.proxy, "primary"), 0);
+    setup.proxy.shut_down().await;
+}
