@@ -10,7 +10,7 @@ use super::session::{End, Relay};
 use crate::domain::ids::BackendId;
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::{Holds, Outcome, RanOn, Side};
-use crate::domain::sql::{Access, StatementProfile};
+use crate::domain::sql::{Access, Effects, StatementProfile};
 use crate::domain::topology::Generation;
 use crate::frontend::ClientError;
 use crate::protocol::command::com_query;
@@ -415,9 +415,10 @@ impl Relay {
     }
 
     pub(super) fn ended(&mut self, side: Side, profile: &StatementProfile, outcome: Outcome) {
-        let Some(link) = self.links.get(side) else {
+        let Some(link) = self.links.get_mut(side) else {
             return;
         };
+        link.applied.list_untold |= may_set_trackers(profile);
         let on = RanOn {
             side,
             backend: link.identity.backend,
@@ -468,4 +469,15 @@ impl Relay {
         self.refuse(error).await?;
         Ok(Next::Answered(side, reason, Outcome::Failed))
     }
+}
+
+/// Whether the statement may have set what Highwater sets on its connections for itself.
+fn may_set_trackers(profile: &StatementProfile) -> bool {
+    profile
+        .effects
+        .contains(Effects::MENTIONS_MANAGED_VARIABLE)
+        && !matches!(
+            profile.access,
+            Access::Read | Access::PrimaryRead | Access::Diagnostics
+        )
 }
