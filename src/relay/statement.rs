@@ -10,7 +10,7 @@ use super::session::{End, Relay};
 use crate::domain::ids::BackendId;
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::{Holds, Outcome, RanOn, Side};
-use crate::domain::sql::{Access, StatementProfile};
+use crate::domain::sql::{Access, Effects, StatementProfile};
 use crate::domain::topology::Generation;
 use crate::frontend::ClientError;
 use crate::protocol::command::com_query;
@@ -415,9 +415,13 @@ impl Relay {
     }
 
     pub(super) fn ended(&mut self, side: Side, profile: &StatementProfile, outcome: Outcome) {
-        let Some(link) = self.links.get(side) else {
+        let Some(link) = self.links.get_mut(side) else {
             return;
         };
+        // The trackers themselves may be what it changed, so they cannot be relied on to say so.
+        link.applied.guard_changed |= profile
+            .effects
+            .contains(Effects::MENTIONS_MANAGED_VARIABLE);
         let on = RanOn {
             side,
             backend: link.identity.backend,
