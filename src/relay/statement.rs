@@ -419,9 +419,7 @@ impl Relay {
             return;
         };
         // The trackers themselves may be what it changed, so they cannot be relied on to say so.
-        link.applied.guard_changed |= profile
-            .effects
-            .contains(Effects::MENTIONS_MANAGED_VARIABLE);
+        link.applied.guard_changed |= profile.effects.contains(Effects::MENTIONS_MANAGED_VARIABLE);
         let on = RanOn {
             side,
             backend: link.identity.backend,
