@@ -22,6 +22,7 @@ mod reply;
 mod session;
 mod shared;
 mod statement;
+mod trackers;
 
 pub use classify::Classifier;
 pub use kill::Registry;

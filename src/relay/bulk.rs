@@ -139,7 +139,7 @@ impl Relay {
         {
             return Ok(Err(client_error(&error)));
         }
-        if self.restore(side).await? {
+        if self.learn_list(side).await && self.restore(side).await? {
             return Ok(Ok(()));
         }
         self.links.discard(side, &self.registered);

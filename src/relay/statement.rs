@@ -418,8 +418,7 @@ impl Relay {
         let Some(link) = self.links.get_mut(side) else {
             return;
         };
-        // The trackers themselves may be what it changed, so they cannot be relied on to say so.
-        link.applied.guard_changed |= profile.effects.contains(Effects::MENTIONS_MANAGED_VARIABLE);
+        link.applied.list_untold |= may_set_trackers(profile);
         let on = RanOn {
             side,
             backend: link.identity.backend,
@@ -470,4 +469,15 @@ impl Relay {
         self.refuse(error).await?;
         Ok(Next::Answered(side, reason, Outcome::Failed))
     }
+}
+
+/// Whether the statement may have set what Highwater sets on its connections for itself.
+fn may_set_trackers(profile: &StatementProfile) -> bool {
+    profile
+        .effects
+        .contains(Effects::MENTIONS_MANAGED_VARIABLE)
+        && !matches!(
+            profile.access,
+            Access::Read | Access::PrimaryRead | Access::Diagnostics
+        )
 }

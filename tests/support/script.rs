@@ -159,7 +159,8 @@ async fn settled(setup: &Setup, conn: &mut Conn) -> BTreeMap<Went, u64> {
     counters(setup)
 }
 
-fn counters(setup: &Setup) -> BTreeMap<Went, u64> {
+/// Statements answered so far, by where and why.
+pub fn counters(setup: &Setup) -> BTreeMap<Went, u64> {
     let text = setup.proxy.metrics().render().unwrap();
     let line = |line: &str| {
         let rest = line.strip_prefix("highwater_statements_total{")?;

@@ -28,6 +28,9 @@ pub struct Applied {
     /// The client changed what Highwater sets for itself here, a tracker or a replica's read-only
     /// guard: it must be set again.
     pub guard_changed: bool,
+    /// The client may have set session_track_system_variables here: a list that does not name the
+    /// variable itself is not reported, so it has to be asked for.
+    pub list_untold: bool,
 }
 
 /// What a connection lacks.
@@ -181,6 +184,7 @@ impl Applied {
         self.variables.clear();
         self.version = None;
         self.guard_changed = false;
+        self.list_untold = false;
     }
 
     /// The connection goes to another session: versions of different mirrors do not compare.
