@@ -81,10 +81,10 @@ impl Relay {
                 if event.kind == EventKind::Malformed {
                     return Ok(Relayed::Lost { forwarded });
                 }
-                let untouched = !forwarded && ready == 0;
                 if event.kind == EventKind::Err
                     && expect.may_retry
-                    && untouched
+                    && !forwarded
+                    && ready == 0
                     && let Some(verdict) = retry_verdict(link.conn.input.data(), event)
                 {
                     link.conn.input.consume(event.len);

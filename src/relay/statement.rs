@@ -473,9 +473,7 @@ impl Relay {
 
 /// Whether the statement may have set what Highwater sets on its connections for itself.
 fn may_set_trackers(profile: &StatementProfile) -> bool {
-    profile
-        .effects
-        .contains(Effects::MENTIONS_MANAGED_VARIABLE)
+    profile.effects.contains(Effects::MENTIONS_MANAGED_VARIABLE)
         && !matches!(
             profile.access,
             Access::Read | Access::PrimaryRead | Access::Diagnostics

@@ -129,10 +129,7 @@ impl Transaction {
     /// statement-based logging) says nothing of writes: every LIMIT and RAND() sets it.
     pub(super) fn on_letters(&mut self, letters: &[u8]) {
         self.tables_locked = letters.contains(&b'L');
-        if letters
-            .iter()
-            .any(|letter| matches!(letter, b'W' | b'w'))
-        {
+        if letters.iter().any(|letter| matches!(letter, b'W' | b'w')) {
             self.wrote = true;
         }
     }
