@@ -23,7 +23,11 @@ fn main() {
     if only_tested() {
         return;
     }
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(bench());
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(bench());
 }
 
 async fn bench() {
@@ -36,7 +40,11 @@ async fn bench() {
     let haproxy = start_haproxy(&cluster, &folder.0);
     let highwater = start_highwater(&cluster, &folder.0, "warn");
     let direct = Target::server(&cluster.replicas()[0]);
-    let targets = [("direct", &direct), ("haproxy", &haproxy), ("highwater", &highwater)];
+    let targets = [
+        ("direct", &direct),
+        ("haproxy", &haproxy),
+        ("highwater", &highwater),
+    ];
     let mut turns: BTreeMap<(&str, bool), Vec<Turn>> = BTreeMap::new();
     for round in 0..number("HIGHWATER_BENCH_ROUNDS", 3) {
         for prepared in [false, true] {
@@ -176,6 +184,9 @@ fn start_haproxy(cluster: &Cluster, folder: &Path) -> Target {
         .spawn()
         .unwrap();
     wait_open(port);
-    Target { port, http: 0, process: Some(process) }
+    Target {
+        port,
+        http: 0,
+        process: Some(process),
+    }
 }
-

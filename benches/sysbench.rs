@@ -20,7 +20,11 @@ fn main() {
     if only_tested() {
         return;
     }
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(bench());
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(bench());
 }
 
 async fn bench() {
@@ -80,9 +84,14 @@ fn per_session(folder: &Path) -> (f64, f64) {
         let (_, rest) = line.split_once(&format!("\"{name}\":"))?;
         rest.split([',', '}']).next()?.parse::<f64>().ok()
     };
-    let shares = log.lines().filter(|line| line.contains("session ended")).filter_map(|line| {
-        let (primary, replicas) = (number(line, "on_primary")?, number(line, "on_replicas")?);
-        (primary + replicas > 10.0).then(|| 100.0 * replicas / (primary + replicas))
-    });
-    shares.fold((100.0, 0.0), |(least, most), share| (share.min(least), share.max(most)))
+    let shares = log
+        .lines()
+        .filter(|line| line.contains("session ended"))
+        .filter_map(|line| {
+            let (primary, replicas) = (number(line, "on_primary")?, number(line, "on_replicas")?);
+            (primary + replicas > 10.0).then(|| 100.0 * replicas / (primary + replicas))
+        });
+    shares.fold((100.0, 0.0), |(least, most), share| {
+        (share.min(least), share.max(most))
+    })
 }

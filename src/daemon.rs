@@ -340,8 +340,15 @@ async fn observe(shared: Arc<Shared>) {
     let mut coalesced = 0;
     loop {
         show(&topology, &metrics);
-        let now: u64 = topology.backends.iter().map(|view| shared_probes(&shared.watch, view.id)).sum();
-        shared.metrics.probe_coalesced.inc_by(now.saturating_sub(coalesced));
+        let now: u64 = topology
+            .backends
+            .iter()
+            .map(|view| shared_probes(&shared.watch, view.id))
+            .sum();
+        shared
+            .metrics
+            .probe_coalesced
+            .inc_by(now.saturating_sub(coalesced));
         coalesced = now;
         for (view, pool) in topology.backends.iter().zip(&shared.pools) {
             if !view.usable() {
@@ -360,7 +367,9 @@ async fn observe(shared: Arc<Shared>) {
 /// How many reads shared a probe of this server that another read had asked for.
 fn shared_probes(watch: &Watch, backend: BackendId) -> u64 {
     let counters = watch.counters(backend);
-    counters.upper_bounds_asked.saturating_sub(counters.upper_bounds_sent)
+    counters
+        .upper_bounds_asked
+        .saturating_sub(counters.upper_bounds_sent)
 }
 
 fn show(topology: &Topology, metrics: &[BackendMetrics]) {

@@ -44,15 +44,25 @@ pub struct Target {
 
 impl Target {
     pub fn server(server: &Server) -> Self {
-        Self { port: server.port(), http: 0, process: None }
+        Self {
+            port: server.port(),
+            http: 0,
+            process: None,
+        }
     }
 
     /// Stops the proxy as a service manager does, and waits for its end.
     pub fn terminate(&mut self) {
         if let Some(process) = &mut self.process {
-            let kill = Command::new("kill").arg(process.id().to_string()).status().unwrap();
+            let kill = Command::new("kill")
+                .arg(process.id().to_string())
+                .status()
+                .unwrap();
             assert!(kill.success());
-            assert!(process.wait().unwrap().success(), "the proxy failed at its end");
+            assert!(
+                process.wait().unwrap().success(),
+                "the proxy failed at its end"
+            );
         }
         self.process = None;
     }
@@ -102,13 +112,20 @@ impl Load<'_> {
             .arg(format!("--table-size={ROWS}"))
             .arg(format!("--threads={threads}"))
             .arg(format!("--time={}", self.seconds))
-            .arg(format!("--db-ps-mode={}", if self.prepared { "auto" } else { "disable" }))
+            .arg(format!(
+                "--db-ps-mode={}",
+                if self.prepared { "auto" } else { "disable" }
+            ))
             .args(["--histogram=on", self.action])
             .output()
             .unwrap();
         let report = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "sysbench {} failed: {report}{errors}", self.script);
+        assert!(
+            output.status.success(),
+            "sysbench {} failed: {report}{errors}",
+            self.script
+        );
         report
     }
 }
@@ -127,7 +144,10 @@ pub fn prepare(target: &Target) {
 
 /// The number behind a label of sysbench's report.
 pub fn figure(report: &str, label: &str) -> f64 {
-    let line = report.lines().find(|line| line.trim_start().starts_with(label)).unwrap();
+    let line = report
+        .lines()
+        .find(|line| line.trim_start().starts_with(label))
+        .unwrap();
     let rest = line.trim_start().trim_start_matches(label);
     rest.split_whitespace().next().unwrap().parse().unwrap()
 }
@@ -140,8 +160,11 @@ pub fn protocol(prepared: bool) -> &'static str {
 /// Highwater's binary in front of a cluster, logging to `highwater.log` in the folder.
 pub fn start_highwater(cluster: &Cluster, folder: &Path, log_level: &str) -> Target {
     let (port, http) = (free_port(), free_port());
-    let replicas: Vec<_> =
-        cluster.replicas().iter().map(|replica| format!("\"{}\"", replica.address())).collect();
+    let replicas: Vec<_> = cluster
+        .replicas()
+        .iter()
+        .map(|replica| format!("\"{}\"", replica.address()))
+        .collect();
     let config = format!(
         "[proxy]\nlisten = \"127.0.0.1:{port}\"\n[http]\nlisten = \"127.0.0.1:{http}\"\n\
          [admin]\nlisten = \"127.0.0.1:0\"\n[cluster]\nprimary = \"{}\"\nreplicas = [{}]\n\
@@ -166,7 +189,11 @@ pub fn start_highwater(cluster: &Cluster, folder: &Path, log_level: &str) -> Tar
         .spawn()
         .unwrap();
     wait_open(port);
-    Target { port, http, process: Some(process) }
+    Target {
+        port,
+        http,
+        process: Some(process),
+    }
 }
 
 pub fn wait_open(port: u16) {
@@ -178,7 +205,11 @@ pub fn wait_open(port: u16) {
 }
 
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// A private folder, removed when dropped.
@@ -200,5 +231,8 @@ impl Drop for Folder {
 
 /// A number from the environment.
 pub fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }

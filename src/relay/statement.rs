@@ -224,7 +224,14 @@ impl Relay {
             .links
             .get(Side::Replica)
             .map(|link| (link.identity.backend, link.identity.generation));
-        let settled = freshness::settle(&self.shared, &mut self.state, held, &progress.lost, &mut self.gauge).await;
+        let settled = freshness::settle(
+            &self.shared,
+            &mut self.state,
+            held,
+            &progress.lost,
+            &mut self.gauge,
+        )
+        .await;
         let settled = match settled {
             Ok(settled) => settled,
             Err(reason) => return Ok(Next::Again(Route::Primary(reason))),
@@ -419,7 +426,9 @@ impl Relay {
         };
         if outcome == Outcome::Failed {
             self.diary.errors += 1;
-            self.shared.metrics.error(ErrorKind::Statement, telemetry::Side::Backend);
+            self.shared
+                .metrics
+                .error(ErrorKind::Statement, telemetry::Side::Backend);
         }
         let before = self.state.holds;
         self.state.on_end(profile, on, outcome, Instant::now());
@@ -432,10 +441,18 @@ impl Relay {
     fn count_pins(&self, before: Holds) {
         let now = self.state.holds;
         for (held, had, reason) in [
-            (now.temporary_tables, before.temporary_tables, PinReason::TemporaryTable),
+            (
+                now.temporary_tables,
+                before.temporary_tables,
+                PinReason::TemporaryTable,
+            ),
             (now.table_locks, before.table_locks, PinReason::TableLock),
             (now.named_locks, before.named_locks, PinReason::NamedLock),
-            (now.user_variables, before.user_variables, PinReason::UserVariable),
+            (
+                now.user_variables,
+                before.user_variables,
+                PinReason::UserVariable,
+            ),
         ] {
             if held && !had {
                 self.shared.metrics.pins.at(reason).inc();
@@ -456,9 +473,7 @@ impl Relay {
 
 /// Whether the statement may have set what Highwater sets on its connections for itself.
 fn may_set_trackers(profile: &StatementProfile) -> bool {
-    profile
-        .effects
-        .contains(Effects::MENTIONS_MANAGED_VARIABLE)
+    profile.effects.contains(Effects::MENTIONS_MANAGED_VARIABLE)
         && !matches!(
             profile.access,
             Access::Read | Access::PrimaryRead | Access::Diagnostics

@@ -30,7 +30,9 @@ impl Relay {
         let list = row.into_iter().next().unwrap_or_default();
         let facts = shared.watch.facts(link.identity.backend);
         if facts.is_none_or(|facts| facts.tracked_variables.as_bytes() != list) {
-            state.wish.on_variable(b"session_track_system_variables", &list);
+            state
+                .wish
+                .on_variable(b"session_track_system_variables", &list);
             link.applied.guard_changed = true;
         }
         true

@@ -81,29 +81,69 @@ fn dialogue(schema: &str, attributes: bool) -> Vec<Step> {
         step("init_db", with_text(0x02, schema), SIMPLE),
         step("init_db nosuch", with_text(0x02, "nosuchschema"), SIMPLE),
         step("field_list", with_text(0x04, "t\0%"), ReplyKind::FieldList),
-        step("field_list nosuch", with_text(0x04, "nosuch\0"), ReplyKind::FieldList),
+        step(
+            "field_list nosuch",
+            with_text(0x04, "nosuch\0"),
+            ReplyKind::FieldList,
+        ),
         step("set_option off", vec![0x1B, 1, 0], SIMPLE),
         query("SELECT 1; SELECT 2", attributes),
         step("set_option on", vec![0x1B, 0, 0], SIMPLE),
         query("SELECT 1; SELECT 2", attributes),
         step("set_option bad", vec![0x1B, 7, 0], SIMPLE),
-        step("prepare 1", with_text(0x16, "SELECT id, v FROM t WHERE id >= ? ORDER BY id"), ReplyKind::Prepare),
+        step(
+            "prepare 1",
+            with_text(0x16, "SELECT id, v FROM t WHERE id >= ? ORDER BY id"),
+            ReplyKind::Prepare,
+        ),
         step("execute 1", run(1, 0, &[Param::Int(2)], true), EXECUTE),
-        step("execute 1, types known", run(1, 0, &[Param::Int(1)], false), EXECUTE),
+        step(
+            "execute 1, types known",
+            run(1, 0, &[Param::Int(1)], false),
+            EXECUTE,
+        ),
         query("BEGIN", attributes),
-        step("execute 1 elsewhere", run(1, 0, &[Param::Int(3)], false), EXECUTE),
+        step(
+            "execute 1 elsewhere",
+            run(1, 0, &[Param::Int(3)], false),
+            EXECUTE,
+        ),
         query("COMMIT", attributes),
         step("execute 1 null", run(1, 0, &[Param::Null], true), EXECUTE),
-        step("execute 1 text", run(1, 0, &[Param::Text(b"2")], true), EXECUTE),
-        step("prepare wrong", with_text(0x16, "SELEC 1"), ReplyKind::Prepare),
-        step("prepare 3", with_text(0x16, "INSERT INTO t (id, b) VALUES (?, ?)"), ReplyKind::Prepare),
+        step(
+            "execute 1 text",
+            run(1, 0, &[Param::Text(b"2")], true),
+            EXECUTE,
+        ),
+        step(
+            "prepare wrong",
+            with_text(0x16, "SELEC 1"),
+            ReplyKind::Prepare,
+        ),
+        step(
+            "prepare 3",
+            with_text(0x16, "INSERT INTO t (id, b) VALUES (?, ?)"),
+            ReplyKind::Prepare,
+        ),
         silent("long data", long_data(3, 1, b"hello ")),
         silent("long data", long_data(3, 1, b"world")),
-        step("execute 3", run(3, 0, &[Param::Int(20), Param::Sent], true), EXECUTE),
+        step(
+            "execute 3",
+            run(3, 0, &[Param::Int(20), Param::Sent], true),
+            EXECUTE,
+        ),
         silent("long data", long_data(3, 1, b"dropped by reset")),
         step("reset 3", about(0x1A, 3), SIMPLE),
-        step("execute 3 again", run(3, 0, &[Param::Int(21), Param::Text(b"plain")], true), EXECUTE),
-        step("execute 3 twice", run(3, 0, &[Param::Int(21), Param::Text(b"plain")], false), EXECUTE),
+        step(
+            "execute 3 again",
+            run(3, 0, &[Param::Int(21), Param::Text(b"plain")], true),
+            EXECUTE,
+        ),
+        step(
+            "execute 3 twice",
+            run(3, 0, &[Param::Int(21), Param::Text(b"plain")], false),
+            EXECUTE,
+        ),
         query("SELECT id, b FROM t WHERE id >= 20", attributes),
         step("cursor 1", run(1, 1, &[Param::Int(0)], true), CURSOR),
         step("fetch 2", fetch(1, 2), ReplyKind::Fetch),
@@ -115,7 +155,11 @@ fn dialogue(schema: &str, attributes: bool) -> Vec<Step> {
         step("fetch after reset", fetch(1, 1), ReplyKind::Fetch),
         step("prepare 4", with_text(0x16, "CALL p()"), ReplyKind::Prepare),
         step("execute 4", run(4, 0, &[], true), EXECUTE),
-        step("prepare 5", with_text(0x16, "SELECT COUNT(*) FROM t"), ReplyKind::Prepare),
+        step(
+            "prepare 5",
+            with_text(0x16, "SELECT COUNT(*) FROM t"),
+            ReplyKind::Prepare,
+        ),
         step("execute 5", run(5, 0, &[], true), EXECUTE),
         silent("close 5", about(0x19, 5)),
         step("execute closed", run(5, 0, &[], true), EXECUTE),
@@ -165,13 +209,18 @@ fn dialogue(schema: &str, attributes: bool) -> Vec<Step> {
          DROP TABLE t",
         attributes,
     ));
-    steps.push(step("execute after reset", run(1, 0, &[Param::Int(2)], true), EXECUTE));
+    steps.push(step(
+        "execute after reset",
+        run(1, 0, &[Param::Int(2)], true),
+        EXECUTE,
+    ));
     steps
 }
 
 async fn play(raw: &mut Raw, steps: &[Step]) -> Vec<Vec<Vec<u8>>> {
     // At its default, OFF, a 9.7 tells of BEGIN all the same; Highwater does not.
-    raw.query("SET session_track_transaction_info = 'STATE'").await;
+    raw.query("SET session_track_transaction_info = 'STATE'")
+        .await;
     let mut replies = Vec::new();
     for step in steps {
         raw.send(&step.payload).await;
@@ -188,7 +237,9 @@ fn same(ours: &[Vec<u8>], theirs: &[Vec<u8>]) -> bool {
     ours.len() == theirs.len()
         && ours.iter().zip(theirs).all(|(ours, theirs)| {
             match (ErrView::parse(ours), ErrView::parse(theirs)) {
-                (Some(ours), Some(theirs)) => (ours.code, ours.state) == (theirs.code, theirs.state),
+                (Some(ours), Some(theirs)) => {
+                    (ours.code, ours.state) == (theirs.code, theirs.state)
+                }
                 _ => ours == theirs,
             }
         })

@@ -81,7 +81,10 @@ impl Raw {
         let header = FrameHeader::parse(&frame).unwrap();
         frame.resize(header.frame_len(), 0);
         let read = self.stream.read_exact(&mut frame[HEADER..]);
-        tokio::time::timeout(PATIENCE, read).await.expect("no answer").ok()?;
+        tokio::time::timeout(PATIENCE, read)
+            .await
+            .expect("no answer")
+            .ok()?;
         Some(frame)
     }
 
@@ -124,7 +127,9 @@ impl Raw {
     pub async fn cell(&mut self, sql: &str) -> String {
         let frames = self.query(sql).await;
         let at = if self.profile.deprecate_eof() { 2 } else { 3 };
-        let row = frames.get(at).unwrap_or_else(|| panic!("{sql}: {}", shown(&frames)));
+        let row = frames
+            .get(at)
+            .unwrap_or_else(|| panic!("{sql}: {}", shown(&frames)));
         String::from_utf8_lossy(&row[1..=usize::from(row[0])]).into_owned()
     }
 
@@ -173,7 +178,13 @@ pub fn ok_of(frames: &[Vec<u8>]) -> OkView<'_> {
 
 /// Frames for people.
 pub fn shown(frames: &[Vec<u8>]) -> String {
-    let one = |frame: &Vec<u8>| frame.iter().take(80).map(|byte| byte.escape_ascii().to_string()).collect::<String>();
+    let one = |frame: &Vec<u8>| {
+        frame
+            .iter()
+            .take(80)
+            .map(|byte| byte.escape_ascii().to_string())
+            .collect::<String>()
+    };
     frames.iter().map(one).collect::<Vec<_>>().join("\n    ")
 }
 

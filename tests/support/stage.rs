@@ -87,7 +87,10 @@ pub fn servers() -> highwater::rig::ClusterBuilder {
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while !holds().await {
-        assert!(std::time::Instant::now() < deadline, "{what}: not within a minute");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{what}: not within a minute"
+        );
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
@@ -112,13 +115,17 @@ impl Stage {
     /// A client of the proxy that sends raw packets.
     pub async fn raw(&self, schema: &str, flags: CapabilityFlags) -> Raw {
         let address = self.setup.proxy.addresses().mysql.to_string();
-        Raw::connect(&address, (APP.user, APP.password), Some(schema), flags).await.unwrap()
+        Raw::connect(&address, (APP.user, APP.password), Some(schema), flags)
+            .await
+            .unwrap()
     }
 
     /// The same straight at the primary.
     pub async fn raw_direct(&self, schema: &str, flags: CapabilityFlags) -> Raw {
         let address = self.setup.cluster.primary().address();
-        Raw::connect(&address, (APP.user, APP.password), Some(schema), flags).await.unwrap()
+        Raw::connect(&address, (APP.user, APP.password), Some(schema), flags)
+            .await
+            .unwrap()
     }
 
     /// A client of the primary itself in this schema: the reference.
