@@ -61,6 +61,9 @@ impl Relay {
                 Prepared::Ready(_) => {}
                 Prepared::Refused(error) => {
                     self.out = error;
+                    if let Some(seq) = self.out.get_mut(HEADER - 1) {
+                        *seq = self.reply_seq;
+                    }
                     self.send_out().await?;
                     return Ok(Tried::Relayed(Relayed::Done(Outcome::Failed)));
                 }

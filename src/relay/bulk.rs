@@ -54,6 +54,7 @@ impl Relay {
     async fn gather(&mut self, mut header: FrameHeader) -> Result<bool, End> {
         self.gathered.clear();
         loop {
+            self.reply_seq = header.seq.wrapping_add(1);
             if self.gathered.len() + header.len > MAX_PACKET {
                 self.gathered = Vec::new();
                 self.skip_packet(header).await?;
@@ -151,6 +152,7 @@ impl Relay {
     async fn stream_packet(&mut self, side: Side, mut header: FrameHeader) -> Result<(), End> {
         let mut open = true;
         loop {
+            self.reply_seq = header.seq.wrapping_add(1);
             let mut left = header.frame_len();
             while left > 0 {
                 let Self { links, client, .. } = self;

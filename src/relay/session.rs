@@ -75,6 +75,9 @@ pub(super) struct Relay {
     pub(super) rewritten: Vec<u8>,
     /// The payload of a command of several frames.
     pub(super) gathered: Vec<u8>,
+    /// The sequence id that an answer of our own to the command at hand begins with: after the
+    /// command's last frame.
+    pub(super) reply_seq: u8,
     pub(super) diary: Diary,
 }
 
@@ -173,6 +176,7 @@ impl Relay {
             out: Vec::new(),
             rewritten: Vec::new(),
             gathered: Vec::new(),
+            reply_seq: 1,
             diary,
             shared,
             client,
@@ -201,6 +205,7 @@ impl Relay {
         if interruptible && !self.registered.wakes() {
             return Err(End::ShuttingDown);
         }
+        self.reply_seq = 1;
         if header.len == 0 || header.seq != 0 {
             return self.refuse_and_end(ClientError::Malformed).await;
         }
@@ -264,6 +269,7 @@ impl Relay {
     /// Drops a packet that nobody will read.
     pub(super) async fn skip_packet(&mut self, mut header: FrameHeader) -> Result<(), End> {
         loop {
+            self.reply_seq = header.seq.wrapping_add(1);
             let mut left = header.frame_len();
             while left > 0 {
                 if self.client.input.is_empty() {
@@ -283,7 +289,7 @@ impl Relay {
 
     /// Answers the command with an error; the session goes on.
     pub(super) async fn refuse(&mut self, error: ClientError) -> Result<(), End> {
-        self.refuse_as(error, 1).await
+        self.refuse_as(error, self.reply_seq).await
     }
 
     /// The same where the reply has begun: `seq` is the next packet's sequence id.

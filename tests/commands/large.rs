@@ -96,6 +96,22 @@ async fn packets_of_several_frames_pass_both_ways() {
 }
 
 #[tokio::test]
+async fn our_own_errors_come_in_their_turn_after_a_large_command() {
+    let stage = stage().await;
+    let mut raw = stage.raw("app", usual()).await;
+    let large = text(2 * MAX_PAYLOAD);
+    let command = execute(77, 0, &[Param::Text(&large)], true, false);
+    assert_eq!(error_of(&raw.ask(&command, EXECUTE).await), Some(1243));
+    let mut unknown = large;
+    unknown[0] = 0xEE;
+    assert_eq!(
+        error_of(&raw.ask(&unknown, ReplyKind::Simple).await),
+        Some(1047)
+    );
+    assert_eq!(raw.cell("SELECT 1").await, "1");
+}
+
+#[tokio::test]
 async fn a_packet_that_the_server_refuses_gives_its_error() {
     let stage = stage().await;
     let mut raw = stage.raw("app", usual()).await;
