@@ -73,6 +73,8 @@ pub(super) struct Relay {
     pub(super) out: Vec<u8>,
     /// The text that is sent instead of the client's, where its own is partly for us.
     pub(super) rewritten: Vec<u8>,
+    /// The sequence id with which a reply to the command at hand begins: one for each of its frames.
+    pub(super) reply_seq: u8,
     /// The payload of a command of several frames.
     pub(super) gathered: Vec<u8>,
     pub(super) diary: Diary,
@@ -172,6 +174,7 @@ impl Relay {
             statements: Statements::default(),
             out: Vec::new(),
             rewritten: Vec::new(),
+            reply_seq: 1,
             gathered: Vec::new(),
             diary,
             shared,
@@ -198,6 +201,7 @@ impl Relay {
             self.registered.waits();
         }
         let header = self.next_header().await?;
+        self.reply_seq = 1;
         if interruptible && !self.registered.wakes() {
             return Err(End::ShuttingDown);
         }
@@ -278,16 +282,13 @@ impl Relay {
             }
             self.fill_client(HEADER).await?;
             header = FrameHeader::parse(self.client.input.data()).ok_or(End::Malformed)?;
+            self.reply_seq = header.seq.wrapping_add(1);
         }
     }
 
     /// Answers the command with an error; the session goes on.
     pub(super) async fn refuse(&mut self, error: ClientError) -> Result<(), End> {
-        self.refuse_as(error, 1).await
-    }
-
-    /// The same where the reply has begun: `seq` is the next packet's sequence id.
-    pub(super) async fn refuse_as(&mut self, error: ClientError, mut seq: u8) -> Result<(), End> {
+        let mut seq = self.reply_seq;
         self.diary.errors += 1;
         self.shared.metrics.error(error.kind(), error.side());
         self.out.clear();

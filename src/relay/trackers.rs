@@ -30,8 +30,12 @@ impl Relay {
         let list = row.into_iter().next().unwrap_or_default();
         let facts = shared.watch.facts(link.identity.backend);
         if facts.is_none_or(|facts| facts.tracked_variables.as_bytes() != list) {
-            state.wish.on_variable(b"session_track_system_variables", &list);
+            state
+                .wish
+                .on_variable(b"session_track_system_variables", &list);
+            // What else was set together with the list went unreported as well.
             link.applied.guard_changed = true;
+            link.applied.gtids_changed = true;
         }
         true
     }
