@@ -54,9 +54,6 @@ impl Relay {
         if self.links.died_idle(side).await {
             return Ok(Tried::NotSent);
         }
-        if !self.learn_list(side).await {
-            return Ok(Tried::NotRestored);
-        }
         if let Task::Execute(id) = task {
             match self.prepare_here(side, id).await? {
                 Prepared::Ready(_) => {}

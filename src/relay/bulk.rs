@@ -171,9 +171,7 @@ impl Relay {
     }
 
     async fn is_restored(&mut self, side: Side) -> Result<bool, End> {
-        Ok(self.links.get(side).is_some()
-            && self.learn_list(side).await
-            && self.restore(side).await?)
+        Ok(self.links.get(side).is_some() && self.restore(side).await?)
     }
 
     /// Passes the frames of one packet on as they come. A server that stops taking them is no error

@@ -221,6 +221,7 @@ impl Relay {
             return self.refuse(ClientError::UnknownCommand).await;
         };
         self.gauge.set(SessionState::Active);
+        self.learn_lists().await?;
         let result = if header.continues() || header.len > held {
             self.large_command(code, header).await
         } else {

@@ -268,8 +268,7 @@ impl Relay {
             Ok(settled) => settled,
             Err(reason) => return Ok(Next::Again(Route::Primary(reason))),
         };
-        let untold = self.state.mirror.collation_untold();
-        if !self.learn_list(Side::Primary).await || (untold && !self.learn_collation().await) {
+        if self.state.mirror.collation_untold() && !self.learn_collation().await {
             if !self.drop_primary() {
                 return self.state_lost().await;
             }
