@@ -46,6 +46,8 @@ pub struct Setup {
     pub baseline: Vec<String>,
     /// Trackers, and on a replica the read-only guard; these come last.
     pub guard: Arc<[String]>,
+    /// The same as far as it can be set while a transaction is open.
+    pub guard_in_transaction: Arc<[String]>,
 }
 
 /// Passwords by user name.

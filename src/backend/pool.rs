@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -122,17 +123,17 @@ impl Pool {
         key: &PoolKey,
         has_schema: bool,
     ) -> Result<ServerConn, BackendError> {
+        if let Some(conn) = self.lease_now(key, has_schema).await {
+            return conn;
+        }
         let deadline = tokio::time::Instant::now() + self.limits.acquire_timeout;
         loop {
-            let freed = self.freed.notified();
-            if let Some(parked) = self.take_idle(key, has_schema) {
-                match parked.attach(self.place_of_idle()) {
-                    Ok(conn) => return Ok(conn),
-                    Err(_) => continue,
-                }
-            }
-            if let Some(place) = self.reserve() {
-                return self.dialer.open(key, place).await;
+            // In line before looking again: of several places that come free between a look and the
+            // wait, only one would be remembered for those who are not in line yet.
+            let mut freed = pin!(self.freed.notified());
+            freed.as_mut().enable();
+            if let Some(conn) = self.lease_now(key, has_schema).await {
+                return conn;
             }
             if tokio::time::timeout_at(deadline, freed).await.is_err() {
                 return Err(BackendError::PoolExhausted {
@@ -142,6 +143,21 @@ impl Pool {
                 });
             }
         }
+    }
+
+    /// An idle connection, or a new one where the bound allows it; `None` when all places are taken.
+    async fn lease_now(
+        self: &Arc<Self>,
+        key: &PoolKey,
+        has_schema: bool,
+    ) -> Option<Result<ServerConn, BackendError>> {
+        while let Some(parked) = self.take_idle(key, has_schema) {
+            if let Ok(conn) = parked.attach(self.place_of_idle()) {
+                return Some(Ok(conn));
+            }
+        }
+        let place = self.reserve()?;
+        Some(self.dialer.open(key, place).await)
     }
 
     /// Takes a connection back after its session ended or let go of it: it is reset, set up again

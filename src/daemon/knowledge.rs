@@ -67,19 +67,22 @@ fn make(backend: BackendId, facts: &ServerFacts) -> Option<Setup> {
     });
     Some(Setup {
         baseline: baseline.into_iter().collect(),
-        guard: guard(backend, facts).into(),
+        guard: guard(backend, facts, false).into(),
+        guard_in_transaction: guard(backend, facts, true).into(),
     })
 }
 
 /// Trackers on every connection; on a replica also the read-only guard, so that a write hidden in a
 /// function fails even where super_read_only is off.
-fn guard(backend: BackendId, facts: &ServerFacts) -> Vec<String> {
+fn guard(backend: BackendId, facts: &ServerFacts, in_transaction: bool) -> Vec<String> {
     let mut guard = Vec::new();
     if !backend.is_primary() {
         guard.push("SET SESSION TRANSACTION READ ONLY".to_owned());
     }
     let gtids = match (facts.engine, backend.is_primary()) {
         (Engine::MariaDb, _) => "",
+        // Cannot be set in a transaction (error 1766), neither by us nor by the client.
+        (Engine::MySql, _) if in_transaction => "",
         // A write's own GTIDs; and on a replica, how far it is.
         (Engine::MySql, true) => "@@session.session_track_gtids = OWN_GTID, ",
         (Engine::MySql, false) => "@@session.session_track_gtids = ALL_GTIDS, ",

@@ -35,6 +35,12 @@ impl Position {
         Ok(())
     }
 
+    /// How many pieces it takes to write it down: its real size.
+    pub fn fragments(&self) -> usize {
+        let Self::Gtids(set) = self;
+        set.fragments()
+    }
+
     /// Whether it demands nothing.
     pub fn is_empty(&self) -> bool {
         let Self::Gtids(set) = self;

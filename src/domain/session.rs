@@ -114,6 +114,7 @@ struct Statement {
     gtids: bool,
     state_change: bool,
     log_bin_touched: bool,
+    trackers_touched: bool,
 }
 
 impl Session {
@@ -149,6 +150,8 @@ impl Session {
                 }
                 if self.wish.on_variable(name, value) {
                     applied.guard_changed = true;
+                    applied.gtids_changed |= name == b"session_track_gtids";
+                    self.statement.trackers_touched = true;
                 } else {
                     let read_only = matches!(name, b"transaction_read_only" | b"tx_read_only");
                     applied.guard_changed |= read_only && side == Side::Replica;
@@ -243,6 +246,10 @@ impl Session {
                 self.positions.on_unknown(now);
             }
             _ => {}
+        }
+        if self.statement.trackers_touched && profile.access == Access::Write {
+            // What it wrote behind that went untold.
+            self.positions.on_unknown(now);
         }
         let unlogged = self.mirror.is(b"sql_log_bin", b"OFF") || self.statement.log_bin_touched;
         if unlogged && may_commit {

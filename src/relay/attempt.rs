@@ -2,6 +2,7 @@
 
 use super::bulk::GATHERED;
 use super::links::put_restore;
+use super::login::renumber;
 use super::prepared::Prepared;
 use super::reply::{Expect, Relayed, Swallowed};
 use super::session::{End, Relay};
@@ -53,17 +54,12 @@ impl Relay {
         if self.links.died_idle(side).await {
             return Ok(Tried::NotSent);
         }
-        if !self.learn_list(side).await {
-            return Ok(Tried::NotRestored);
-        }
         if let Task::Execute(id) = task {
             match self.prepare_here(side, id).await? {
                 Prepared::Ready(_) => {}
-                Prepared::Refused(error) => {
+                Prepared::Refused(mut error) => {
+                    renumber(&mut error, self.reply_seq);
                     self.out = error;
-                    if let Some(seq) = self.out.get_mut(HEADER - 1) {
-                        *seq = self.reply_seq;
-                    }
                     self.send_out().await?;
                     return Ok(Tried::Relayed(Relayed::Done(Outcome::Failed)));
                 }
@@ -201,8 +197,8 @@ impl Relay {
             ..
         } = self;
         let link = links.get_mut(side)?;
-        let guard = shared.guard_of(link.identity.backend);
-        put_restore(link, &state.mirror, &guard, out).ok()
+        let in_transaction = state.transaction.open_on() == Some(side);
+        put_restore(link, &state.mirror, in_transaction, shared, out).ok()
     }
 
     /// Appends COM_STMT_EXECUTE with the statement's id on that connection, and with the parameter

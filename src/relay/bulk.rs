@@ -1,6 +1,7 @@
 //! Commands that are too long to be held: a long text streams to the primary unread; the long
 //! parameters of a prepared statement are gathered, for its id has to be rewritten.
 
+use super::freshness;
 use super::reply::{Expect, Relayed};
 use super::session::{End, Relay};
 use crate::backend::ServerConn;
@@ -54,7 +55,6 @@ impl Relay {
     async fn gather(&mut self, mut header: FrameHeader) -> Result<bool, End> {
         self.gathered.clear();
         loop {
-            self.reply_seq = header.seq.wrapping_add(1);
             if self.gathered.len() + header.len > MAX_PACKET {
                 self.gathered = Vec::new();
                 self.skip_packet(header).await?;
@@ -69,6 +69,7 @@ impl Relay {
             }
             self.fill_client(HEADER).await?;
             header = FrameHeader::parse(self.client.input.data()).ok_or(End::Malformed)?;
+            self.reply_seq = header.seq.wrapping_add(1);
         }
     }
 
@@ -83,7 +84,9 @@ impl Relay {
         };
         if let Err(error) = self.ready_for_stream(side).await? {
             self.skip_packet(header).await?;
-            return self.refuse(error).await;
+            let over = matches!(error, ClientError::PrimaryLostIdle);
+            self.refuse(error).await?;
+            return if over { Err(End::StateLost) } else { Ok(()) };
         }
         self.state.on_start();
         self.registered.runs(Some(side));
@@ -124,8 +127,27 @@ impl Relay {
         Ok(())
     }
 
-    /// Holds a connection with the session's state on it.
+    /// Holds a connection with the session's state on it, that can show what the session has seen.
     async fn ready_for_stream(&mut self, side: Side) -> Result<Result<(), ClientError>, End> {
+        if side == Side::Replica {
+            return Ok(match self.is_restored(side).await? {
+                true => Ok(()),
+                false => {
+                    self.links.discard(side, &self.registered);
+                    self.state.transaction.on_lost();
+                    Err(ClientError::ReadOnlyTransactionLost)
+                }
+            });
+        }
+        if freshness::primary_ready(&self.shared, &mut self.state)
+            .await
+            .is_err()
+        {
+            return Ok(Err(ClientError::PrimaryBehind));
+        }
+        if self.links.died_idle(side).await && !self.drop_primary() {
+            return Ok(Err(ClientError::PrimaryLostIdle));
+        }
         let Self {
             links,
             state,
@@ -133,18 +155,23 @@ impl Relay {
             ..
         } = self;
         let has_schema = state.mirror.schema().is_some();
-        if side == Side::Primary
-            && let Err(error) = links
-                .hold(side, BackendId::PRIMARY, has_schema, registered)
-                .await
+        if let Err(error) = links
+            .hold(side, BackendId::PRIMARY, has_schema, registered)
+            .await
         {
             return Ok(Err(client_error(&error)));
         }
-        if self.learn_list(side).await && self.restore(side).await? {
+        if self.is_restored(side).await? {
             return Ok(Ok(()));
         }
-        self.links.discard(side, &self.registered);
-        Ok(Err(ClientError::NotRestored))
+        Ok(Err(match self.drop_primary() {
+            true => ClientError::NotRestored,
+            false => ClientError::PrimaryLostIdle,
+        }))
+    }
+
+    async fn is_restored(&mut self, side: Side) -> Result<bool, End> {
+        Ok(self.links.get(side).is_some() && self.restore(side).await?)
     }
 
     /// Passes the frames of one packet on as they come. A server that stops taking them is no error
@@ -152,7 +179,6 @@ impl Relay {
     async fn stream_packet(&mut self, side: Side, mut header: FrameHeader) -> Result<(), End> {
         let mut open = true;
         loop {
-            self.reply_seq = header.seq.wrapping_add(1);
             let mut left = header.frame_len();
             while left > 0 {
                 let Self { links, client, .. } = self;
@@ -170,8 +196,12 @@ impl Relay {
             if !header.continues() {
                 return Ok(());
             }
-            self.fill_client(HEADER).await?;
+            if let Err(end) = self.fill_client(HEADER).await {
+                self.links.stop(side, &self.registered);
+                return Err(end);
+            }
             header = FrameHeader::parse(self.client.input.data()).ok_or(End::Malformed)?;
+            self.reply_seq = header.seq.wrapping_add(1);
         }
     }
 }

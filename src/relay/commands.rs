@@ -4,7 +4,7 @@ use super::attempt::Task;
 use super::kill;
 use super::session::{End, Relay};
 use super::statement::Statement;
-use crate::domain::ids::ClientStmtId;
+use crate::domain::ids::{BackendId, ClientStmtId};
 use crate::domain::routing::Reason;
 use crate::domain::session::{Outcome, Side};
 use crate::domain::sql::{Access, Doubt, Effects, StatementProfile};
@@ -163,6 +163,7 @@ impl Relay {
             if let Some(link) = self.links.get_mut(Side::Primary) {
                 link.applied.on_reset();
                 link.applied.guard_changed = true;
+                link.applied.gtids_changed = true;
             }
             self.after_reset();
         }
@@ -174,6 +175,7 @@ impl Relay {
         let consistency = &self.shared.config.consistency;
         self.state
             .on_reset(consistency.level, consistency.catch_up_timeout);
+        self.start_from_globals();
         self.statements.clear();
     }
 
@@ -191,9 +193,11 @@ impl Relay {
             );
             return self.refuse(error).await;
         }
+        let facts = self.shared.watch.facts(BackendId::PRIMARY);
+        let global = |name: &str| facts.as_ref()?.globals.get(name).cloned();
         let id = self
             .statements
-            .add(&text, profile, self.state.mirror.schema());
+            .add(&text, profile, &self.state.mirror, global);
         if !matches!(profile.access, Access::Read | Access::Diagnostics) {
             // Preparing a write does not write: no probe is due after an error.
             profile = StatementProfile {
@@ -227,6 +231,10 @@ impl Relay {
             _ if asks_cursor => Some((self.state_side(), Reason::Cursor)),
             _ => None,
         };
+        if statement.long_data && bound.is_none() {
+            // The connection that has the parameter's parts is gone, and they with it.
+            return self.state_lost().await;
+        }
         let profile = statement.profile;
         let task = Task::Execute(id);
         self.run_statement(Statement {

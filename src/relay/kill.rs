@@ -243,15 +243,21 @@ pub(super) async fn kill(
             return Err(ClientError::NotOwner { id });
         }
     }
+    let mut allowed = own;
     for (backend, thread) in aimed {
         let Some(pool) = shared.pool(backend) else {
             continue;
         };
         match pool.dialer().kill(key, thread, query_only).await {
+            Ok(()) => allowed = true,
             // The thread ended by itself in the meantime.
-            Ok(()) | Err(BackendError::Setup { code: 1094, .. }) => {}
+            Err(BackendError::Setup { code: 1094, .. }) => {}
             Err(BackendError::Setup { code: 1095, .. }) => {
                 return Err(ClientError::NotOwner { id });
+            }
+            // A session that hangs with its server is ended all the same, by those who may.
+            Err(error) if allowed && !query_only => {
+                tracing::debug!(%error, "a killed session's server does not answer");
             }
             Err(error) => return Err(client_error(&error)),
         }

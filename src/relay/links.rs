@@ -152,7 +152,9 @@ impl Links {
         let Some(link) = self.get_mut(side) else {
             return false;
         };
-        poll_fn(|cx| Poll::Ready(link.conn.poll_fill(cx).is_ready())).await
+        // What came with the end of the last reply belongs to no command either.
+        !link.conn.input.is_empty()
+            || poll_fn(|cx| Poll::Ready(link.conn.poll_fill(cx).is_ready())).await
     }
 
     fn slot(&mut self, side: Side) -> &mut Option<ServerConn> {
@@ -165,27 +167,32 @@ impl Links {
 
 /// Appends the commands that give a connection the state of the mirror, and says how many replies
 /// they will have. The connection counts as restored from now on: if one fails, discard it.
+/// `in_transaction` says whether a transaction is open on it.
 pub(super) fn put_restore(
     link: &mut ServerConn,
     mirror: &Mirror,
-    guard: &[String],
+    in_transaction: bool,
+    shared: &Shared,
     out: &mut Vec<u8>,
 ) -> Result<usize, CannotRestore> {
-    if mirror.is_applied(&link.applied) && !link.applied.guard_changed {
+    let guards = link.applied.lacks_guard(in_transaction);
+    if mirror.is_applied(&link.applied) && !guards {
         return Ok(0);
     }
     let attributes = link.key().profile.query_attributes();
+    let backend = link.identity.backend;
     let mut replies = 0;
     let mut put = |payload: &[u8]| {
         append_packet(out, &mut 0, payload);
         replies += 1;
     };
-    if std::mem::take(&mut link.applied.guard_changed) {
-        for sql in guard {
+    if guards {
+        for sql in shared.guard_of(backend, in_transaction).iter() {
             put(&com_query(sql.as_bytes(), attributes));
         }
+        link.applied.on_guarded(in_transaction);
     }
-    if let Some(restore) = mirror.missing(&link.applied)? {
+    if let Some(restore) = mirror.missing(&link.applied, !backend.is_primary())? {
         if let Some(schema) = &restore.schema {
             put(&com_init_db(schema));
         }

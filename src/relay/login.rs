@@ -164,7 +164,13 @@ impl Relay {
 
     /// What a session starts with on the primary: its global defaults, and the charset of the
     /// client's handshake.
-    pub(super) fn start_from_defaults(&mut self) {
+    fn start_from_defaults(&mut self) {
+        self.start_from_globals();
+        self.set_charset(self.who.accepted.charset);
+    }
+
+    /// What a reset leaves: the primary's global defaults.
+    pub(super) fn start_from_globals(&mut self) {
         let facts = self.shared.watch.facts(BackendId::PRIMARY);
         let global = |name: &str| {
             facts
@@ -183,7 +189,6 @@ impl Relay {
             .start_with_autocommit(!off(&global("autocommit")));
         self.state.serializable_by_default =
             global("transaction_isolation").eq_ignore_ascii_case("SERIALIZABLE");
-        self.set_charset(self.who.accepted.charset);
     }
 
     /// As the server does with the collation of a handshake.
@@ -247,7 +252,7 @@ fn packet(error: &ClientError) -> Vec<u8> {
 }
 
 /// Gives a whole packet another sequence id.
-fn renumber(packet: &mut [u8], seq: u8) {
+pub(super) fn renumber(packet: &mut [u8], seq: u8) {
     if let Some(place) = packet.get_mut(HEADER - 1) {
         *place = seq;
     }

@@ -188,9 +188,10 @@ impl Relay {
         let status = self.status();
         self.out.clear();
         let deprecate_eof = self.who.profile.deprecate_eof();
+        let mut seq = self.reply_seq;
         text_resultset(
             &mut self.out,
-            &mut 1,
+            &mut seq,
             labels,
             [&*row],
             status,
@@ -205,8 +206,9 @@ impl Relay {
             status: self.status(),
             ..OkPacket::default()
         };
+        let mut seq = self.reply_seq;
         self.out.clear();
-        ok.put(&mut self.out, &mut 1);
+        ok.put(&mut self.out, &mut seq);
         self.send_out().await
     }
 

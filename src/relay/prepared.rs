@@ -1,13 +1,14 @@
 //! Prepared statements: the ids that clients see are ours, and each connection has its own.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::attempt::Tried;
 use super::links::put_restore;
 use super::reply::{Relayed, Swallowed};
 use super::session::{End, Relay};
 use crate::domain::ids::{BackendId, ClientStmtId, ServerStmtId};
-use crate::domain::session::Side;
+use crate::domain::session::{Mirror, Side};
 use crate::domain::sql::StatementProfile;
 use crate::protocol::command::com_stmt_prepare;
 use crate::protocol::frame::append_packet;
@@ -21,6 +22,8 @@ const LOST: Tried = Tried::Relayed(Relayed::Lost { forwarded: false });
 pub(super) struct Statements {
     by_id: HashMap<ClientStmtId, Statement>,
     last: u32,
+    /// Of the last PREPARE, to be shared while nothing changes.
+    under: Option<Arc<Under>>,
 }
 
 /// One prepared statement.
@@ -30,8 +33,7 @@ pub(super) struct Statement {
     /// it was prepared on.
     pub(super) text: Box<[u8]>,
     pub(super) profile: StatementProfile,
-    /// The schema in force at the client's PREPARE: the statement keeps it after a USE.
-    pub(super) schema: Option<Box<[u8]>>,
+    under: Arc<Under>,
     /// How many parameters it has.
     pub(super) params: u16,
     /// The parameter types that the client bound last.
@@ -41,6 +43,50 @@ pub(super) struct Statement {
     /// The serial of the connection on which its long data or its cursor are.
     pub(super) home: Option<u64>,
     copies: Vec<OnConnection>,
+}
+
+/// What was in force at the client's PREPARE, by which the server read the text: the statement keeps
+/// its meaning after a USE or a SET.
+#[derive(Debug)]
+pub(super) struct Under {
+    version: u64,
+    schema: Option<Box<[u8]>>,
+    settings: Vec<(&'static str, Box<[u8]>)>,
+}
+
+/// Variables that change how a text is read.
+const READ_BY: [&str; 3] = ["sql_mode", "character_set_client", "collation_connection"];
+
+impl Under {
+    /// What the mirror holds now; `global` gives the values of what was never set.
+    pub(super) fn now(mirror: &Mirror, global: impl Fn(&str) -> Option<String>) -> Self {
+        let value = |name: &'static str| {
+            let told = name != "collation_connection" || !mirror.collation_untold();
+            let set = mirror.get(name.as_bytes()).map(Into::into);
+            let value = set.or_else(|| Some(global(name)?.into_bytes().into()));
+            Some((name, value.filter(|_| told)?))
+        };
+        Self {
+            version: mirror.version(),
+            schema: mirror.schema().map(Into::into),
+            settings: READ_BY.into_iter().filter_map(value).collect(),
+        }
+    }
+
+    /// The mirror as it is now, but with this in force again.
+    fn again(&self, mirror: &Mirror) -> Mirror {
+        let mut mirror = mirror.clone();
+        if let Some(schema) = &self.schema {
+            mirror.set_schema(schema);
+        }
+        for (name, value) in &self.settings {
+            // What the session never set is still as it was.
+            if mirror.get(name.as_bytes()).is_some() {
+                mirror.set(name.as_bytes(), value);
+            }
+        }
+        mirror
+    }
 }
 
 /// The statement as one connection knows it.
@@ -53,13 +99,19 @@ struct OnConnection {
 }
 
 impl Statements {
-    /// Enters a statement that is about to be prepared.
+    /// Enters a statement that is about to be prepared. `global` is as for [`Under::now`].
     pub(super) fn add(
         &mut self,
         text: &[u8],
         profile: StatementProfile,
-        schema: Option<&[u8]>,
+        mirror: &Mirror,
+        global: impl Fn(&str) -> Option<String>,
     ) -> ClientStmtId {
+        let under = match self.under.take() {
+            Some(under) if under.version == mirror.version() => under,
+            _ => Arc::new(Under::now(mirror, global)),
+        };
+        self.under = Some(Arc::clone(&under));
         // Ids wrap after four billion prepares; skip those still in use.
         loop {
             self.last = self.last.wrapping_add(1);
@@ -71,7 +123,7 @@ impl Statements {
         let statement = Statement {
             text: text.into(),
             profile,
-            schema: schema.map(Into::into),
+            under,
             params: 0,
             types: Box::default(),
             long_data: false,
@@ -189,6 +241,10 @@ impl Relay {
         match self.prepare_here(side, id).await? {
             Prepared::Ready(server_id) => Ok(Some(server_id)),
             Prepared::Refused(_) => Ok(None),
+            // COM_STMT_SEND_LONG_DATA has no reply that could tell.
+            Prepared::Broken(_) if side == Side::Primary && !self.drop_primary() => {
+                Err(End::StateLost)
+            }
             Prepared::Broken(_) => {
                 self.links.discard(side, &self.registered);
                 Ok(None)
@@ -196,8 +252,8 @@ impl Relay {
         }
     }
 
-    /// Prepares a statement on a held connection that does not know it yet, under the schema of the
-    /// client's PREPARE.
+    /// Prepares a statement on a held connection that does not know it yet, under what was in force
+    /// at the client's PREPARE.
     pub(super) async fn prepare_here(
         &mut self,
         side: Side,
@@ -217,13 +273,10 @@ impl Relay {
         if let Some(server_id) = statement.on(link.identity.serial) {
             return Ok(Prepared::Ready(server_id));
         }
-        let mut mirror = state.mirror.clone();
-        if let Some(schema) = &statement.schema {
-            mirror.set_schema(schema);
-        }
+        let mirror = statement.under.again(&state.mirror);
         out.clear();
-        let guard = shared.guard_of(link.identity.backend);
-        let Ok(replies) = put_restore(link, &mirror, &guard, out) else {
+        let in_transaction = state.transaction.open_on() == Some(side);
+        let Ok(replies) = put_restore(link, &mirror, in_transaction, shared, out) else {
             return Ok(Prepared::Broken(Tried::NotRestored));
         };
         // What was restored is the mirror of the PREPARE, not of now.

@@ -73,11 +73,10 @@ pub(super) struct Relay {
     pub(super) out: Vec<u8>,
     /// The text that is sent instead of the client's, where its own is partly for us.
     pub(super) rewritten: Vec<u8>,
+    /// The sequence id with which a reply to the command at hand begins: one for each of its frames.
+    pub(super) reply_seq: u8,
     /// The payload of a command of several frames.
     pub(super) gathered: Vec<u8>,
-    /// The sequence id that an answer of our own to the command at hand begins with: after the
-    /// command's last frame.
-    pub(super) reply_seq: u8,
     pub(super) diary: Diary,
 }
 
@@ -175,8 +174,8 @@ impl Relay {
             statements: Statements::default(),
             out: Vec::new(),
             rewritten: Vec::new(),
-            gathered: Vec::new(),
             reply_seq: 1,
+            gathered: Vec::new(),
             diary,
             shared,
             client,
@@ -202,10 +201,10 @@ impl Relay {
             self.registered.waits();
         }
         let header = self.next_header().await?;
+        self.reply_seq = 1;
         if interruptible && !self.registered.wakes() {
             return Err(End::ShuttingDown);
         }
-        self.reply_seq = 1;
         if header.len == 0 || header.seq != 0 {
             return self.refuse_and_end(ClientError::Malformed).await;
         }
@@ -222,6 +221,7 @@ impl Relay {
             return self.refuse(ClientError::UnknownCommand).await;
         };
         self.gauge.set(SessionState::Active);
+        self.learn_lists().await?;
         let result = if header.continues() || header.len > held {
             self.large_command(code, header).await
         } else {
@@ -269,7 +269,6 @@ impl Relay {
     /// Drops a packet that nobody will read.
     pub(super) async fn skip_packet(&mut self, mut header: FrameHeader) -> Result<(), End> {
         loop {
-            self.reply_seq = header.seq.wrapping_add(1);
             let mut left = header.frame_len();
             while left > 0 {
                 if self.client.input.is_empty() {
@@ -284,16 +283,13 @@ impl Relay {
             }
             self.fill_client(HEADER).await?;
             header = FrameHeader::parse(self.client.input.data()).ok_or(End::Malformed)?;
+            self.reply_seq = header.seq.wrapping_add(1);
         }
     }
 
     /// Answers the command with an error; the session goes on.
     pub(super) async fn refuse(&mut self, error: ClientError) -> Result<(), End> {
-        self.refuse_as(error, self.reply_seq).await
-    }
-
-    /// The same where the reply has begun: `seq` is the next packet's sequence id.
-    pub(super) async fn refuse_as(&mut self, error: ClientError, mut seq: u8) -> Result<(), End> {
+        let mut seq = self.reply_seq;
         self.diary.errors += 1;
         self.shared.metrics.error(error.kind(), error.side());
         self.out.clear();

@@ -45,11 +45,15 @@ impl Shared {
     }
 
     /// The statements that set Highwater's own trackers and guards on a connection again.
-    pub fn guard_of(&self, backend: BackendId) -> Arc<[String]> {
-        self.pool(backend)
-            .and_then(|pool| pool.dialer().knowledge.setup(backend))
-            .map(|setup| Arc::clone(&setup.guard))
-            .unwrap_or_default()
+    pub fn guard_of(&self, backend: BackendId, in_transaction: bool) -> Arc<[String]> {
+        let setup = self
+            .pool(backend)
+            .and_then(|pool| pool.dialer().knowledge.setup(backend));
+        match setup {
+            Some(setup) if in_transaction => Arc::clone(&setup.guard_in_transaction),
+            Some(setup) => Arc::clone(&setup.guard),
+            None => Arc::default(),
+        }
     }
 
     /// A place for one more client; `None` when `max_sessions` are connected or logging in.

@@ -28,6 +28,18 @@ pub(super) struct Statement {
     pub(super) bound: Option<(Side, Reason)>,
 }
 
+impl Statement {
+    /// Whether it names something that only the connection it was sent to has: a cursor, or the
+    /// parts of a parameter.
+    fn is_tied(&self) -> bool {
+        match self.bound {
+            Some((_, Reason::LongData)) => true,
+            Some((_, Reason::Cursor)) => matches!(self.task, Task::AsIs(_)),
+            _ => false,
+        }
+    }
+}
+
 /// What has been tried so far.
 #[derive(Debug, Default)]
 struct Progress {
@@ -142,6 +154,11 @@ impl Relay {
             registered,
             ..
         } = self;
+        if state.transaction.open_on() == Some(Side::Primary) && links.get(Side::Primary).is_none()
+        {
+            // Another connection would take what follows for statements of their own.
+            return self.state_lost().await;
+        }
         let has_schema = state.mirror.schema().is_some();
         if let Err(error) = links
             .hold(Side::Primary, BackendId::PRIMARY, has_schema, registered)
@@ -155,9 +172,13 @@ impl Relay {
         let Statement {
             task,
             total,
-            profile,
+            mut profile,
             ..
         } = *statement;
+        if reason == Reason::ReplicaRefused {
+            // A function or a view in it writes, which its text does not show.
+            profile.effects = profile.effects.with(Effects::OPAQUE);
+        }
         let tried = self
             .attempt(Side::Primary, task, total, false, false)
             .await?;
@@ -174,19 +195,19 @@ impl Relay {
                 Ok(Next::Answered(Side::Primary, reason, Outcome::Failed))
             }
             Tried::NotRestored => {
-                self.drop_primary();
+                if !self.drop_primary() {
+                    return self.state_lost().await;
+                }
                 self.answer_error(ClientError::NotRestored, Side::Primary, reason)
                     .await
             }
             Tried::NotSent => {
-                let fresh = !self.state.transaction.is_open() && !self.state.holds_connection();
-                self.drop_primary();
+                let anywhere = self.drop_primary() && !statement.is_tied();
                 progress.redialled += 1;
-                if fresh && progress.redialled < 3 {
+                if anywhere && progress.redialled < 3 {
                     return Ok(Next::Again(Route::Primary(reason)));
                 }
-                self.refuse(ClientError::PrimaryLostIdle).await?;
-                Err(End::StateLost)
+                self.state_lost().await
             }
         }
     }
@@ -207,11 +228,22 @@ impl Relay {
         Err(End::StateLost)
     }
 
-    fn drop_primary(&mut self) {
+    /// Closes the primary's connection. `false` when a transaction or state of the session went
+    /// with it, so that no other connection may go on in its place.
+    pub(super) fn drop_primary(&mut self) -> bool {
+        let open = self.state.transaction.open_on() == Some(Side::Primary);
+        let replaceable = !open && !self.state.holds_connection();
         self.links.discard(Side::Primary, &self.registered);
-        if self.state.transaction.open_on() == Some(Side::Primary) {
+        if open {
             self.state.transaction.on_lost();
         }
+        replaceable
+    }
+
+    /// Ends a session whose transaction or state is gone, before anything runs without it.
+    pub(super) async fn state_lost<T>(&mut self) -> Result<T, End> {
+        self.refuse(ClientError::PrimaryLostIdle).await?;
+        Err(End::StateLost)
     }
 
     async fn on_replica(
@@ -237,6 +269,9 @@ impl Relay {
             Err(reason) => return Ok(Next::Again(Route::Primary(reason))),
         };
         if self.state.mirror.collation_untold() && !self.learn_collation().await {
+            if !self.drop_primary() {
+                return self.state_lost().await;
+            }
             return Ok(Next::Again(Route::Primary(Reason::CannotRestore)));
         }
         if !self.hold_replica(settled).await {
@@ -342,7 +377,6 @@ impl Relay {
             }
             Err(error) => {
                 tracing::debug!(%error, "asking for the session's collation");
-                self.links.discard(Side::Primary, &self.registered);
                 false
             }
         }
@@ -368,6 +402,11 @@ impl Relay {
             .get(Side::Replica)
             .map(|link| link.identity.backend)
         else {
+            if in_transaction {
+                self.state.transaction.on_lost();
+                let error = ClientError::ReadOnlyTransactionLost;
+                return self.answer_error(error, Side::Replica, reason).await;
+            }
             return Ok(Next::Again(Route::Primary(reason)));
         };
         let Statement {
@@ -432,6 +471,10 @@ impl Relay {
         }
         let before = self.state.holds;
         self.state.on_end(profile, on, outcome, Instant::now());
+        if self.state.positions.is_scattered() {
+            self.shared.watch.compact(self.state.positions.need_mut());
+            self.state.positions.on_compacted();
+        }
         if self.state.holds != before {
             self.count_pins(before);
         }

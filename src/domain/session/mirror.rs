@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
-/// Variables that Highwater sets on its connections for itself; never restored from a mirror.
-const MANAGED: [&[u8]; 3] = [b"transaction_read_only", b"tx_read_only", b"statement_id"];
+/// Counted by the server; nobody sets it.
+const STATEMENT_ID: &[u8] = b"statement_id";
+/// What the read-only guard of a replica's connection sets; not restored there.
+const GUARD: [&[u8]; 2] = [b"transaction_read_only", b"tx_read_only"];
 
 type Variables = BTreeMap<Box<[u8]>, Box<[u8]>>;
 
@@ -28,6 +30,8 @@ pub struct Applied {
     /// The client changed what Highwater sets for itself here, a tracker or a replica's read-only
     /// guard: it must be set again.
     pub guard_changed: bool,
+    /// The same of session_track_gtids, which cannot be set again before the transaction is over.
+    pub gtids_changed: bool,
     /// The client may have set session_track_system_variables here: a list that does not name the
     /// variable itself is not reported, so it has to be asked for.
     pub list_untold: bool,
@@ -113,14 +117,25 @@ impl Mirror {
         applied.version == Some(self.version)
     }
 
-    /// What the connection lacks; `None` when nothing.
+    /// What the connection lacks; `None` when nothing. `guarded` says whether it has a replica's
+    /// read-only guard.
     ///
     /// # Errors
-    /// When a value cannot be written as a literal that means the same in every sql_mode.
-    pub fn missing(&self, applied: &Applied) -> Result<Option<Restore>, CannotRestore> {
+    /// When a value cannot be written as a literal that means the same in every sql_mode, or the
+    /// connection has a schema and the session none.
+    pub fn missing(
+        &self,
+        applied: &Applied,
+        guarded: bool,
+    ) -> Result<Option<Restore>, CannotRestore> {
+        if self.schema.is_none() && applied.schema.is_some() {
+            // No command takes a schema away: the session's was dropped, or it never had one.
+            return Err(CannotRestore);
+        }
         let mut set = Vec::new();
         for (name, value) in &self.variables {
-            if applied.variables.get(name) == Some(value) || MANAGED.contains(&&**name) {
+            let managed = **name == *STATEMENT_ID || (guarded && GUARD.contains(&&**name));
+            if managed || applied.variables.get(name) == Some(value) {
                 continue;
             }
             set.extend_from_slice(if set.is_empty() { b"SET " } else { b", " });
@@ -129,7 +144,6 @@ impl Mirror {
             set.push(b'=');
             literal(name, value, &mut set)?;
         }
-        // A connection cannot be brought back to "no schema"; such a one is not handed out.
         let schema = self
             .schema
             .clone()
@@ -184,7 +198,19 @@ impl Applied {
         self.variables.clear();
         self.version = None;
         self.guard_changed = false;
+        self.gtids_changed = false;
         self.list_untold = false;
+    }
+
+    /// Whether something of what Highwater sets for itself has to be set again and can be.
+    pub fn lacks_guard(&self, in_transaction: bool) -> bool {
+        self.guard_changed || (self.gtids_changed && !in_transaction)
+    }
+
+    /// It was set again, as far as that can be done in a transaction if one is open.
+    pub fn on_guarded(&mut self, in_transaction: bool) {
+        self.guard_changed = false;
+        self.gtids_changed &= in_transaction;
     }
 
     /// The connection goes to another session: versions of different mirrors do not compare.
@@ -236,12 +262,12 @@ mod tests {
     fn a_connection_lacks_exactly_the_difference() {
         let mut mirror = Mirror::default();
         let mut applied = Applied::default();
-        assert_eq!(mirror.missing(&applied), Ok(None));
+        assert_eq!(mirror.missing(&applied, true), Ok(None));
         mirror.set(b"sql_mode", b"ANSI,'x'");
         mirror.set(b"wait_timeout", b"77");
         mirror.set(b"transaction_read_only", b"ON");
         mirror.set_schema(b"app");
-        let restore = mirror.missing(&applied).unwrap().unwrap();
+        let restore = mirror.missing(&applied, true).unwrap().unwrap();
         assert_eq!(restore.schema.as_deref(), Some(&b"app"[..]));
         assert_eq!(
             String::from_utf8(restore.set.unwrap()).unwrap(),
@@ -254,8 +280,35 @@ mod tests {
         mirror.set(b"wait_timeout", b"78");
         assert!(!mirror.is_applied(&applied));
         assert_eq!(
-            mirror.missing(&applied).unwrap().unwrap().set.unwrap(),
+            mirror
+                .missing(&applied, true)
+                .unwrap()
+                .unwrap()
+                .set
+                .unwrap(),
             b"SET @@session.wait_timeout=78"
+        );
+    }
+
+    #[test]
+    fn a_new_connection_to_the_primary_stays_read_only() {
+        let mut mirror = Mirror::default();
+        mirror.set(b"transaction_read_only", b"ON");
+        let lacks = |guarded| mirror.missing(&Applied::default(), guarded).unwrap();
+        assert_eq!(lacks(true), None);
+        assert_eq!(
+            lacks(false).unwrap().set.unwrap(),
+            b"SET @@session.transaction_read_only='ON'"
+        );
+    }
+
+    #[test]
+    fn a_schema_cannot_be_taken_away() {
+        let mut applied = Applied::default();
+        applied.set_schema(b"gone");
+        assert_eq!(
+            Mirror::default().missing(&applied, true),
+            Err(CannotRestore)
         );
     }
 
@@ -263,7 +316,10 @@ mod tests {
     fn a_value_without_a_safe_literal_is_refused() {
         let mut mirror = Mirror::default();
         mirror.set(b"x", b"a\\b");
-        assert_eq!(mirror.missing(&Applied::default()), Err(CannotRestore));
+        assert_eq!(
+            mirror.missing(&Applied::default(), true),
+            Err(CannotRestore)
+        );
     }
 
     #[test]

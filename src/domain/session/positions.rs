@@ -25,7 +25,12 @@ pub struct Positions {
     last_read: Option<LastRead>,
     unknown_since: Option<Instant>,
     untracked_write: bool,
+    /// Fragments that `need` may have before it is made compact.
+    room: usize,
 }
+
+/// Fragments that are not worth the work of making them fewer.
+const ROOM: usize = 64;
 
 impl Default for Positions {
     fn default() -> Self {
@@ -34,6 +39,7 @@ impl Default for Positions {
             last_read: None,
             unknown_since: None,
             untracked_write: false,
+            room: ROOM,
         }
     }
 }
@@ -48,6 +54,17 @@ impl Positions {
     /// The same, to be made more compact.
     pub fn need_mut(&mut self) -> &mut Position {
         &mut self.need
+    }
+
+    /// Whether what was written, transaction by transaction among those of others, grew so much that
+    /// [`Self::need_mut`] should be made compact.
+    pub fn is_scattered(&self) -> bool {
+        self.need.fragments() > self.room
+    }
+
+    /// It was made as compact as it can be now.
+    pub fn on_compacted(&mut self) {
+        self.room = ROOM.max(2 * self.need.fragments());
     }
 
     /// The server of the last read, unless what was seen there is already in [`Self::need`].
