@@ -152,7 +152,9 @@ async fn a_transaction_ends_with_its_server() {
     run(&mut conn, "INSERT INTO t VALUES (1)").await;
 
     replica.freeze().await.unwrap();
-    let lost = reader.query_drop("SELECT COUNT(*) FROM t").await;
+    let lost = reader.query_drop("SELECT COUNT(*) FROM t");
+    let lost = tokio::time::timeout(Duration::from_secs(30), lost).await;
+    let lost = lost.expect("the read waits for a replica that hangs");
     assert_server_error(&lost, 2013, "the transaction is over");
     run(&mut reader, "SELECT COUNT(*) FROM t").await;
     replica.thaw().unwrap();
