@@ -197,13 +197,19 @@ impl Hub {
         })
     }
 
-    /// A lane is done with this one, in vain if it is still here.
+    /// A lane is done with this one, in vain if it is still here. The other lane may have found
+    /// nothing free meanwhile and gone to sleep, and this one may not want it again: both look.
     pub(super) fn put_back(&self, job: &Job) {
+        let mut left = false;
         for entry in lock(&self.entries).iter_mut() {
             if Arc::ptr_eq(&entry.wait, &job.wait) {
                 entry.taken = false;
                 entry.tried = entry.tried.saturating_add(1);
+                left = true;
             }
+        }
+        if left {
+            self.wake();
         }
     }
 }
