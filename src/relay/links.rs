@@ -74,9 +74,13 @@ impl Links {
         has_schema: bool,
         registered: &Registered,
     ) -> Result<(), BackendError> {
+        // The session's schema was dropped: a connection that once had one cannot be without again.
+        let has_too_much = |conn: &ServerConn| {
+            side == Side::Replica && !has_schema && conn.applied.schema().is_some()
+        };
         if self
             .get(side)
-            .is_some_and(|conn| conn.identity.backend == backend)
+            .is_some_and(|conn| conn.identity.backend == backend && !has_too_much(conn))
         {
             return Ok(());
         }
