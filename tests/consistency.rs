@@ -247,6 +247,10 @@ async fn reads_never_go_back_in_time() {
 /// before the primary does.
 #[tokio::test]
 async fn a_read_on_the_primary_waits_for_what_a_replica_showed() {
+    let _ = highwater::telemetry::log::init(
+        highwater::telemetry::log::Format::Text,
+        &std::env::var("HW_LOG").unwrap_or("off".into()),
+    );
     let setup = Setup::with(Cluster::builder(), |config| {
         config.consistency.catch_up_timeout = Duration::from_secs(30);
     })

@@ -197,13 +197,18 @@ impl Hub {
         })
     }
 
-    /// A lane is done with this one, in vain if it is still here.
-    pub(super) fn put_back(&self, job: &Job) {
+    /// A lane is done with this one, in vain if it is still here. The other lane looks at it then:
+    /// it may have gone to sleep because this one had it.
+    pub(super) fn put_back(&self, lane: Lane, job: &Job) {
         for entry in lock(&self.entries).iter_mut() {
             if Arc::ptr_eq(&entry.wait, &job.wait) {
                 entry.taken = false;
                 entry.tried = entry.tried.saturating_add(1);
             }
+        }
+        match lane {
+            Lane::First => self.second.notify_one(),
+            Lane::Second => self.first.notify_one(),
         }
     }
 }

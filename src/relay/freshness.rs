@@ -300,7 +300,10 @@ pub(super) async fn primary_ready(
     let bound = match seen_bound(watch, read).await {
         Ok(bound) => bound,
         Err(ProbeError::Unsupported) => return Ok(()),
-        Err(_) => return Err(PrimaryBehind),
+        Err(error) => {
+            tracing::debug!(%error, "nobody says what was seen on a replica");
+            return Err(PrimaryBehind);
+        }
     };
     let generation = watch
         .topology()
@@ -311,7 +314,10 @@ pub(super) async fn primary_ready(
     {
         let primary = [(BackendId::PRIMARY, generation)];
         let there = watch.wait_covered(&primary, &bound, deadline).await;
-        there.map_err(|_| PrimaryBehind)?;
+        there.map_err(|error| {
+            tracing::debug!(?error, %bound, "the primary is behind what was seen on a replica");
+            PrimaryBehind
+        })?;
     }
     session.positions.on_seen_bound(&bound);
     Ok(())

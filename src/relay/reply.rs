@@ -81,11 +81,14 @@ impl Relay {
                 if event.kind == EventKind::Malformed {
                     return Ok(Relayed::Lost { forwarded });
                 }
-                if event.kind == EventKind::Err && expect.may_retry && !forwarded && ready == 0 {
-                    if let Some(verdict) = retry_verdict(link.conn.input.data(), event) {
-                        link.conn.input.consume(event.len);
-                        return Ok(verdict);
-                    }
+                if event.kind == EventKind::Err
+                    && expect.may_retry
+                    && !forwarded
+                    && ready == 0
+                    && let Some(verdict) = retry_verdict(link.conn.input.data(), event)
+                {
+                    link.conn.input.consume(event.len);
+                    return Ok(verdict);
                 }
                 outcome = self.take_in(expect, ready, event, outcome);
                 ready += self.show(expect, ready, event);

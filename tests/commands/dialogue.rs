@@ -219,7 +219,8 @@ fn dialogue(schema: &str, attributes: bool) -> Vec<Step> {
 
 async fn play(raw: &mut Raw, steps: &[Step]) -> Vec<Vec<Vec<u8>>> {
     // At its default, OFF, a 9.7 tells of BEGIN all the same; Highwater does not.
-    raw.query("SET session_track_transaction_info = 'STATE'").await;
+    raw.query("SET session_track_transaction_info = 'STATE'")
+        .await;
     let mut replies = Vec::new();
     for step in steps {
         raw.send(&step.payload).await;

@@ -20,7 +20,9 @@ const EXECUTE: ReplyKind = ReplyKind::Execute { cursor: false };
 
 /// Bytes that need no escaping and do not repeat with the frames.
 fn text(length: usize) -> Vec<u8> {
-    (0..length).map(|at| b'a' + u8::try_from(at % 23).unwrap()).collect()
+    (0..length)
+        .map(|at| b'a' + u8::try_from(at % 23).unwrap())
+        .collect()
 }
 
 /// Reads a one-row, one-column reply whose row may have several frames: the cell's bytes.
@@ -81,14 +83,32 @@ async fn packets_of_several_frames_pass_both_ways() {
 
     let text = text(LARGE);
     raw.query("DELETE FROM t").await;
-    raw.ask(b"\x16INSERT INTO t VALUES (2, ?)", ReplyKind::Prepare).await;
+    raw.ask(b"\x16INSERT INTO t VALUES (2, ?)", ReplyKind::Prepare)
+        .await;
     let command = execute(1, 0, &[Param::Text(&text)], true, false);
     let frames = raw.ask(&command, EXECUTE).await;
     assert_eq!(error_of(&frames), None);
-    raw.ask(b"\x16SELECT b FROM t WHERE id = 2", ReplyKind::Prepare).await;
+    raw.ask(b"\x16SELECT b FROM t WHERE id = 2", ReplyKind::Prepare)
+        .await;
     raw.send(&execute(2, 0, &[], true, false)).await;
     let back = large_cell(&mut raw, 2 + prefix(LARGE)).await;
     assert!(back == text, "{} bytes came back", back.len());
+}
+
+#[tokio::test]
+async fn our_own_errors_come_in_their_turn_after_a_large_command() {
+    let stage = stage().await;
+    let mut raw = stage.raw("app", usual()).await;
+    let large = text(2 * MAX_PAYLOAD);
+    let command = execute(77, 0, &[Param::Text(&large)], true, false);
+    assert_eq!(error_of(&raw.ask(&command, EXECUTE).await), Some(1243));
+    let mut unknown = large;
+    unknown[0] = 0xEE;
+    assert_eq!(
+        error_of(&raw.ask(&unknown, ReplyKind::Simple).await),
+        Some(1047)
+    );
+    assert_eq!(raw.cell("SELECT 1").await, "1");
 }
 
 #[tokio::test]
@@ -98,7 +118,11 @@ async fn a_packet_that_the_server_refuses_gives_its_error() {
     let sql = [b"SELECT LENGTH('", &text(70_000_000)[..], b"')"].concat();
     raw.send(&com_query(&sql, false)).await;
     let frames = raw.reply(ReplyKind::Query).await;
-    assert_eq!(error_of(&frames), Some(1153), "larger than max_allowed_packet");
+    assert_eq!(
+        error_of(&frames),
+        Some(1153),
+        "larger than max_allowed_packet"
+    );
 }
 
 /// The real program, in a process of its own.
@@ -120,7 +144,11 @@ impl Daemon {
         let folder = std::env::temp_dir().join(format!("highwater-large-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let cluster = &stage.setup.cluster;
-        let replicas: Vec<_> = cluster.replicas().iter().map(|replica| format!("{:?}", replica.address())).collect();
+        let replicas: Vec<_> = cluster
+            .replicas()
+            .iter()
+            .map(|replica| format!("{:?}", replica.address()))
+            .collect();
         let config = format!(
             "[proxy]\nlisten = \"127.0.0.1:0\"\nsocket = \"hw.sock\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
              [cluster]\nprimary = {:?}\nreplicas = [{}]\n[monitor]\nuser = {:?}\n\
@@ -153,7 +181,10 @@ impl Daemon {
     /// The most memory it ever had, in KiB.
     fn peak(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 }

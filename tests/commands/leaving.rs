@@ -29,7 +29,10 @@ async fn runs_anywhere(stage: &Stage, beginning: &str) -> bool {
 async fn others_are_well(stage: &Stage, schema: &str) {
     for _ in 0..6 {
         let mut client = stage.client(schema).await;
-        assert_eq!(cell(&mut client, "SELECT 41 + 1").await.as_deref(), Some("42"));
+        assert_eq!(
+            cell(&mut client, "SELECT 41 + 1").await.as_deref(),
+            Some("42")
+        );
         run(&mut client, "DO 1").await;
         client.disconnect().await.unwrap();
     }
@@ -44,7 +47,10 @@ async fn a_statement_on_the_primary_is_stopped() {
     let primary = stage.setup.cluster.primary();
     until("it runs", async || runs(primary, "SELECT SLEEP(301)").await).await;
     drop(raw);
-    until("it is stopped", async || !runs(primary, "SELECT SLEEP(301)").await).await;
+    until("it is stopped", async || {
+        !runs(primary, "SELECT SLEEP(301)").await
+    })
+    .await;
     others_are_well(&stage, "app").await;
 }
 
@@ -54,10 +60,16 @@ async fn a_statement_on_a_replica_is_stopped() {
     let mut raw = stage.raw("app", usual()).await;
     raw.query("START TRANSACTION READ ONLY").await;
     raw.send(&com_query(b"SELECT SLEEP(302)", false)).await;
-    until("it runs", async || runs_anywhere(&stage, "SELECT SLEEP(302)").await).await;
+    until("it runs", async || {
+        runs_anywhere(&stage, "SELECT SLEEP(302)").await
+    })
+    .await;
     assert!(!runs(stage.setup.cluster.primary(), "SELECT SLEEP(302)").await);
     drop(raw);
-    until("it is stopped", async || !runs_anywhere(&stage, "SELECT SLEEP(302)").await).await;
+    until("it is stopped", async || {
+        !runs_anywhere(&stage, "SELECT SLEEP(302)").await
+    })
+    .await;
     others_are_well(&stage, "app").await;
 }
 
@@ -69,9 +81,15 @@ async fn a_result_that_nobody_reads_to_its_end_is_given_up() {
                SELECT REPEAT('x', 1000000) FROM n";
     raw.send(&com_query(sql.as_bytes(), false)).await;
     raw.frame().await.unwrap();
-    until("it runs", async || runs_anywhere(&stage, "WITH RECURSIVE n (x)").await).await;
+    until("it runs", async || {
+        runs_anywhere(&stage, "WITH RECURSIVE n (x)").await
+    })
+    .await;
     drop(raw);
-    until("it is stopped", async || !runs_anywhere(&stage, "WITH RECURSIVE n (x)").await).await;
+    until("it is stopped", async || {
+        !runs_anywhere(&stage, "WITH RECURSIVE n (x)").await
+    })
+    .await;
     others_are_well(&stage, "app").await;
 }
 
@@ -87,12 +105,19 @@ async fn an_open_transaction_is_rolled_back() {
     raw.query("UPDATE t SET id = 2").await;
     let mut second = stage.raw("left_open", usual()).await;
     let locked = second.query("SELECT id FROM t FOR UPDATE NOWAIT").await;
-    assert_eq!(error_of(&locked), Some(3572), "locked while the transaction is open");
+    assert_eq!(
+        error_of(&locked),
+        Some(3572),
+        "locked while the transaction is open"
+    );
     drop(raw);
     until("the lock is free", async || {
         error_of(&second.query("SELECT id FROM t FOR UPDATE NOWAIT").await).is_none()
     })
     .await;
-    assert_eq!(cell(&mut other, "SELECT id FROM t").await.as_deref(), Some("1"));
+    assert_eq!(
+        cell(&mut other, "SELECT id FROM t").await.as_deref(),
+        Some("1")
+    );
     other.disconnect().await.unwrap();
 }

@@ -10,7 +10,9 @@ use crate::support::stage::{Stage, stage};
 const EXECUTE: ReplyKind = ReplyKind::Execute { cursor: false };
 
 async fn prepare(raw: &mut Raw, sql: &str) -> u32 {
-    let frames = raw.ask(&[b"\x16", sql.as_bytes()].concat(), ReplyKind::Prepare).await;
+    let frames = raw
+        .ask(&[b"\x16", sql.as_bytes()].concat(), ReplyKind::Prepare)
+        .await;
     assert_eq!(frames[0][0], 0, "{sql}: {}", shown(&frames));
     u32::from_le_bytes(frames[0][1..5].try_into().unwrap())
 }
@@ -26,7 +28,11 @@ fn number(frames: &[Vec<u8>]) -> i64 {
 async fn on_replicas(stage: &Stage, raw: &mut Raw) -> u64 {
     raw.ask(&[0x0E], ReplyKind::Simple).await;
     let counters = counters(stage.setup);
-    counters.iter().filter(|(went, _)| went.target == "replica").map(|(_, count)| count).sum()
+    counters
+        .iter()
+        .filter(|(went, _)| went.target == "replica")
+        .map(|(_, count)| count)
+        .sum()
 }
 
 #[tokio::test]
@@ -43,13 +49,21 @@ async fn parameter_types_bound_on_one_server_hold_on_the_other() {
     assert_eq!(on_replicas(&stage, &mut raw).await, before + 2);
 
     raw.query("BEGIN").await;
-    assert_eq!(number(&raw.ask(&ask(20, false), EXECUTE).await), 21, "on the primary, for the first time");
+    assert_eq!(
+        number(&raw.ask(&ask(20, false), EXECUTE).await),
+        21,
+        "on the primary, for the first time"
+    );
     let text = execute(id, 0, &[Param::Text(b"30")], true, false);
     assert_eq!(number(&raw.ask(&text, EXECUTE).await), 31);
     raw.query("COMMIT").await;
 
     let text = execute(id, 0, &[Param::Text(b"40")], false, false);
-    assert_eq!(number(&raw.ask(&text, EXECUTE).await), 41, "rebound on the primary, used on the replica");
+    assert_eq!(
+        number(&raw.ask(&text, EXECUTE).await),
+        41,
+        "rebound on the primary, used on the replica"
+    );
     assert_eq!(on_replicas(&stage, &mut raw).await, before + 3);
 }
 
@@ -68,15 +82,27 @@ async fn a_statement_keeps_the_schema_of_its_prepare() {
     let write = prepare(&mut raw, "UPDATE t SET id = id + 10").await;
     raw.query("USE keeps_b").await;
     let run = |id| execute(id, 0, &[], true, false);
-    assert_eq!(number(&raw.ask(&run(read), EXECUTE).await), 1, "on the replica");
+    assert_eq!(
+        number(&raw.ask(&run(read), EXECUTE).await),
+        1,
+        "on the replica"
+    );
     assert_eq!(raw.cell("SELECT DATABASE()").await, "keeps_b");
     raw.query("BEGIN").await;
-    assert_eq!(number(&raw.ask(&run(read), EXECUTE).await), 1, "on the primary");
+    assert_eq!(
+        number(&raw.ask(&run(read), EXECUTE).await),
+        1,
+        "on the primary"
+    );
     assert_eq!(raw.cell("SELECT DATABASE()").await, "keeps_b");
     raw.ask(&run(write), EXECUTE).await;
     raw.query("COMMIT").await;
     assert_eq!(number(&raw.ask(&run(read), EXECUTE).await), 11);
-    assert_eq!(raw.cell("SELECT id FROM t").await, "2", "the other schema is untouched");
+    assert_eq!(
+        raw.cell("SELECT id FROM t").await,
+        "2",
+        "the other schema is untouched"
+    );
     assert_eq!(raw.cell("SELECT id FROM keeps_a.t").await, "11");
 }
 
@@ -89,15 +115,26 @@ async fn a_cursor_gives_its_rows_in_chunks() {
     raw.query("INSERT INTO t WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 500) SELECT x FROM n").await;
     let id = prepare(&mut raw, "SELECT id FROM t ORDER BY id").await;
     let other = prepare(&mut raw, "SELECT COUNT(*) FROM t").await;
-    let opened = raw.ask(&execute(id, 1, &[], true, false), ReplyKind::Execute { cursor: true }).await;
+    let opened = raw
+        .ask(
+            &execute(id, 1, &[], true, false),
+            ReplyKind::Execute { cursor: true },
+        )
+        .await;
     assert_eq!(error_of(&opened), None);
     let mut seen = Vec::new();
     loop {
         let frames = raw.ask(&fetch(id, 64), ReplyKind::Fetch).await;
         let (end, rows) = frames.split_last().unwrap();
-        seen.extend(rows.iter().map(|row| i64::from_le_bytes(row[2..10].try_into().unwrap())));
+        seen.extend(
+            rows.iter()
+                .map(|row| i64::from_le_bytes(row[2..10].try_into().unwrap())),
+        );
         // Reads in between go elsewhere and disturb nothing.
-        assert_eq!(number(&raw.ask(&execute(other, 0, &[], true, false), EXECUTE).await), 500);
+        assert_eq!(
+            number(&raw.ask(&execute(other, 0, &[], true, false), EXECUTE).await),
+            500
+        );
         let last_row_sent = u16::from_le_bytes([end[3], end[4]]) & 0x80 != 0;
         if last_row_sent {
             break;
@@ -113,14 +150,23 @@ async fn statements_survive_any_number_of_others() {
     let mut raw = stage.raw("many_statements", usual()).await;
     let mut ids = Vec::new();
     for value in 0..50_i64 {
-        ids.push((prepare(&mut raw, &format!("SELECT CAST({value} AS SIGNED)")).await, value));
+        ids.push((
+            prepare(&mut raw, &format!("SELECT CAST({value} AS SIGNED)")).await,
+            value,
+        ));
     }
     for &(id, value) in ids.iter().rev() {
-        assert_eq!(number(&raw.ask(&execute(id, 0, &[], true, false), EXECUTE).await), value);
+        assert_eq!(
+            number(&raw.ask(&execute(id, 0, &[], true, false), EXECUTE).await),
+            value
+        );
     }
     raw.send(&com_query(b"BEGIN", false)).await;
     raw.reply(ReplyKind::Query).await;
     for &(id, value) in &ids {
-        assert_eq!(number(&raw.ask(&execute(id, 0, &[], true, false), EXECUTE).await), value);
+        assert_eq!(
+            number(&raw.ask(&execute(id, 0, &[], true, false), EXECUTE).await),
+            value
+        );
     }
 }

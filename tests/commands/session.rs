@@ -17,7 +17,14 @@ const SIMPLE: ReplyKind = ReplyKind::Simple;
 async fn what_is_no_command_of_ours_is_refused_and_the_session_goes_on() {
     let stage = stage().await;
     let mut raw = stage.raw("app", usual()).await;
-    let binlog_dump = [&[0x12][..], &4_u32.to_le_bytes(), &[0, 0], &9_u32.to_le_bytes(), b"binlog.000001"].concat();
+    let binlog_dump = [
+        &[0x12][..],
+        &4_u32.to_le_bytes(),
+        &[0, 0],
+        &9_u32.to_le_bytes(),
+        b"binlog.000001",
+    ]
+    .concat();
     for payload in [
         vec![0xEE],
         vec![0x22],
@@ -32,7 +39,13 @@ async fn what_is_no_command_of_ours_is_refused_and_the_session_goes_on() {
         vec![0x20],
     ] {
         let frames = raw.ask(&payload, SIMPLE).await;
-        assert_eq!(error_of(&frames), Some(1047), "{:#04x}: {}", payload[0], shown(&frames));
+        assert_eq!(
+            error_of(&frames),
+            Some(1047),
+            "{:#04x}: {}",
+            payload[0],
+            shown(&frames)
+        );
         assert_eq!(raw.cell("SELECT 1").await, "1");
     }
 }
@@ -84,7 +97,10 @@ async fn commands_sent_ahead_are_answered_in_order() {
         });
     }
     raw.reply(SIMPLE).await;
-    assert_eq!(got, ["0 rows", "1 rows", "1", "error 1054", "101", "2 rows", "3"]);
+    assert_eq!(
+        got,
+        ["0 rows", "1 rows", "1", "error 1054", "101", "2 rows", "3"]
+    );
 }
 
 #[tokio::test]
@@ -99,17 +115,31 @@ async fn change_user_starts_anew() {
 
     let last = raw.change_user(APP.user, APP.password, "change_user").await;
     assert_eq!(error_of(&[last]), None);
-    assert_eq!(raw.cell("SELECT COUNT(*) FROM t").await, "0", "the transaction was rolled back");
+    assert_eq!(
+        raw.cell("SELECT COUNT(*) FROM t").await,
+        "0",
+        "the transaction was rolled back"
+    );
     assert_eq!(raw.cell("SELECT @a IS NULL").await, "1");
     assert_ne!(raw.cell("SELECT @@sort_buffer_size").await, "70000");
 
     let last = raw.change_user("second", "second-pw", "app").await;
     assert_eq!(error_of(&[last]), None);
-    assert_eq!(raw.cell("SELECT SUBSTRING_INDEX(CURRENT_USER(), '@', 1)").await, "second");
+    assert_eq!(
+        raw.cell("SELECT SUBSTRING_INDEX(CURRENT_USER(), '@', 1)")
+            .await,
+        "second"
+    );
     assert_eq!(raw.cell("SELECT DATABASE()").await, "app");
-    assert_eq!(raw.cell("SELECT SUBSTRING_INDEX(CURRENT_USER(), '@', 1) FROM DUAL FOR UPDATE").await, "second");
+    assert_eq!(
+        raw.cell("SELECT SUBSTRING_INDEX(CURRENT_USER(), '@', 1) FROM DUAL FOR UPDATE")
+            .await,
+        "second"
+    );
 
-    let last = raw.change_user(APP.user, APP.password, "nosuchschema").await;
+    let last = raw
+        .change_user(APP.user, APP.password, "nosuchschema")
+        .await;
     assert_eq!(error_of(&[last]), Some(1049));
 }
 
@@ -133,16 +163,24 @@ async fn reset_connection_puts_the_session_back() {
         raw.query("DROP TABLE IF EXISTS t").await;
         raw.query("CREATE TABLE t (id INT)").await;
         raw.query("CREATE TEMPORARY TABLE tmp (id INT)").await;
-        raw.query("SET @a = 1, sort_buffer_size = 70000, autocommit = 0").await;
+        raw.query("SET @a = 1, sort_buffer_size = 70000, autocommit = 0")
+            .await;
         raw.query("INSERT INTO t VALUES (1)").await;
         assert_eq!(error_of(&raw.ask(&[0x1F], SIMPLE).await), None);
         assert_eq!(raw.cell("SELECT COUNT(*) FROM t").await, "0");
-        assert_eq!(raw.cell("SELECT CONCAT(@a IS NULL, @@autocommit)").await, "11");
+        assert_eq!(
+            raw.cell("SELECT CONCAT(@a IS NULL, @@autocommit)").await,
+            "11"
+        );
         assert_ne!(raw.cell("SELECT @@sort_buffer_size").await, "70000");
         assert_eq!(error_of(&raw.query("SELECT * FROM tmp").await), Some(1146));
         assert_eq!(raw.cell("SELECT DATABASE()").await, "reset");
         raw.query("INSERT INTO t VALUES (1)").await;
-        assert_eq!(raw.cell("SELECT COUNT(*) FROM t").await, "1", "own writes are seen");
+        assert_eq!(
+            raw.cell("SELECT COUNT(*) FROM t").await,
+            "1",
+            "own writes are seen"
+        );
     }
 }
 
@@ -153,16 +191,26 @@ async fn process_kill_knows_only_the_ids_of_clients() {
     let mut victim = stage.raw("app", usual()).await;
     assert_eq!(victim.cell("SELECT 1").await, "1");
     let kill = |id: u32| [&[0x0C][..], &id.to_le_bytes()].concat();
-    assert_eq!(error_of(&raw.ask(&kill(4_000_000_000), SIMPLE).await), Some(1094));
+    assert_eq!(
+        error_of(&raw.ask(&kill(4_000_000_000), SIMPLE).await),
+        Some(1094)
+    );
     let id = victim.logged_in.server.connection_id;
     assert_eq!(error_of(&raw.ask(&kill(id), SIMPLE).await), None);
-    assert!(victim.frame().await.is_none(), "the victim's connection is closed");
+    assert!(
+        victim.frame().await.is_none(),
+        "the victim's connection is closed"
+    );
     assert_eq!(error_of(&raw.ask(&kill(id), SIMPLE).await), Some(1094));
 }
 
 /// The GTIDs that the OK of a reply tells.
 fn gtids(raw: &Raw, frames: &[Vec<u8>]) -> Option<String> {
-    assert!(raw.profile.flags().contains(CapabilityFlags::CLIENT_SESSION_TRACK));
+    assert!(
+        raw.profile
+            .flags()
+            .contains(CapabilityFlags::CLIENT_SESSION_TRACK)
+    );
     ok_of(frames).session_track().find_map(|entry| match entry {
         TrackEntry::Gtids(text) => Some(String::from_utf8_lossy(text).into_owned()),
         _ => None,
@@ -176,17 +224,26 @@ async fn a_client_that_asks_for_gtids_gets_its_own() {
     let mut raw = stage.raw("gtids", usual()).await;
     let frames = raw.query("CREATE TABLE t (id INT)").await;
     assert_eq!(gtids(&raw, &frames), None, "nobody asked");
-    raw.query("SET SESSION session_track_gtids = OWN_GTID").await;
+    raw.query("SET SESSION session_track_gtids = OWN_GTID")
+        .await;
     let frames = raw.query("INSERT INTO t VALUES (1)").await;
     let told = gtids(&raw, &frames).expect("a GTID");
     assert_eq!(raw.cell("SELECT COUNT(*) FROM t").await, "1");
     let frames = raw.query("SELECT id FROM t").await;
-    assert_eq!(gtids(&raw, &frames), None, "a replica's executed set is not the client's");
+    assert_eq!(
+        gtids(&raw, &frames),
+        None,
+        "a replica's executed set is not the client's"
+    );
     let primary = stage.setup.cluster.primary();
     let asked = format!("SELECT GTID_SUBSET('{told}', @@global.gtid_executed)");
     assert_eq!(primary.value(&asked).await.unwrap().as_deref(), Some("1"));
     raw.query("SET SESSION session_track_gtids = OFF").await;
     let frames = raw.query("INSERT INTO t VALUES (2)").await;
     assert_eq!(gtids(&raw, &frames), None);
-    assert_eq!(raw.cell("SELECT COUNT(*) FROM t").await, "2", "and own writes are still seen");
+    assert_eq!(
+        raw.cell("SELECT COUNT(*) FROM t").await,
+        "2",
+        "and own writes are still seen"
+    );
 }

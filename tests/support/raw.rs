@@ -22,6 +22,8 @@ pub struct Raw {
     pub stream: TcpStream,
     pub profile: CapabilityProfile,
     pub logged_in: LoggedIn,
+    /// The sequence id that the reply to the last command begins with.
+    seq: u8,
 }
 
 /// Everything that a client may ask for, on top of what it must.
@@ -59,13 +61,15 @@ impl Raw {
             stream,
             profile,
             logged_in,
+            seq: 1,
         })
     }
 
     /// Sends a command.
     pub async fn send(&mut self, payload: &[u8]) {
         let mut out = Vec::with_capacity(payload.len() + HEADER);
-        append_packet(&mut out, &mut 0, payload);
+        self.seq = 0;
+        append_packet(&mut out, &mut self.seq, payload);
         self.stream.write_all(&out).await.unwrap();
     }
 
@@ -88,7 +92,7 @@ impl Raw {
     pub async fn reply(&mut self, kind: ReplyKind) -> Vec<Vec<u8>> {
         let mut tracker = ReplyTracker::new(kind, self.profile);
         let (mut frames, mut pending) = (Vec::new(), Vec::new());
-        let mut seq = 1_u8;
+        let mut seq = self.seq;
         while !tracker.is_done() {
             let frame = self.frame().await.expect("the connection ended in a reply");
             assert_eq!(frame[3], seq, "sequence id");

@@ -150,10 +150,7 @@ impl Transaction {
             self.read = letters.iter().any(|letter| matches!(letter, b'R' | b'r'));
         }
         self.tables_locked = letters.contains(&b'L');
-        if letters
-            .iter()
-            .any(|letter| matches!(letter, b'W' | b'w'))
-        {
+        if letters.iter().any(|letter| matches!(letter, b'W' | b'w')) {
             self.wrote = true;
         }
     }

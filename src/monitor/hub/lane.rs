@@ -64,7 +64,7 @@ async fn work(
             return Ok(());
         };
         let waited = wait(backend, lane, link, &job).await;
-        backend.hub.put_back(&job);
+        backend.hub.put_back(lane, &job);
         life = waited?;
     }
 }
