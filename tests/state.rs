@@ -274,3 +274,36 @@ async fn a_reset_keeps_the_servers_own_defaults() {
     assert_eq!(measure::reads_on(&setup.proxy, "replica"), 0);
     setup.proxy.shut_down().await;
 }
+
+#[tokio::test]
+async fn a_read_that_waits_can_be_killed() {
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.consistency.catch_up_timeout = Duration::from_secs(600);
+    })
+    .await;
+    let mut conn = setup.connect().await;
+    run(&mut conn, "CREATE TABLE t (id INT PRIMARY KEY)").await;
+    assert_eq!(count(&mut conn, "t").await.as_deref(), Some("0"));
+    let mut held = Vec::new();
+    for replica in setup.cluster.replicas() {
+        held.push(Held::hold(replica).await);
+    }
+    run(&mut conn, "INSERT INTO t VALUES (1)").await;
+    let mut killer = setup.connect().await;
+    let kill = format!("KILL QUERY {}", conn.id());
+    let read = {
+        let mut read = std::pin::pin!(conn.query_drop("SELECT COUNT(*) FROM t"));
+        loop {
+            tokio::select! {
+                read = &mut read => break read,
+                () = run(&mut killer, &kill) => {}
+            }
+        }
+    };
+    assert_eq!(code(read), Some(1317));
+    for held in held {
+        held.release().await;
+    }
+    assert_eq!(count(&mut conn, "t").await.as_deref(), Some("1"));
+    setup.proxy.shut_down().await;
+}

@@ -15,7 +15,7 @@ use crate::domain::topology::Generation;
 use crate::frontend::ClientError;
 use crate::protocol::command::com_query;
 use crate::protocol::frame::append_packet;
-use crate::telemetry::{self, ErrorKind, Label, PinReason, Target};
+use crate::telemetry::{self, ErrorKind, Label, PinReason, SessionState, Target};
 
 /// A statement that stands in the client's buffer.
 #[derive(Clone, Copy, Debug)]
@@ -257,14 +257,23 @@ impl Relay {
             .links
             .get(Side::Replica)
             .map(|link| (link.identity.backend, link.identity.generation));
-        let settled = freshness::settle(
-            &self.shared,
-            &mut self.state,
-            held,
-            &progress.lost,
-            &mut self.gauge,
-        )
-        .await;
+        let Self {
+            shared,
+            state,
+            gauge,
+            registered,
+            ..
+        } = self;
+        let settled = tokio::select! {
+            biased;
+            settled = freshness::settle(shared, state, held, &progress.lost, gauge) => settled,
+            () = registered.interrupted() => {
+                gauge.set(SessionState::Active);
+                return self
+                    .answer_error(ClientError::Interrupted, Side::Replica, Reason::Waited)
+                    .await;
+            }
+        };
         let settled = match settled {
             Ok(settled) => settled,
             Err(reason) => return Ok(Next::Again(Route::Primary(reason))),
