@@ -93,7 +93,9 @@ fn destination(profile: &StatementProfile) -> (&'static str, Reason) {
     };
     let session = Session::new(Level::default(), Duration::ZERO, client);
     match route(&session, profile) {
-        Route::Primary(reason) | Route::EndReplicaTransaction(reason) => ("primary", reason),
+        Route::Primary(reason)
+        | Route::EndReplicaTransaction(reason)
+        | Route::MoveTransaction(reason) => ("primary", reason),
         Route::HeldReplica(reason) => ("the replica of the session", reason),
         Route::Replica { transaction: false } => ("replica, if one is fresh enough", Reason::Fresh),
         Route::Replica { transaction: true } => (

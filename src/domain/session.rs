@@ -165,7 +165,7 @@ impl Session {
             }
             Tracked::StateChange => self.statement.state_change = true,
             Tracked::Characteristics(sql) => self.transaction.on_characteristics(sql),
-            Tracked::TransactionState(letters) => self.transaction.on_letters(letters),
+            Tracked::TransactionState(letters) => self.transaction.on_letters(side, letters),
             Tracked::OwnGtids(text) if side == Side::Primary => {
                 self.statement.gtids = true;
                 self.positions.on_own_gtids(text);
@@ -195,6 +195,9 @@ impl Session {
                 self.transaction.on_write();
             }
             self.after_primary(profile, outcome, now);
+        }
+        if matches!(profile.access, Access::Begin(begin) if begin.snapshot) {
+            self.transaction.on_snapshot();
         }
         if outcome != Outcome::Failed || effects.contains(Effects::OPAQUE) {
             self.holds.on_effects(effects, self.statement.state_change);

@@ -82,6 +82,9 @@ pub enum ClientError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// KILL QUERY hit a read that waited for a replica.
+    #[error("the read was killed while it waited for a replica to catch up; nothing was done")]
+    Interrupted,
     /// The proxy is about to stop.
     #[error("shutting down; nothing was done, connect again")]
     ShuttingDown,
@@ -164,6 +167,7 @@ impl ClientError {
             Self::BadHandshake(_) | Self::TlsNotOffered => (1043, *b"08S01"),
             Self::ClientTooOld => (1251, *b"08004"),
             Self::PacketsOutOfOrder => (1156, *b"08S01"),
+            Self::Interrupted => (1317, *b"70100"),
             Self::ShuttingDown => (1053, *b"08S01"),
             Self::TooManySessions { .. } | Self::PoolExhausted(_) => (1040, *b"08004"),
             Self::NoPrimary | Self::Unreachable(_) => (2003, *b"HY000"),
@@ -195,6 +199,7 @@ impl ClientError {
             | Self::UnknownStatement { .. }
             | Self::NoCursor { .. }
             | Self::UnknownVariable { .. }
+            | Self::Interrupted
             | Self::WrongValue { .. } => ErrorKind::Statement,
             Self::AccessDenied { .. } => ErrorKind::Auth,
             Self::TooManySessions { .. } | Self::ShuttingDown | Self::PoolExhausted(_) => {
@@ -229,6 +234,7 @@ impl ClientError {
             | Self::PacketTooLong
             | Self::AccessDenied { .. }
             | Self::WrongValue { .. }
+            | Self::Interrupted
             | Self::Unsupported(_) => Side::Client,
             Self::TooManySessions { .. } | Self::ShuttingDown | Self::PoolExhausted(_) => {
                 Side::Proxy

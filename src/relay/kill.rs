@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::errors::client_error;
@@ -29,6 +30,8 @@ pub(super) struct Target {
     replica: AtomicUsize,
     running: AtomicU8,
     aims: AtomicUsize,
+    /// Rung by KILL QUERY, for a session that waits for a position: no server runs anything then.
+    interrupt: Notify,
     /// Whether the session waits for its client outside of any transaction.
     idle: AtomicBool,
     task: Option<AbortHandle>,
@@ -124,6 +127,7 @@ impl Registered {
             replica: AtomicUsize::new(0),
             running: AtomicU8::new(NONE),
             aims: AtomicUsize::new(0),
+            interrupt: Notify::new(),
             idle: AtomicBool::new(false),
             task,
         });
@@ -155,6 +159,11 @@ impl Registered {
     pub(super) fn runs(&self, side: Option<Side>) {
         let code = side.map_or(NONE, |side| slot(side) as u8 + 1);
         self.target.running.store(code, Ordering::Release);
+    }
+
+    /// Returns when somebody kills the statement that waits.
+    pub(super) async fn interrupted(&self) {
+        self.target.interrupt.notified().await;
     }
 
     /// The session begins to wait for its client's next command; a shutdown may end it meanwhile.
@@ -262,7 +271,9 @@ pub(super) async fn kill(
             Err(error) => return Err(client_error(&error)),
         }
     }
-    if !query_only && let Some(task) = &aim.0.task {
+    if query_only {
+        aim.0.interrupt.notify_waiters();
+    } else if let Some(task) = &aim.0.task {
         task.abort();
     }
     Ok(())

@@ -15,7 +15,7 @@ use crate::domain::topology::Generation;
 use crate::frontend::ClientError;
 use crate::protocol::command::com_query;
 use crate::protocol::frame::append_packet;
-use crate::telemetry::{self, ErrorKind, Label, PinReason, Target};
+use crate::telemetry::{self, ErrorKind, Label, PinReason, SessionState, Target};
 
 /// A statement that stands in the client's buffer.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +79,7 @@ impl Relay {
                         other => other,
                     })
                 }
+                Route::MoveTransaction(reason) => self.move_transaction(reason).await?,
                 Route::Own => return self.run_own(&statement).await,
             };
             match done {
@@ -256,14 +257,23 @@ impl Relay {
             .links
             .get(Side::Replica)
             .map(|link| (link.identity.backend, link.identity.generation));
-        let settled = freshness::settle(
-            &self.shared,
-            &mut self.state,
-            held,
-            &progress.lost,
-            &mut self.gauge,
-        )
-        .await;
+        let Self {
+            shared,
+            state,
+            gauge,
+            registered,
+            ..
+        } = self;
+        let settled = tokio::select! {
+            biased;
+            settled = freshness::settle(shared, state, held, &progress.lost, gauge) => settled,
+            () = registered.interrupted() => {
+                gauge.set(SessionState::Active);
+                return self
+                    .answer_error(ClientError::Interrupted, Side::Replica, Reason::Waited)
+                    .await;
+            }
+        };
         let settled = match settled {
             Ok(settled) => settled,
             Err(reason) => return Ok(Next::Again(Route::Primary(reason))),
@@ -441,16 +451,50 @@ impl Relay {
 
     /// Ends the READ ONLY transaction on the replica, as the statement at hand does on one server.
     async fn end_replica_transaction(&mut self) -> Result<(), End> {
-        self.out.clear();
-        let commit = com_query(b"COMMIT", self.who.profile.query_attributes());
-        append_packet(&mut self.out, &mut 0, &commit);
-        if !self.send_to_server(Side::Replica).await
-            || self.swallow(Side::Replica, 1).await? != Swallowed::Done
-        {
+        if !self.run_quietly(Side::Replica, b"COMMIT").await? {
             self.links.discard(Side::Replica, &self.registered);
         }
         self.state.transaction.on_lost();
         Ok(())
+    }
+
+    /// Ends the READ ONLY transaction on the replica and begins it on the primary.
+    async fn move_transaction(&mut self, reason: Reason) -> Result<Next, End> {
+        self.end_replica_transaction().await?;
+        let Self {
+            links,
+            state,
+            registered,
+            ..
+        } = self;
+        let has_schema = state.mirror.schema().is_some();
+        if let Err(error) = links
+            .hold(Side::Primary, BackendId::PRIMARY, has_schema, registered)
+            .await
+        {
+            let error = client_error(&error);
+            return self.answer_error(error, Side::Primary, reason).await;
+        }
+        let begun = !self.links.died_idle(Side::Primary).await
+            && self.restore(Side::Primary).await?
+            && self.run_quietly(Side::Primary, b"START TRANSACTION READ ONLY").await?;
+        if !begun {
+            if !self.drop_primary() {
+                return self.state_lost().await;
+            }
+            let error = ClientError::ReadOnlyTransactionLost;
+            return self.answer_error(error, Side::Primary, reason).await;
+        }
+        self.state.transaction.on_moved_to_primary();
+        Ok(Next::Again(Route::Primary(reason)))
+    }
+
+    /// Runs a small statement that the client knows nothing of; says whether it succeeded.
+    async fn run_quietly(&mut self, side: Side, sql: &[u8]) -> Result<bool, End> {
+        self.out.clear();
+        let query = com_query(sql, self.who.profile.query_attributes());
+        append_packet(&mut self.out, &mut 0, &query);
+        Ok(self.send_to_server(side).await && self.swallow(side, 1).await? == Swallowed::Done)
     }
 
     pub(super) fn ended(&mut self, side: Side, profile: &StatementProfile, outcome: Outcome) {

@@ -20,9 +20,18 @@ pub enum Route {
     /// First COMMIT on the replica connection, where a READ ONLY transaction is open that this
     /// statement ends, then the primary.
     EndReplicaTransaction(Reason),
+    /// The READ ONLY transaction on the replica, which has read nothing yet, is ended there and begun
+    /// on the primary, where the statement then runs.
+    MoveTransaction(Reason),
     /// Highwater answers.
     Own,
 }
+
+/// What a statement leaves on its connection for those after its transaction.
+const OUTLIVES_TRANSACTIONS: Effects = Effects::ASSIGNS_USER_VARIABLE
+    .with(Effects::NAMED_LOCK)
+    .with(Effects::TEXT_PREPARE)
+    .with(Effects::HANDLER);
 
 /// Decides the route of a statement.
 pub fn route(session: &Session, profile: &StatementProfile) -> Route {
@@ -30,7 +39,7 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
         return Route::Own;
     }
     match session.transaction.open_on() {
-        Some(Side::Replica) => return in_replica_transaction(profile),
+        Some(Side::Replica) => return in_replica_transaction(session, profile),
         Some(Side::Primary) => return Route::Primary(Reason::InTransaction),
         None => {}
     }
@@ -62,8 +71,19 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
 }
 
 /// A READ ONLY transaction on a replica takes everything, so that it sees one snapshot and a write
-/// in it fails as on a single server; except for what ends it and begins something else.
-fn in_replica_transaction(profile: &StatementProfile) -> Route {
+/// in it fails as on a single server; except for what ends it and begins something else, and for what
+/// is to outlive it: that belongs to the primary's connection. Once a snapshot is taken it is kept,
+/// and a user variable that is assigned then is known to this transaction only.
+fn in_replica_transaction(session: &Session, profile: &StatementProfile) -> Route {
+    if profile.effects.intersects(OUTLIVES_TRANSACTIONS) {
+        if !session.transaction.has_read() {
+            return Route::MoveTransaction(Reason::HeldState);
+        }
+        let no_data = !profile.effects.contains(Effects::READS_TABLES);
+        if profile.effects.contains(Effects::NAMED_LOCK) && no_data {
+            return Route::Primary(Reason::HeldState);
+        }
+    }
     if let Access::Begin(_) = profile.access {
         return Route::EndReplicaTransaction(Reason::InTransaction);
     }

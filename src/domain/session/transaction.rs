@@ -24,6 +24,7 @@ pub struct Transaction {
     one_shot: bool,
     tables_locked: bool,
     wrote: bool,
+    read: bool,
 }
 
 impl Default for Transaction {
@@ -36,6 +37,7 @@ impl Default for Transaction {
             one_shot: false,
             tables_locked: false,
             wrote: false,
+            read: false,
         }
     }
 }
@@ -88,6 +90,17 @@ impl Transaction {
         self.wrote
     }
 
+    /// Whether the open transaction has read anything, so that its snapshot is taken.
+    pub fn has_read(&self) -> bool {
+        self.read
+    }
+
+    /// A READ ONLY transaction that had read nothing was ended where it was and begun on the primary.
+    pub fn on_moved_to_primary(&mut self) {
+        self.open_on = Some(Side::Primary);
+        self.read_only = true;
+    }
+
     /// The status flags of an OK packet that Highwater makes itself.
     pub fn status_flags(&self) -> u16 {
         let when = |set: bool, bits: u16| if set { bits } else { 0 };
@@ -125,9 +138,17 @@ impl Transaction {
         self.one_shot = sql.len() > 1 && !contains(sql, b"START TRANSACTION");
     }
 
-    /// Type 5: `W` wrote transactional, `w` wrote other tables, `L` LOCK TABLES. `s` (unsafe for
+    /// START TRANSACTION WITH CONSISTENT SNAPSHOT.
+    pub(super) fn on_snapshot(&mut self) {
+        self.read = true;
+    }
+
+    /// Type 5: `R` read transactional, `r` read other tables, `W` wrote transactional, `w` wrote other tables, `L` LOCK TABLES. `s` (unsafe for
     /// statement-based logging) says nothing of writes: every LIMIT and RAND() sets it.
-    pub(super) fn on_letters(&mut self, letters: &[u8]) {
+    pub(super) fn on_letters(&mut self, side: Side, letters: &[u8]) {
+        if self.open_on.is_none_or(|open| open == side) {
+            self.read = letters.iter().any(|letter| matches!(letter, b'R' | b'r'));
+        }
         self.tables_locked = letters.contains(&b'L');
         if letters.iter().any(|letter| matches!(letter, b'W' | b'w')) {
             self.wrote = true;
