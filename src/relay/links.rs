@@ -60,6 +60,11 @@ impl Links {
         self.slot(side).as_mut()
     }
 
+    /// The serials of the held connections.
+    pub(super) fn serials(&self) -> [Option<u64>; 2] {
+        [&self.primary, &self.replica].map(|link| Some(link.as_ref()?.identity.serial))
+    }
+
     /// The held connections.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut ServerConn> {
         self.primary.iter_mut().chain(self.replica.iter_mut())

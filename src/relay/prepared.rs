@@ -151,13 +151,21 @@ impl Statements {
         self.by_id.clear();
     }
 
-    /// A connection prepared it under this id.
-    pub(super) fn on_prepared(&mut self, id: ClientStmtId, connection: u64, at: u32, params: u16) {
+    /// A connection prepared it under this id. Copies on connections that are not `held` any more
+    /// are forgotten.
+    pub(super) fn on_prepared(
+        &mut self,
+        id: ClientStmtId,
+        connection: u64,
+        held: [Option<u64>; 2],
+        at: u32,
+        params: u16,
+    ) {
         if let Some(statement) = self.by_id.get_mut(&id) {
             statement.params = params;
-            statement
-                .copies
-                .retain(|copy| copy.connection != connection);
+            statement.copies.retain(|copy| {
+                copy.connection != connection && held.contains(&Some(copy.connection))
+            });
             statement.copies.push(OnConnection {
                 connection,
                 id: ServerStmtId(at),
@@ -300,6 +308,7 @@ impl Relay {
         let mut tracker = ReplyTracker::new(ReplyKind::Prepare, self.who.profile);
         let mut result = Prepared::Broken(LOST);
         while !tracker.is_done() {
+            let held = self.links.serials();
             let Some(link) = self.links.get_mut(side) else {
                 return Ok(Prepared::Broken(LOST));
             };
@@ -312,7 +321,8 @@ impl Relay {
                         stmt_id, params, ..
                     } => {
                         let connection = link.identity.serial;
-                        self.statements.on_prepared(id, connection, stmt_id, params);
+                        self.statements
+                            .on_prepared(id, connection, held, stmt_id, params);
                         result = Prepared::Ready(ServerStmtId(stmt_id));
                     }
                     EventKind::Err => {

@@ -159,8 +159,10 @@ impl Relay {
                 stmt_id, params, ..
             } => {
                 if let Some(id) = expect.stmt {
+                    let connection = link.identity.serial;
+                    let held = links.serials();
                     self.statements
-                        .on_prepared(id, link.identity.serial, stmt_id, params);
+                        .on_prepared(id, connection, held, stmt_id, params);
                 }
                 before
             }
