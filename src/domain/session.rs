@@ -196,8 +196,9 @@ impl Session {
             }
             self.after_primary(profile, outcome, now);
         }
-        if matches!(profile.access, Access::Begin(begin) if begin.snapshot) {
-            self.transaction.on_snapshot();
+        if profile.may_show_data() {
+            // Also where the end of rows cannot carry the trackers' letters.
+            self.transaction.on_read();
         }
         if outcome != Outcome::Failed || effects.contains(Effects::OPAQUE) {
             self.holds.on_effects(effects, self.statement.state_change);

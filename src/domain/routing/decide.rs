@@ -119,3 +119,56 @@ fn stays_on_primary(session: &Session) -> Option<Reason> {
     }
     session.is_serializable().then_some(Reason::Serializable)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::domain::consistency::Level;
+    use crate::domain::ids::BackendId;
+    use crate::domain::session::{ClientTraits, Outcome, RanOn};
+    use crate::domain::sql::Doubt;
+    use crate::domain::topology::Generation;
+
+    const IN_TRANSACTION: u16 = 0x2003;
+
+    fn profile(access: Access, effects: Effects) -> StatementProfile {
+        StatementProfile {
+            access,
+            effects,
+            doubt: Doubt::None,
+            fingerprint: 0,
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_was_taken_is_kept() {
+        let client = ClientTraits {
+            found_rows: false,
+            state_after_rows: false,
+        };
+        let mut session = Session::new(Level::Session, Duration::ZERO, client);
+        let assigns = profile(Access::Session, Effects::ASSIGNS_USER_VARIABLE);
+        let locks = profile(Access::PrimaryRead, Effects::NAMED_LOCK);
+        session.on_status(Side::Replica, IN_TRANSACTION);
+        let moves = Route::MoveTransaction(Reason::HeldState);
+        assert_eq!(route(&session, &assigns), moves);
+        assert_eq!(route(&session, &locks), moves);
+
+        let on = RanOn {
+            side: Side::Replica,
+            backend: BackendId(1),
+            generation: Generation(1),
+        };
+        let read = profile(Access::Read, Effects::READS_TABLES);
+        let rows = Outcome::Done {
+            affected: 0,
+            rows: true,
+        };
+        session.on_end(&read, on, rows, Instant::now());
+        let held = Route::HeldReplica(Reason::ReadOnlyTransaction);
+        assert_eq!(route(&session, &assigns), held);
+        assert_eq!(route(&session, &locks), Route::Primary(Reason::HeldState));
+    }
+}

@@ -115,6 +115,7 @@ impl Transaction {
         self.open_on = None;
         self.read_only = false;
         self.wrote = false;
+        self.read = false;
         self.one_shot = false;
         self.tables_locked = false;
     }
@@ -138,16 +139,16 @@ impl Transaction {
         self.one_shot = sql.len() > 1 && !contains(sql, b"START TRANSACTION");
     }
 
-    /// START TRANSACTION WITH CONSISTENT SNAPSHOT.
-    pub(super) fn on_snapshot(&mut self) {
+    /// A statement read, or began the transaction with its snapshot.
+    pub(super) fn on_read(&mut self) {
         self.read = true;
     }
 
     /// Type 5: `R` read transactional, `r` read other tables, `W` wrote transactional, `w` wrote other tables, `L` LOCK TABLES. `s` (unsafe for
     /// statement-based logging) says nothing of writes: every LIMIT and RAND() sets it.
     pub(super) fn on_letters(&mut self, side: Side, letters: &[u8]) {
-        if self.open_on.is_none_or(|open| open == side) {
-            self.read = letters.iter().any(|letter| matches!(letter, b'R' | b'r'));
+        if self.open_on == Some(side) {
+            self.read |= letters.iter().any(|letter| matches!(letter, b'R' | b'r'));
         }
         self.tables_locked = letters.contains(&b'L');
         if letters.iter().any(|letter| matches!(letter, b'W' | b'w')) {
@@ -163,6 +164,7 @@ impl Transaction {
     pub(super) fn on_statement_end(&mut self) {
         if self.open_on.is_none() {
             self.wrote = false;
+            self.read = false;
         }
     }
 }
