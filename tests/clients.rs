@@ -121,6 +121,27 @@ async fn mysql_sends_its_own_file() {
         "{}",
         text(&output.stderr)
     );
+    // A statement that is too long to be held is streamed, and its file after it.
+    let statement = file.with_extension("sql");
+    let sql = format!(
+        "LOAD DATA LOCAL INFILE '{}' REPLACE INTO TABLE t (id, @v) SET v = LENGTH('{}'); \
+         SELECT COUNT(*), MIN(v) FROM t",
+        file.display(),
+        "x".repeat(2 << 20)
+    );
+    std::fs::write(&statement, sql).unwrap();
+    let mut client = mysql(&stage, "local_file");
+    client
+        .args(["--local-infile=1", "--max-allowed-packet=16M"])
+        .stdin(std::fs::File::open(&statement).unwrap());
+    let output = finish(client).await;
+    assert_eq!(
+        text(&output.stdout),
+        "200000\t2097152\n",
+        "{}",
+        text(&output.stderr)
+    );
+    std::fs::remove_file(&statement).unwrap();
     std::fs::remove_file(&file).unwrap();
 }
 

@@ -45,7 +45,9 @@ impl Relay {
             return result;
         }
         self.fill_client(header.frame_len()).await?;
+        self.standing = header.frame_len();
         let result = self.command(code, header.frame_len()).await;
+        self.standing = 0;
         self.client.input.consume(header.frame_len());
         result
     }

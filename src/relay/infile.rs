@@ -9,8 +9,7 @@ impl Relay {
     /// Passes the client's frames to the server, up to and with an empty one. `false` when the
     /// server's connection broke.
     pub(super) async fn relay_infile(&mut self, side: Side) -> Result<bool, End> {
-        // The command itself stands in the client's buffer until its reply is complete.
-        let command = self.command_len();
+        let command = self.standing;
         loop {
             if !self.client_has(command + HEADER).await {
                 self.links.stop(side, &self.registered);
@@ -25,11 +24,6 @@ impl Relay {
                 return Ok(true);
             }
         }
-    }
-
-    /// Bytes of the command that is being answered.
-    fn command_len(&self) -> usize {
-        FrameHeader::parse(self.client.input.data()).map_or(0, FrameHeader::frame_len)
     }
 
     async fn client_has(&mut self, total: usize) -> bool {

@@ -77,6 +77,9 @@ pub(super) struct Relay {
     pub(super) reply_seq: u8,
     /// The payload of a command of several frames.
     pub(super) gathered: Vec<u8>,
+    /// Bytes of the command at hand that stand in the client's buffer until it is answered; 0 for
+    /// one that was streamed or gathered.
+    pub(super) standing: usize,
     pub(super) diary: Diary,
 }
 
@@ -176,6 +179,7 @@ impl Relay {
             rewritten: Vec::new(),
             reply_seq: 1,
             gathered: Vec::new(),
+            standing: 0,
             diary,
             shared,
             client,
@@ -226,7 +230,9 @@ impl Relay {
             self.large_command(code, header).await
         } else {
             self.fill_client(header.frame_len()).await?;
+            self.standing = header.frame_len();
             let result = self.command(code, header.frame_len()).await;
+            self.standing = 0;
             self.client.input.consume(header.frame_len());
             result
         };
