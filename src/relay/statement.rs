@@ -477,7 +477,9 @@ impl Relay {
         }
         let begun = !self.links.died_idle(Side::Primary).await
             && self.restore(Side::Primary).await?
-            && self.run_quietly(Side::Primary, b"START TRANSACTION READ ONLY").await?;
+            && self
+                .run_quietly(Side::Primary, b"START TRANSACTION READ ONLY")
+                .await?;
         if !begun {
             if !self.drop_primary() {
                 return self.state_lost().await;
