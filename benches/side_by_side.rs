@@ -116,6 +116,7 @@ fn measure(target: &Target, prepared: bool) -> Turn {
         prepared,
         skip_trx: true,
         seconds,
+        options: &[],
     };
     let output = load.run(target);
     let used = target

@@ -94,6 +94,7 @@ pub struct Load<'a> {
     pub prepared: bool,
     pub skip_trx: bool,
     pub seconds: u64,
+    pub options: &'a [&'a str],
 }
 
 impl Load<'_> {
@@ -116,6 +117,7 @@ impl Load<'_> {
                 "--db-ps-mode={}",
                 if self.prepared { "auto" } else { "disable" }
             ))
+            .args(self.options)
             .args(["--histogram=on", self.action])
             .output()
             .unwrap();
@@ -138,6 +140,7 @@ pub fn prepare(target: &Target) {
         prepared: true,
         skip_trx: true,
         seconds: 0,
+        options: &[],
     };
     load.run(target);
 }
