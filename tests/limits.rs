@@ -1,5 +1,6 @@
-//! Statements that are meant to break a parser neither crash nor stall the proxy: each gets the
-//! primary's own answer, and other sessions are answered meanwhile.
+//! Statements at the edge: those meant to break a parser neither crash nor stall the proxy (each gets
+//! the primary's own answer, and other sessions are answered meanwhile), and those that cannot be
+//! run as they are get a clear error instead of a wrong result.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -67,9 +68,45 @@ async fn text_that_is_not_utf8() {
 }
 
 #[tokio::test]
+async fn a_kill_too_long_to_be_held_is_not_relayed() {
+    let stage = stage().await;
+    let mut victim = stage.direct("app").await;
+    let thread = cell(&mut victim, "SELECT CONNECTION_ID()").await.unwrap();
+    let mut client = stage.client("app").await;
+    let padding = " ".repeat(2 << 20);
+    for text in [
+        format!("KILL {thread} {padding}"),
+        format!("/* c */ kill query {thread} {padding}"),
+    ] {
+        assert_eq!(answer(&mut client, text.as_bytes()).await, Err(1235));
+    }
+    // The thread of that number on the server lives, and so does the session that asked.
+    assert_eq!(cell(&mut victim, "SELECT 1").await.as_deref(), Some("1"));
+    assert_eq!(cell(&mut client, "SELECT 1").await.as_deref(), Some("1"));
+}
+
+#[tokio::test]
 async fn sixty_four_megabytes() {
     let mut sql = b"SELECT LENGTH('".to_vec();
     sql.resize(63 << 20, b'x');
     sql.extend_from_slice(b"')");
     same_as_primary("megabytes", sql).await;
+}
+
+#[tokio::test]
+async fn diagnostics_of_a_replica_fill_no_variable_of_the_primary() {
+    let stage = stage().await;
+    stage.schema("diagnostics").await;
+    let mut client = stage.client("diagnostics").await;
+    run(&mut client, "CREATE TABLE t (a INT)").await;
+    run(&mut client, "GET DIAGNOSTICS @n = NUMBER").await;
+    assert_eq!(cell(&mut client, "SELECT @n").await.as_deref(), Some("0"));
+    run(&mut client, "SELECT a FROM t").await;
+    let refused = answer(&mut client, b"GET DIAGNOSTICS @n = NUMBER").await;
+    assert_eq!(refused, Err(1235), "the variable would stay on the replica");
+    run(&mut client, "BEGIN").await;
+    run(&mut client, "SELECT a FROM t").await;
+    run(&mut client, "GET DIAGNOSTICS @n = NUMBER").await;
+    run(&mut client, "COMMIT").await;
+    assert_eq!(cell(&mut client, "SELECT @n").await.as_deref(), Some("0"));
 }

@@ -30,6 +30,11 @@ pub enum ClientError {
     /// KILL whose id is no plain number.
     #[error("KILL takes the plain number of a connection here, no expression")]
     KillExpression,
+    /// GET DIAGNOSTICS into user variables, about a statement that a replica answered.
+    #[error(
+        "GET DIAGNOSTICS cannot fill a user variable from a statement that a replica answered; use SHOW WARNINGS, or run both in a transaction"
+    )]
+    DiagnosticsElsewhere,
     /// A statement id that was never given out, or was closed.
     #[error("unknown prepared statement handler ({id})")]
     UnknownStatement {
@@ -158,7 +163,9 @@ impl ClientError {
             Self::UnknownCommand => (1047, *b"08S01"),
             Self::NoSuchThread { .. } => (1094, *b"HY000"),
             Self::NotOwner { .. } => (1095, *b"HY000"),
-            Self::KillExpression | Self::Unsupported(_) => (1235, *b"42000"),
+            Self::KillExpression | Self::DiagnosticsElsewhere | Self::Unsupported(_) => {
+                (1235, *b"42000")
+            }
             Self::UnknownStatement { .. } => (1243, *b"HY000"),
             Self::NoCursor { .. } => (1421, *b"HY000"),
             Self::UnknownVariable { .. } => (1193, *b"HY000"),
@@ -192,6 +199,7 @@ impl ClientError {
             | Self::TlsNotOffered
             | Self::ClientTooOld
             | Self::KillExpression
+            | Self::DiagnosticsElsewhere
             | Self::PacketTooLong
             | Self::Unsupported(_) => ErrorKind::Unsupported,
             Self::NoSuchThread { .. }
@@ -228,6 +236,7 @@ impl ClientError {
             | Self::NoSuchThread { .. }
             | Self::NotOwner { .. }
             | Self::KillExpression
+            | Self::DiagnosticsElsewhere
             | Self::UnknownStatement { .. }
             | Self::NoCursor { .. }
             | Self::UnknownVariable { .. }

@@ -8,11 +8,12 @@ use crate::backend::ServerConn;
 use crate::domain::ids::BackendId;
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::{Outcome, Side};
+use crate::domain::sql::control::begins_with_kill;
 use crate::domain::sql::{Doubt, StatementProfile};
 use crate::frontend::ClientError;
 use crate::net::Conn;
 use crate::net::conn::send_all;
-use crate::protocol::command::CommandCode;
+use crate::protocol::command::{CommandCode, query_text};
 use crate::protocol::frame::{FrameHeader, HEADER};
 use crate::protocol::reply::ReplyKind;
 use crate::telemetry::Target;
@@ -21,6 +22,9 @@ use super::errors::client_error;
 
 /// The protocol's own bound of a packet (the largest max_allowed_packet).
 const MAX_PACKET: usize = 1 << 30;
+
+/// How much of a text that is streamed unread is looked at for KILL.
+const KILL_WITHIN: usize = 64 * 1024;
 
 /// Stands for the length of a command that was gathered from several frames.
 pub(super) const GATHERED: usize = usize::MAX;
@@ -79,6 +83,10 @@ impl Relay {
     /// transaction. It was not read, so anything may have happened; the trackers will tell.
     async fn stream_query(&mut self, header: FrameHeader) -> Result<(), End> {
         let started = std::time::Instant::now();
+        if self.begins_with_kill(header).await? {
+            self.skip_packet(header).await?;
+            return self.refuse(ClientError::KillExpression).await;
+        }
         let profile = StatementProfile::unread(Doubt::TooLarge);
         let side = match route(&self.state, &profile) {
             Route::HeldReplica(_) => Side::Replica,
@@ -127,6 +135,18 @@ impl Relay {
             .metrics
             .statement(profile.access, target, Reason::TooLarge, started.elapsed());
         Ok(())
+    }
+
+    /// Whether the COM_QUERY that is about to be streamed is a KILL, by its beginning: its id is never
+    /// relayed as it is.
+    async fn begins_with_kill(&mut self, header: FrameHeader) -> Result<bool, End> {
+        let looked_at = header.frame_len().min(HEADER + KILL_WITHIN);
+        self.fill_client(looked_at).await?;
+        let payload = self.payload(looked_at);
+        let text = query_text(payload, self.who.profile.query_attributes());
+        Ok(text
+            .and_then(|range| payload.get(range))
+            .is_some_and(begins_with_kill))
     }
 
     /// Holds a connection with the session's state on it, that can show what the session has seen.

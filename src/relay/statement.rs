@@ -406,6 +406,17 @@ impl Relay {
         statement: &Statement,
         reason: Reason,
     ) -> Result<Next, End> {
+        if reason == Reason::FollowsPrevious
+            && statement
+                .profile
+                .effects
+                .contains(Effects::ASSIGNS_USER_VARIABLE)
+        {
+            // The variable belongs to the primary's connection, the answer is the replica's.
+            return self
+                .answer_error(ClientError::DiagnosticsElsewhere, Side::Replica, reason)
+                .await;
+        }
         let in_transaction = self.state.transaction.open_on() == Some(Side::Replica);
         let Some(backend) = self
             .links

@@ -8,7 +8,5 @@ mod lexeme;
 mod own;
 
 pub use super::variables::OwnVariable;
-pub use kill::{Kill, parse_kill};
+pub use kill::{Kill, begins_with_kill, parse_kill};
 pub use own::{OwnAssignment, OwnItem, OwnStatement, OwnValue, parse_own};
-
-pub(super) use kill::begins_with_kill;

@@ -38,8 +38,8 @@ pub fn parse_kill(text: &[u8]) -> Option<Kill> {
     Some(Kill { query_only, id })
 }
 
-/// Whether a text that cannot be read begins with KILL.
-pub(in super::super) fn begins_with_kill(text: &[u8]) -> bool {
+/// Whether a text that cannot be read, or of which only the beginning is there, begins with KILL.
+pub fn begins_with_kill(text: &[u8]) -> bool {
     let mut start = chars::skip_blanks(text, 0);
     while let Some(b'(' | b';') = text.get(start) {
         start = chars::skip_blanks(text, start + 1);
