@@ -6,12 +6,15 @@
 //! says of the session is taken in **before** its last packet goes to the client.
 
 mod attempt;
+mod budget;
 mod bulk;
 mod change_user;
 mod classify;
 mod commands;
 mod errors;
+mod fallback;
 mod freshness;
+mod groups;
 mod infile;
 mod kill;
 mod links;
@@ -21,9 +24,11 @@ mod prepared;
 mod reply;
 mod session;
 mod shared;
+mod staleness;
 mod statement;
 mod trackers;
 
+pub use budget::Budget;
 pub use classify::Classifier;
 pub use kill::Registry;
 pub use login::usual_profile;

@@ -3,10 +3,15 @@
 use std::time::Instant;
 
 use super::attempt::{Task, Tried};
+use super::budget::Permit;
 use super::errors::client_error;
-use super::freshness::{self, Settled};
+use super::fallback::Fell;
+use super::freshness::{self, Failed, Seeker, Settled, Terms};
 use super::reply::{Relayed, Swallowed};
 use super::session::{End, Relay};
+use super::staleness::StaleNote;
+use crate::backend::BackendError;
+use crate::domain::consistency::Level;
 use crate::domain::ids::BackendId;
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::{Holds, Outcome, RanOn, Side};
@@ -47,11 +52,25 @@ struct Progress {
     lost: Vec<BackendId>,
     /// Times that the primary's connection turned out dead before anything was sent.
     redialled: usize,
+    /// The right to run on the primary a read that was meant for a replica.
+    permit: Option<Permit>,
+}
+
+/// Whether a connection is held now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    Yes,
+    /// The server cannot be reached, or lives another life.
+    No,
+    /// Others have all connections to it.
+    Exhausted,
 }
 
 /// What comes next.
 enum Next {
     Answered(Side, Reason, Outcome),
+    /// By Highwater itself, with an error.
+    Refused(Reason),
     Again(Route),
 }
 
@@ -59,17 +78,21 @@ impl Relay {
     /// Runs a statement and gives the client its reply, or an error that says what went wrong.
     pub(super) async fn run_statement(&mut self, statement: Statement) -> Result<Outcome, End> {
         let started = Instant::now();
-        let level = self.state.level;
+        let terms = self.terms(&statement, started);
+        let level = terms.level;
+        let had_primary = self.links.get(Side::Primary).is_some();
         let mut progress = Progress::default();
+        self.note_staleness(&statement);
         let mut next = self.first_route(&statement);
         loop {
             let done = match next {
                 Route::Primary(reason) => {
-                    self.on_primary(&statement, reason, &mut progress).await?
+                    self.on_primary(&statement, &terms, reason, &mut progress)
+                        .await?
                 }
                 Route::HeldReplica(reason) => self.on_held_replica(&statement, reason).await?,
                 Route::Replica { transaction } => {
-                    self.on_replica(&statement, transaction, &mut progress)
+                    self.on_replica(&statement, &terms, transaction, &mut progress)
                         .await?
                 }
                 Route::EndReplicaTransaction(reason) => {
@@ -82,29 +105,46 @@ impl Relay {
                 Route::MoveTransaction(reason) => self.move_transaction(reason).await?,
                 Route::Own => return self.run_own(&statement).await,
             };
-            match done {
-                Next::Answered(side, reason, outcome) => {
-                    let target = self.count(side);
-                    let access = statement.profile.access;
-                    let took = started.elapsed();
-                    self.shared.metrics.statement(access, target, reason, took);
-                    tracing::trace!(
-                        session = self.diary.id.0,
-                        fingerprint = statement.profile.fingerprint,
-                        target = target.name(),
-                        reason = reason.name(),
-                        micros = took.as_micros(),
-                        "statement"
-                    );
-                    if access == Access::Read {
-                        self.shared
-                            .metrics
-                            .outcome(level, freshness::outcome(reason));
-                    }
-                    return Ok(outcome);
+            let (target, reason, outcome) = match done {
+                Next::Again(route) => {
+                    next = route;
+                    continue;
                 }
-                Next::Again(route) => next = route,
+                Next::Refused(reason) => (Target::Proxy, reason, Outcome::Failed),
+                Next::Answered(side, reason, outcome) => (self.count(side), reason, outcome),
+            };
+            let access = statement.profile.access;
+            let took = started.elapsed();
+            self.shared.metrics.statement(access, target, reason, took);
+            tracing::trace!(
+                session = self.diary.id.0,
+                fingerprint = statement.profile.fingerprint,
+                target = target.name(),
+                reason = reason.name(),
+                micros = took.as_micros(),
+                "statement"
+            );
+            if access == Access::Read {
+                self.shared
+                    .metrics
+                    .outcome(level, freshness::outcome(reason));
             }
+            self.after_staleness();
+            if progress.permit.take().is_some() {
+                self.leave_primary(had_primary);
+            }
+            return Ok(outcome);
+        }
+    }
+
+    /// What a statement's read asks for.
+    fn terms(&mut self, _statement: &Statement, arrived: Instant) -> Terms {
+        self.statement_group = None;
+        Terms {
+            level: self.state.settings.level,
+            group: self.group.clone(),
+            after: None,
+            arrived,
         }
     }
 
@@ -137,11 +177,12 @@ impl Relay {
     async fn on_primary(
         &mut self,
         statement: &Statement,
+        terms: &Terms,
         reason: Reason,
         progress: &mut Progress,
     ) -> Result<Next, End> {
         if statement.profile.may_show_data()
-            && freshness::primary_ready(&self.shared, &mut self.state)
+            && freshness::primary_ready(&self.shared, &mut self.state, terms.level)
                 .await
                 .is_err()
         {
@@ -181,7 +222,7 @@ impl Relay {
             profile.effects = profile.effects.with(Effects::OPAQUE);
         }
         let tried = self
-            .attempt(Side::Primary, task, total, false, false)
+            .attempt(Side::Primary, task, total, &profile, false, false)
             .await?;
         match tried {
             Tried::Relayed(Relayed::Done(outcome)) => {
@@ -250,23 +291,28 @@ impl Relay {
     async fn on_replica(
         &mut self,
         statement: &Statement,
+        terms: &Terms,
         transaction: bool,
         progress: &mut Progress,
     ) -> Result<Next, End> {
-        let held = self
-            .links
-            .get(Side::Replica)
-            .map(|link| (link.identity.backend, link.identity.generation));
         let Self {
             shared,
             state,
+            links,
             gauge,
             registered,
             ..
         } = self;
+        let mut seeker = Seeker {
+            shared,
+            session: state,
+            links,
+            registered,
+            gauge,
+        };
         let settled = tokio::select! {
             biased;
-            settled = freshness::settle(shared, state, held, &progress.lost, gauge) => settled,
+            settled = seeker.settle(terms, &progress.lost) => settled,
             () = registered.interrupted() => {
                 gauge.set(SessionState::Active);
                 return self
@@ -276,7 +322,10 @@ impl Relay {
         };
         let settled = match settled {
             Ok(settled) => settled,
-            Err(reason) => return Ok(Next::Again(Route::Primary(reason))),
+            Err(failed) => match self.fall_back(failed, terms, transaction).await {
+                Fell::Stale(settled) => settled,
+                fell => return self.fell(fell, progress).await,
+            },
         };
         if self.state.mirror.collation_untold() && !self.learn_collation().await {
             if !self.drop_primary() {
@@ -284,16 +333,29 @@ impl Relay {
             }
             return Ok(Next::Again(Route::Primary(Reason::CannotRestore)));
         }
-        if !self.hold_replica(settled).await {
-            progress.lost.push(settled.backend);
-            return Ok(Next::Again(Route::Replica { transaction }));
+        match self.hold_replica(settled).await {
+            Held::Yes => {}
+            Held::No => {
+                progress.lost.push(settled.backend);
+                return Ok(Next::Again(Route::Replica { transaction }));
+            }
+            Held::Exhausted => {
+                let failed = Failed::exhausted(terms.arrived);
+                let fell = self.fall_back(failed, terms, transaction).await;
+                return self.fell(fell, progress).await;
+            }
         }
         let reason = match (progress.lost.is_empty(), settled.waited) {
+            _ if settled.stale => Reason::Stale,
             _ if transaction => Reason::ReadOnlyTransaction,
             (false, _) => Reason::ReplicaLost,
             (true, true) => Reason::Waited,
             (true, false) => Reason::Fresh,
         };
+        if settled.stale {
+            self.stale = StaleNote::Flag;
+        }
+        self.observe_staleness(terms.level, settled.backend);
         let Statement {
             task,
             total,
@@ -301,7 +363,7 @@ impl Relay {
             ..
         } = *statement;
         let tried = self
-            .attempt(Side::Replica, task, total, !transaction, true)
+            .attempt(Side::Replica, task, total, &profile, !transaction, true)
             .await?;
         match tried {
             Tried::Relayed(Relayed::Done(outcome)) => {
@@ -337,8 +399,32 @@ impl Relay {
         }
     }
 
+    /// Goes on with what comes instead of a fresh replica.
+    async fn fell(&mut self, fell: Fell, progress: &mut Progress) -> Result<Next, End> {
+        match fell {
+            Fell::Primary(reason, permit) => {
+                progress.permit = permit;
+                Ok(Next::Again(Route::Primary(reason)))
+            }
+            Fell::Refused(reason, error) => {
+                self.refuse(error).await?;
+                Ok(Next::Refused(reason))
+            }
+            // Only a search gives one, and that is taken where the search is.
+            Fell::Stale(_) => Ok(Next::Again(Route::Primary(Reason::NoReplica))),
+        }
+    }
+
+    /// How old the answer of a replica may be: as far as it is known to be behind now.
+    fn observe_staleness(&self, level: Level, backend: BackendId) {
+        let topology = self.shared.watch.topology();
+        if let Some(lag) = topology.get(backend).and_then(|view| view.lag) {
+            self.shared.metrics.staleness(level, lag);
+        }
+    }
+
     /// Holds a connection to the chosen replica, to the very life of it that was found fresh.
-    async fn hold_replica(&mut self, settled: Settled) -> bool {
+    async fn hold_replica(&mut self, settled: Settled) -> Held {
         let Self {
             links,
             state,
@@ -353,24 +439,28 @@ impl Relay {
         for _ in 0..2 {
             let held = tokio::select! {
                 biased;
-                held = links.hold(Side::Replica, settled.backend, has_schema, registered) => held.is_ok(),
+                held = links.hold(Side::Replica, settled.backend, has_schema, registered) => match held {
+                    Ok(()) => Held::Yes,
+                    Err(BackendError::PoolExhausted { .. }) => return Held::Exhausted,
+                    Err(_) => Held::No,
+                },
                 // A server that hangs does not refuse a connection either.
-                () = shared.watch.down(settled.backend, settled.generation) => false,
+                () = shared.watch.down(settled.backend, settled.generation) => Held::No,
             };
-            if !held {
+            if held == Held::No {
                 shared.watch.suspect(settled.backend);
-                return false;
+                return held;
             }
             let generation = links
                 .get(Side::Replica)
                 .and_then(|link| link.identity.generation);
             if right_life(generation) {
-                return true;
+                return held;
             }
             // A leftover of an earlier life, or one opened before the monitor knew this life.
             links.discard(Side::Replica, registered);
         }
-        false
+        Held::No
     }
 
     /// Asks the connection that the charset was set on for the collation that came with it.
@@ -437,7 +527,7 @@ impl Relay {
             ..
         } = *statement;
         match self
-            .attempt(Side::Replica, task, total, false, false)
+            .attempt(Side::Replica, task, total, &profile, false, false)
             .await?
         {
             Tried::Relayed(Relayed::Done(outcome)) => {
