@@ -10,7 +10,7 @@ mod query;
 use super::reader::Reader;
 pub use build::{
     com_init_db, com_ping, com_query, com_quit, com_reset_connection, com_set_option,
-    com_stmt_close, com_stmt_prepare,
+    com_stmt_close, com_stmt_prepare, com_stmt_reset,
 };
 pub use change_user::ChangeUser;
 pub use execute::StmtExecute;

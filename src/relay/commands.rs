@@ -3,6 +3,7 @@
 use super::attempt::Task;
 use super::hints;
 use super::kill;
+use super::reply::Swallowed;
 use super::session::{End, Relay};
 use super::statement::Statement;
 use crate::domain::ids::{BackendId, ClientStmtId};
@@ -11,8 +12,8 @@ use crate::domain::session::{Outcome, Side};
 use crate::domain::sql::{Access, Doubt, Effects, Hints, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::command::{
-    CommandCode, com_stmt_close, long_data_param, process_kill_id, query_text, set_option,
-    set_stmt_id, stmt_id,
+    CommandCode, com_stmt_close, com_stmt_reset, long_data_param, process_kill_id, query_text,
+    set_option, set_stmt_id, stmt_id,
 };
 use crate::protocol::frame::{HEADER, append_packet};
 use crate::protocol::reply::ReplyKind;
@@ -235,7 +236,10 @@ impl Relay {
         };
         let hints = match self.hints_of_execute(id, total) {
             Ok(hints) => hints,
-            Err(error) => return self.refuse(error).await,
+            Err(error) => {
+                self.drop_long_data(id).await?;
+                return self.refuse(error).await;
+            }
         };
         let asks_cursor = self
             .payload(total)
@@ -314,6 +318,31 @@ impl Relay {
         self.out.clear();
         append_packet(&mut self.out, &mut 0, &payload);
         self.send_to_server(side).await;
+        Ok(())
+    }
+
+    /// An execution is refused: as on a server, what was sent ahead for it goes with it.
+    async fn drop_long_data(&mut self, id: ClientStmtId) -> Result<(), End> {
+        let Some(statement) = self.statements.get_mut(id) else {
+            return Ok(());
+        };
+        if std::mem::take(&mut statement.long_data).is_empty() {
+            return Ok(());
+        }
+        let place = self.statements.get(id).and_then(|statement| {
+            let side = self.home_of(statement)?;
+            let serial = self.links.get(side)?.identity.serial;
+            Some((side, statement.on(serial)?))
+        });
+        if let Some((side, server_id)) = place {
+            self.out.clear();
+            append_packet(&mut self.out, &mut 0, &com_stmt_reset(server_id.0));
+            let reset =
+                self.send_to_server(side).await && self.swallow(side, 1).await? == Swallowed::Done;
+            if !reset {
+                self.links.discard(side, &self.registered);
+            }
+        }
         Ok(())
     }
 
