@@ -15,6 +15,7 @@ mod errors;
 mod fallback;
 mod freshness;
 mod groups;
+mod hints;
 mod infile;
 mod kill;
 mod links;
@@ -26,7 +27,9 @@ mod session;
 mod shared;
 mod staleness;
 mod statement;
+mod tokens;
 mod trackers;
+mod values;
 
 pub use budget::Budget;
 pub use classify::Classifier;

@@ -24,7 +24,9 @@ pub(super) fn on_timeout(text: &str) -> Result<OnTimeout, String> {
 /// # Errors
 /// A sentence that says what was expected.
 pub(super) fn share(text: &str) -> Result<Share, String> {
-    let percent = text.strip_suffix('%').and_then(|number| number.parse().ok());
+    let percent = text
+        .strip_suffix('%')
+        .and_then(|number| number.parse().ok());
     percent
         .filter(|percent| *percent <= 100)
         .map(Share::percent)

@@ -120,10 +120,7 @@ mod tests {
     #[test]
     fn names_are_read_back_and_auroras_never_promise_more() {
         for level in Level::ALL {
-            assert_eq!(
-                Level::from_name(&level.name().to_uppercase()),
-                Some(level)
-            );
+            assert_eq!(Level::from_name(&level.name().to_uppercase()), Some(level));
             assert!(level.in_aurora() <= level);
             assert!(Level::AURORA.contains(&level.in_aurora()));
             assert!(!level.in_aurora().keeps_session() || level.keeps_session());

@@ -10,9 +10,9 @@ pub mod wish;
 
 use std::time::Instant;
 
-use super::consistency::Settings;
+use super::consistency::{Level, Settings};
 use super::ids::BackendId;
-use super::sql::{Access, Effects, StatementProfile};
+use super::sql::{Access, Effects, Hints, StatementProfile};
 use super::topology::Generation;
 
 pub use holds::Holds;
@@ -99,6 +99,8 @@ pub struct ClientTraits {
 pub struct Session {
     /// What its reads ask for.
     pub settings: Settings,
+    /// What the client asks for the statement at hand alone.
+    pub hints: Hints,
     /// Transaction and autocommit, from status flags.
     pub transaction: Transaction,
     /// Session variables and schema, from trackers.
@@ -132,6 +134,7 @@ impl Session {
     pub fn new(settings: Settings, client: ClientTraits) -> Self {
         Self {
             settings,
+            hints: Hints::default(),
             transaction: Transaction::default(),
             mirror: Mirror::default(),
             positions: Positions::default(),
@@ -142,6 +145,11 @@ impl Session {
             client,
             statement: Statement::default(),
         }
+    }
+
+    /// The level of the read at hand: its hint's, or the session's.
+    pub fn read_level(&self) -> Level {
+        self.hints.level.unwrap_or(self.settings.level)
     }
 
     /// A statement is about to be sent.

@@ -182,6 +182,19 @@ pub enum ClientError {
         /// What would be right.
         expected: String,
     },
+    /// A hint in a comment or a query attribute that is not understood.
+    #[error("hint: '{word}' is not understood: {expected}; the statement was not run")]
+    WrongHint {
+        /// The word.
+        word: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// No replica caught up for a read whose hint asks for one.
+    #[error(
+        "no replica caught up in time, and the statement's hint asks for one; nothing was done, a retry is safe"
+    )]
+    ReplicasBehind,
     /// Highwater's own variables among others, where they cannot be answered.
     #[error("{0}")]
     Unsupported(String),
@@ -223,13 +236,14 @@ impl ClientError {
             | Self::TimedOut(_) => (2013, *b"HY000"),
             Self::NotRestored => (1105, *b"HY000"),
             Self::PrimaryBehind
+            | Self::ReplicasBehind
             | Self::CatchUpTimeout { .. }
             | Self::NoFreshReplica { .. }
             | Self::OverBudget => (1205, *b"HY000"),
             Self::UnknownPosition => (1231, *b"42000"),
             Self::NoPosition => (1105, *b"HY000"),
             Self::ReadOnlyVariable { .. } => (1238, *b"HY000"),
-            Self::WrongValue { .. } => (1231, *b"42000"),
+            Self::WrongValue { .. } | Self::WrongHint { .. } => (1231, *b"42000"),
         }
     }
 
@@ -256,7 +270,8 @@ impl ClientError {
             | Self::UnknownPosition
             | Self::NoPosition
             | Self::ReadOnlyVariable { .. }
-            | Self::WrongValue { .. } => ErrorKind::Statement,
+            | Self::WrongValue { .. }
+            | Self::WrongHint { .. } => ErrorKind::Statement,
             Self::AccessDenied { .. } => ErrorKind::Auth,
             Self::TooManySessions { .. }
             | Self::ShuttingDown
@@ -269,6 +284,7 @@ impl ClientError {
             }
             Self::NotRestored => ErrorKind::Statement,
             Self::PrimaryBehind
+            | Self::ReplicasBehind
             | Self::CatchUpTimeout { .. }
             | Self::NoFreshReplica { .. }
             | Self::TimedOut(_) => ErrorKind::Timeout,
@@ -295,6 +311,7 @@ impl ClientError {
             | Self::PacketTooLong
             | Self::AccessDenied { .. }
             | Self::WrongValue { .. }
+            | Self::WrongHint { .. }
             | Self::Interrupted
             | Self::UnknownPosition
             | Self::NoPosition
@@ -313,6 +330,7 @@ impl ClientError {
             | Self::PrimaryBehind
             | Self::CatchUpTimeout { .. }
             | Self::NoFreshReplica { .. }
+            | Self::ReplicasBehind
             | Self::TimedOut(_) => Side::Backend,
         }
     }

@@ -29,10 +29,7 @@ impl Budget {
 
     /// A permit, if one is free.
     pub(super) fn take(&self) -> Option<Permit> {
-        Arc::clone(&self.free)
-            .try_acquire_owned()
-            .ok()
-            .map(Permit)
+        Arc::clone(&self.free).try_acquire_owned().ok().map(Permit)
     }
 
     /// The next permit that comes free, unless none does by the deadline.

@@ -39,6 +39,9 @@ impl Relay {
         } = failed;
         let on_timeout = self.state.settings.on_timeout;
         let reason = reason_of(why);
+        if why == GiveUp::Timeout && self.state.hints.asks_replica() {
+            return Fell::Refused(Reason::NotFresh, ClientError::ReplicasBehind);
+        }
         match (Fallback::of(why, on_timeout), stale) {
             (Fallback::Belongs, _) => Fell::Primary(reason, None),
             (Fallback::Stale, Some(settled)) if !transaction => Fell::Stale(settled),

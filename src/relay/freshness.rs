@@ -43,7 +43,7 @@ pub(super) struct Terms {
     pub(super) level: Level,
     pub(super) group: GroupKey,
     /// A position that this statement alone must see.
-    pub(super) after: Option<Position>,
+    pub(super) after: Position,
     pub(super) arrived: Instant,
 }
 
@@ -141,7 +141,7 @@ impl Seeker<'_> {
         let requirement = match level {
             Level::Bounded => {
                 let staleness = self.session.settings.max_staleness;
-                let sample = sample(&self.shared.watch, staleness, arrived);
+                let sample = self.shared.watch.sample(staleness, arrived);
                 requirement.within(sample.as_ref(), arrived)?
             }
             Level::Group => {
@@ -151,10 +151,7 @@ impl Seeker<'_> {
             Level::Proxy => requirement.at(self.shared.acknowledged().proxy())?,
             Level::Eventual | Level::Session | Level::Global => requirement,
         };
-        match &terms.after {
-            Some(after) => requirement.and(after),
-            None => Ok(requirement),
-        }
+        requirement.and(&terms.after)
     }
 
     async fn run(&mut self, terms: &Terms, search: &mut Search) -> Result<Server, GiveUp> {
@@ -176,7 +173,11 @@ impl Seeker<'_> {
                     search.on_primary(positions, bound.as_ref().map_err(no_positions));
                 }
                 Step::AskExecuted { not_before } => {
-                    let executed = executed(&shared.watch, not_before).await;
+                    let executed = shared.watch.executed(not_before).await;
+                    let executed = executed.map(|probed| Executed {
+                        position: probed.position,
+                        sent: probed.sent,
+                    });
                     if let Ok(executed) = &executed {
                         shared.acknowledged().on_executed(
                             &terms.group,
@@ -260,10 +261,8 @@ fn still_there(shared: &Shared, session: &Session, terms: &Terms, server: Server
         let view = topology.get(server.backend);
         view.is_some_and(|view| view.usable() && view.generation == Some(server.generation))
     };
-    let at_mark = |mark: &Watermark| {
-        mark.unknown_since().is_none() && mark.position().is_none_or(covers)
-    };
-    terms.after.is_none()
+    let at_mark = |mark: &Watermark| mark.unknown_since().is_none() && covers(mark.position());
+    terms.after.is_empty()
         && positions.unknown_since().is_none()
         && positions
             .last_read()
@@ -337,20 +336,6 @@ pub(super) async fn seen_bound(watch: &Watch, read: LastRead) -> Result<Position
         return Ok(bound);
     }
     watch.upper_bound(BackendId::PRIMARY, read.ended).await
-}
-
-/// The primary's executed set, from a question sent at `not_before` or later.
-pub(super) async fn executed(watch: &Watch, not_before: Instant) -> Result<Executed, ProbeError> {
-    // An upper bound has all that was executed, and no later time of its question is known.
-    let position = watch.upper_bound(BackendId::PRIMARY, not_before).await?;
-    Ok(Executed {
-        position,
-        sent: not_before,
-    })
-}
-
-fn sample(_watch: &Watch, _max_age: Duration, _now: Instant) -> Option<Position> {
-    None
 }
 
 fn no_positions(error: &ProbeError) -> GiveUp {

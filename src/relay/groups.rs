@@ -7,6 +7,7 @@ use super::session::Relay;
 use super::shared::Shared;
 use crate::config::{Config, GroupBy, UserConsistency};
 use crate::domain::consistency::{GroupKey, Settings};
+use crate::domain::position::Position;
 use crate::domain::session::{Outcome, Session, Side, Unsaid};
 use crate::protocol::handshake::connect_attribute;
 
@@ -59,7 +60,8 @@ pub(super) fn acknowledge(
         return;
     }
     let told = state.positions.take_told();
-    let unsaid = state.unsaid(outcome, more) != Unsaid::Nothing;
+    let unread = told.as_ref().is_some_and(Position::is_empty);
+    let unsaid = unread || state.unsaid(outcome, more) != Unsaid::Nothing;
     if told.is_none() && !unsaid {
         return;
     }

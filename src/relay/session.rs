@@ -18,6 +18,7 @@ use super::staleness::StaleNote;
 use crate::domain::consistency::GroupKey;
 use crate::domain::ids::SessionId;
 use crate::domain::session::{ClientTraits, Session, Side};
+use crate::domain::sql::Hints;
 use crate::frontend::ClientError;
 use crate::frontend::login::LoginError;
 use crate::net::{Conn, Stream};
@@ -225,6 +226,7 @@ impl Relay {
         }
         let header = self.next_header().await?;
         self.reply_seq = 1;
+        self.state.hints = Hints::default();
         if interruptible && !self.registered.wakes() {
             return Err(End::ShuttingDown);
         }

@@ -13,7 +13,8 @@ use crate::protocol::resultset::put_text_row;
 
 /// The warning's code. 50000 to 51999 are left to third parties by MySQL's numbering.
 const CODE: &[u8] = b"51000";
-const MESSAGE: &[u8] = b"Highwater: no replica caught up in time; this answer may be older than the \
+const MESSAGE: &[u8] =
+    b"Highwater: no replica caught up in time; this answer may be older than the \
                          consistency level allows (highwater_on_timeout = stale)";
 
 /// What a session owes its client about an answer that was older than asked for.

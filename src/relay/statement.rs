@@ -11,8 +11,9 @@ use super::reply::{Relayed, Swallowed};
 use super::session::{End, Relay};
 use super::staleness::StaleNote;
 use crate::backend::BackendError;
-use crate::domain::consistency::Level;
+use crate::domain::consistency::{GroupKey, Level};
 use crate::domain::ids::BackendId;
+use crate::domain::position::Position;
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::{Holds, Outcome, RanOn, Side};
 use crate::domain::sql::{Access, Effects, StatementProfile};
@@ -78,7 +79,13 @@ impl Relay {
     /// Runs a statement and gives the client its reply, or an error that says what went wrong.
     pub(super) async fn run_statement(&mut self, statement: Statement) -> Result<Outcome, End> {
         let started = Instant::now();
-        let terms = self.terms(&statement, started);
+        let terms = match self.terms(started).await {
+            Ok(terms) => terms,
+            Err(error) => {
+                self.refuse(error).await?;
+                return Ok(Outcome::Failed);
+            }
+        };
         let level = terms.level;
         let had_primary = self.links.get(Side::Primary).is_some();
         let mut progress = Progress::default();
@@ -107,6 +114,9 @@ impl Relay {
             };
             let (target, reason, outcome) = match done {
                 Next::Again(route) => {
+                    if self.stale == StaleNote::Flag {
+                        self.stale = StaleNote::None;
+                    }
                     next = route;
                     continue;
                 }
@@ -137,15 +147,20 @@ impl Relay {
         }
     }
 
-    /// What a statement's read asks for.
-    fn terms(&mut self, _statement: &Statement, arrived: Instant) -> Terms {
-        self.statement_group = None;
-        Terms {
-            level: self.state.settings.level,
-            group: self.group.clone(),
-            after: None,
+    /// What the statement at hand asks for, by its hints and its session.
+    async fn terms(&mut self, arrived: Instant) -> Result<Terms, ClientError> {
+        let after = match &self.state.hints.after {
+            Some(text) => self.position_of_token(text).await?,
+            None => Position::Nothing,
+        };
+        let hinted = self.state.hints.group.as_ref();
+        self.statement_group = hinted.map(|name| GroupKey::named(name.as_bytes()));
+        Ok(Terms {
+            level: self.state.read_level(),
+            group: self.group().clone(),
+            after,
             arrived,
-        }
+        })
     }
 
     fn first_route(&self, statement: &Statement) -> Route {

@@ -100,7 +100,11 @@ mod tests {
     #[test]
     fn a_share_is_never_rounded_to_nothing() {
         for (percent, whole, part) in [(20, 200, 40), (20, 3, 1), (0, 200, 0), (100, 7, 7)] {
-            assert_eq!(Share::percent(percent).of(whole), part, "{percent} % of {whole}");
+            assert_eq!(
+                Share::percent(percent).of(whole),
+                part,
+                "{percent} % of {whole}"
+            );
         }
     }
 
@@ -122,7 +126,11 @@ mod tests {
             (G::NoReplica, O::Error, Fallback::Refused),
             (G::Exhausted, O::Stale, now),
         ] {
-            assert_eq!(Fallback::of(why, on_timeout), expected, "{why:?} {on_timeout:?}");
+            assert_eq!(
+                Fallback::of(why, on_timeout),
+                expected,
+                "{why:?} {on_timeout:?}"
+            );
         }
     }
 }

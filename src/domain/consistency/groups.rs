@@ -113,7 +113,13 @@ impl Groups {
     }
 
     /// A probe that a read of this group asked for.
-    pub fn on_executed(&mut self, key: &GroupKey, executed: &Position, sent: Instant, now: Instant) {
+    pub fn on_executed(
+        &mut self,
+        key: &GroupKey,
+        executed: &Position,
+        sent: Instant,
+        now: Instant,
+    ) {
         match self.known.get_mut(key) {
             Some(group) => group.mark.on_executed(executed, sent, now),
             None => self.floor.on_executed(executed, sent, now),
@@ -130,7 +136,9 @@ impl Groups {
     /// Forgets the groups that nobody used for long.
     pub fn tend(&mut self, now: Instant) {
         let idle = self.idle;
-        self.evict(now, |group| now.saturating_duration_since(group.used) > idle);
+        self.evict(now, |group| {
+            now.saturating_duration_since(group.used) > idle
+        });
     }
 
     fn written(&mut self, key: &GroupKey, now: Instant) -> &mut Watermark {
@@ -196,9 +204,7 @@ mod tests {
     }
 
     fn demands(groups: &mut Groups, key: &GroupKey, position: &str, now: Instant) -> bool {
-        let mark = groups.mark(key, now);
-        mark.position()
-            .is_some_and(|known| known.covers(&at(position)))
+        groups.mark(key, now).position().covers(&at(position))
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::domain::position::{MixedKinds, Position};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirement {
     level: Level,
-    beyond: Option<Position>,
+    beyond: Position,
     executed_since: Option<Instant>,
 }
 
@@ -20,7 +20,7 @@ impl Requirement {
     pub fn new(level: Level, arrived: Instant) -> Self {
         Self {
             level,
-            beyond: None,
+            beyond: Position::Nothing,
             executed_since: (level == Level::Global).then_some(arrived),
         }
     }
@@ -46,10 +46,7 @@ impl Requirement {
             Some(since) => self.since(since),
             None => self,
         };
-        match mark.position() {
-            Some(position) => raised.and(position),
-            None => Ok(raised),
-        }
+        raised.and(mark.position())
     }
 
     /// This position as well.
@@ -57,10 +54,7 @@ impl Requirement {
     /// # Errors
     /// When it is of another kind than what is demanded already: no server can have both.
     pub fn and(mut self, position: &Position) -> Result<Self, MixedKinds> {
-        match &mut self.beyond {
-            Some(beyond) => beyond.join(position)?,
-            None => self.beyond = Some(position.clone()),
-        }
+        self.beyond.join(position)?;
         Ok(self)
     }
 
@@ -77,8 +71,8 @@ impl Requirement {
     }
 
     /// What a server must have besides the session's own need.
-    pub fn beyond(&self) -> Option<&Position> {
-        self.beyond.as_ref()
+    pub fn beyond(&self) -> &Position {
+        &self.beyond
     }
 
     /// The primary's executed set is to be asked at this time or later, and joined.
@@ -94,12 +88,6 @@ impl Requirement {
         if self.executed_since.is_some_and(|since| since <= sent) {
             self.executed_since = None;
         }
-        match &mut self.beyond {
-            Some(beyond) => beyond.join(executed),
-            None => {
-                self.beyond = Some(executed.clone());
-                Ok(())
-            }
-        }
+        self.beyond.join(executed)
     }
 }

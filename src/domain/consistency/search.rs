@@ -263,29 +263,18 @@ impl Search {
         let beyond = self.requirement.beyond();
         let session = self.requirement.level().keeps_session();
         (!session || servers.covers(server, positions.need()))
-            && beyond.is_none_or(|beyond| servers.covers(server, beyond))
+            && (beyond.is_empty() || servers.covers(server, beyond))
     }
 
     fn wait(&mut self, positions: &Positions, servers: Vec<Server>, now: Instant) -> Step {
         if now >= self.deadline {
             return Step::GiveUp(GiveUp::Timeout);
         }
-        let need = self
-            .requirement
-            .level()
-            .keeps_session()
-            .then(|| positions.need());
-        let position = match (self.requirement.beyond(), need) {
-            (None, None) => return Step::GiveUp(GiveUp::NoPositions),
-            (Some(only), None) | (None, Some(only)) => only.clone(),
-            (Some(beyond), Some(need)) => {
-                let mut all = need.clone();
-                if all.join(beyond).is_err() {
-                    return Step::GiveUp(GiveUp::NoPositions);
-                }
-                all
-            }
-        };
+        let mut position = self.requirement.beyond().clone();
+        let session = self.requirement.level().keeps_session();
+        if session && position.join(positions.need()).is_err() {
+            return Step::GiveUp(GiveUp::NoPositions);
+        }
         self.waited = true;
         Step::Wait {
             servers,

@@ -11,7 +11,7 @@ const ROOM: usize = 64;
 /// position is known by its time alone: a probe of the primary that was sent later has it.
 #[derive(Clone, Debug)]
 pub struct Watermark {
-    position: Option<Position>,
+    position: Position,
     unknown_since: Option<Instant>,
     /// Fragments that the position may have before it is made compact.
     room: usize,
@@ -22,15 +22,15 @@ impl Watermark {
     /// acknowledged until `now`.
     pub fn starting(now: Instant) -> Self {
         Self {
-            position: None,
+            position: Position::Nothing,
             unknown_since: Some(now),
             room: ROOM,
         }
     }
 
     /// What a read must see at least, as far as it is known.
-    pub fn position(&self) -> Option<&Position> {
-        self.position.as_ref()
+    pub fn position(&self) -> &Position {
+        &self.position
     }
 
     /// When something was last acknowledged whose position is not known: a read must see what a
@@ -41,15 +41,10 @@ impl Watermark {
 
     /// A write at this position is about to be acknowledged.
     pub fn raise(&mut self, told: &Position, now: Instant) {
-        match &mut self.position {
-            None => self.position = Some(told.clone()),
-            Some(position) => {
-                if position.join(told).is_err() {
-                    // Another kind of history than before; the primary knows what it has of both.
-                    *position = told.clone();
-                    self.on_unknown(now);
-                }
-            }
+        if self.position.join(told).is_err() {
+            // Another kind of history than before; the primary knows what it has of both.
+            self.position.clone_from(told);
+            self.on_unknown(now);
         }
     }
 
@@ -70,23 +65,17 @@ impl Watermark {
     /// Demands all that another mark does as well.
     pub fn join(&mut self, other: &Self, now: Instant) {
         self.unknown_since = self.unknown_since.max(other.unknown_since);
-        if let Some(position) = &other.position {
-            self.raise(position, now);
-        }
+        self.raise(&other.position, now);
     }
 
     /// The position, if it has become so scattered that it should be made compact.
     pub fn scattered(&mut self) -> Option<&mut Position> {
-        let room = self.room;
-        self.position
-            .as_mut()
-            .filter(|position| position.fragments() > room)
+        (self.position.fragments() > self.room).then_some(&mut self.position)
     }
 
     /// It was made as compact as it can be now.
     pub fn on_compacted(&mut self) {
-        let fragments = self.position.as_ref().map_or(0, Position::fragments);
-        self.room = ROOM.max(2 * fragments);
+        self.room = ROOM.max(2 * self.position.fragments());
     }
 }
 
@@ -111,11 +100,15 @@ mod tests {
         mark.on_unknown(later(10));
         mark.raise(&at("7"), later(11));
         mark.on_executed(&at("1-5"), later(9), later(12));
-        assert_eq!(mark.unknown_since(), Some(later(10)), "that probe was too early");
-        assert_eq!(mark.position(), Some(&at("1-5:7")), "a mark only grows");
+        assert_eq!(
+            mark.unknown_since(),
+            Some(later(10)),
+            "that probe was too early"
+        );
+        assert_eq!(mark.position(), &at("1-5:7"), "a mark only grows");
         mark.on_executed(&at("1-8"), later(10), later(13));
         assert_eq!(mark.unknown_since(), None);
-        assert_eq!(mark.position(), Some(&at("1-8")));
+        assert_eq!(mark.position(), &at("1-8"));
         mark.on_unknown(later(20));
         mark.on_unknown(later(15));
         assert_eq!(mark.unknown_since(), Some(later(20)), "the latest counts");

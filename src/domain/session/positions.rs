@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::domain::ids::BackendId;
-use crate::domain::position::{GtidSet, MixedKinds, Position};
+use crate::domain::position::{GtidSet, Position, PositionError};
 use crate::domain::topology::Generation;
 
 /// The server of the session's last read, and when that read ended. Reads that stay there move
@@ -39,7 +39,7 @@ const ROOM: usize = 64;
 impl Default for Positions {
     fn default() -> Self {
         Self {
-            need: Position::Gtids(GtidSet::default()),
+            need: Position::Nothing,
             last_read: None,
             unknown_since: None,
             unasked_since: None,
@@ -90,7 +90,8 @@ impl Positions {
         self.unasked_since
     }
 
-    /// The own positions that were told since this was last asked, for those who are to see them.
+    /// The own positions that were told since this was last asked, for those who are to see them;
+    /// [`Position::Nothing`] for one that could not be read.
     pub fn take_told(&mut self) -> Option<Position> {
         self.told.take()
     }
@@ -102,15 +103,27 @@ impl Positions {
 
     /// The GTIDs that an OK packet named.
     pub fn on_own_gtids(&mut self, text: &[u8]) {
-        match GtidSet::parse(text) {
-            Ok(gtids) => self.on_own(gtids.into()),
+        let gtids = GtidSet::parse(text).map(Position::from);
+        self.on_own(gtids.map_err(PositionError::from));
+    }
+
+    /// The last GTID of its own that MariaDB told.
+    pub fn on_last_gtid(&mut self, text: &[u8]) {
+        self.on_own(Position::parse(text));
+    }
+
+    fn on_own(&mut self, written: Result<Position, PositionError>) {
+        match written {
+            Ok(position) => self.add_own(position),
             // A server that says something we cannot read: only the primary is certain to have it.
-            Err(_) => self.untracked_write = true,
+            Err(_) => {
+                self.untracked_write = true;
+                self.told.get_or_insert_default();
+            }
         }
     }
 
-    /// The position of a write of this session.
-    pub fn on_own(&mut self, position: Position) {
+    fn add_own(&mut self, position: Position) {
         self.join(&position);
         match &mut self.told {
             // The kinds differ only where `join` found them to.
@@ -120,12 +133,8 @@ impl Positions {
     }
 
     /// Reads from now on must see this position as well.
-    ///
-    /// # Errors
-    /// When it belongs to another kind of servers than what the session wrote and read; nothing is
-    /// changed then.
-    pub fn on_read_after(&mut self, position: &Position) -> Result<(), MixedKinds> {
-        self.need.join(position)
+    pub fn on_read_after(&mut self, position: &Position) {
+        self.join(position);
     }
 
     /// A read on that server ended. One on another server, or on another life of it, whose sights

@@ -10,5 +10,5 @@ mod warnings;
 
 pub use super::variables::OwnVariable;
 pub use kill::{Kill, begins_with_kill, parse_kill};
-pub use warnings::asks_for_warnings;
 pub use own::{OwnAssignment, OwnItem, OwnStatement, OwnValue, parse_own};
+pub use warnings::asks_for_warnings;
