@@ -125,6 +125,7 @@ impl Relay {
             links,
             state,
             shared,
+            results,
             ..
         } = self;
         let Some(link) = links.get_mut(expect.side) else {
@@ -149,6 +150,7 @@ impl Relay {
                 };
                 on.state_block(&ok, state, &mut link.applied);
                 state.on_status(expect.side, ok.status.0);
+                *results += 1;
                 Outcome::Done {
                     affected: ok.affected_rows,
                     rows: event.kind == EventKind::ResultEnd,

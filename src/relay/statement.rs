@@ -61,6 +61,7 @@ impl Relay {
         let started = Instant::now();
         let level = self.state.read_level();
         let mut progress = Progress::default();
+        self.results = 0;
         let mut next = self.first_route(&statement);
         loop {
             let done = match next {

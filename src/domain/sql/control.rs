@@ -9,4 +9,7 @@ mod own;
 
 pub use super::variables::OwnVariable;
 pub use kill::{Kill, begins_with_kill, parse_kill};
-pub use own::{OwnAssignment, OwnItem, OwnStatement, OwnValue, parse_own};
+pub use own::{
+    OwnAssignment, OwnItem, OwnSet, OwnSource, OwnStatement, OwnValue, Template, parse_own,
+    parse_own_prepared,
+};
