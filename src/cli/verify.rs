@@ -91,7 +91,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
 
 fn plan(options: &Options) -> Result<Plan, Failure> {
     let password = account::password(options.password_file.as_deref())?;
-    let opts = |url: &String| account::opts(url, password.as_ref());
+    let opts = |url: &String| account::opts(url.as_str(), password.as_ref());
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let seed = since.unwrap_or_default().as_secs();
     Ok(Plan {

@@ -26,7 +26,7 @@ pub(super) fn password(file: Option<&Path>) -> Result<Option<String>, Failure> {
 }
 
 /// What a url means to the driver. The error never repeats the url: it may hold a password.
-pub(super) fn opts(url: &String, password: Option<&String>) -> Result<Opts, Failure> {
+pub(super) fn opts(url: &str, password: Option<&String>) -> Result<Opts, Failure> {
     let opts = Opts::from_url(url).map_err(|error| {
         Failure::usage(
             format!("the url cannot be used: {error}"),
@@ -50,7 +50,7 @@ mod tests {
             ("mysql://app:secret@db:3307/shop", Some("secret")),
             ("mysql://app@db:3307/shop", Some("other")),
         ] {
-            let opts = opts(&url.to_owned(), Some(&other)).unwrap();
+            let opts = opts(url, Some(&other)).unwrap();
             assert_eq!(opts.pass(), expected, "{url}");
             assert_eq!(opts.tcp_port(), 3307);
             assert_eq!(opts.db_name(), Some("shop"));
@@ -60,7 +60,7 @@ mod tests {
             "secret",
             "mysql://app:secret@db/x?nonsense=1",
         ] {
-            let error = opts(&url.to_owned(), None).unwrap_err();
+            let error = opts(url, None).unwrap_err();
             assert!(!format!("{error:?}").contains("secret"), "{error:?}");
         }
     }
