@@ -19,8 +19,9 @@
 //! | [`relay`] | the only room that sees both sides; runs one session | frontend, backend, net, protocol, domain, monitor, config, telemetry |
 //! | [`admin`] | HTTP: /metrics /healthz /readyz | monitor, domain, config, telemetry |
 //! | [`rig`] | real servers with replication, for `demo` and the tests | config, telemetry |
-//! | [`daemon`] | composition root: builds every part, owns shutdown | all but cli and rig |
-//! | [`cli`] | run, check, explain, demo | daemon, config, domain, rig, telemetry |
+//! | [`verify`] | the consistency checker: pure rules, and the sessions that make histories | telemetry |
+//! | [`daemon`] | composition root: builds every part, owns shutdown | all but cli, rig and verify |
+//! | [`cli`] | run, check, explain, demo, verify | daemon, config, domain, rig, verify, telemetry |
 
 pub mod admin;
 pub mod backend;
@@ -35,3 +36,4 @@ pub mod protocol;
 pub mod relay;
 pub mod rig;
 pub mod telemetry;
+pub mod verify;
