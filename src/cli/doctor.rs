@@ -7,6 +7,7 @@ use super::run;
 
 /// The flags of `doctor`: those of `run`, and how to print.
 #[derive(Debug, Args)]
+#[group(skip)]
 pub(super) struct Options {
     #[command(flatten)]
     run: run::Options,

@@ -2,40 +2,30 @@
 
 use super::{or_ok, set_for_good};
 use crate::doctor::facts::{Facts, Seen};
-use crate::doctor::finding::Finding;
+use crate::doctor::finding::{Finding, Severity};
 use crate::domain::consistency::Level;
+use crate::domain::position::PositionKind;
 use crate::domain::topology::{Engine, Role};
 
-/// What positions are made of here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Gtids,
-    MariaDb,
-    Lsn,
-    Binlog,
-    Nothing,
+/// What positions are made of where this server is the primary.
+fn kind_of(primary: &Seen) -> PositionKind {
+    let logs = primary.is_on(&["log_bin"]);
+    match primary.engine {
+        _ if primary.is_aurora() => PositionKind::Lsn,
+        Engine::MySql if logs && primary.is_on(&["gtid_mode"]) => PositionKind::Gtids,
+        Engine::MariaDb if logs => PositionKind::MariaDb,
+        _ if logs => PositionKind::Binlog,
+        _ => PositionKind::Nothing,
+    }
 }
 
-impl Kind {
-    fn of(primary: &Seen) -> Self {
-        let logs = primary.is_on(&["log_bin"]);
-        match primary.engine {
-            _ if primary.is_aurora() => Self::Lsn,
-            Engine::MySql if logs && primary.is_on(&["gtid_mode"]) => Self::Gtids,
-            Engine::MariaDb if logs => Self::MariaDb,
-            _ if logs => Self::Binlog,
-            _ => Self::Nothing,
-        }
-    }
-
-    const fn words(self) -> &'static str {
-        match self {
-            Self::Gtids => "positions are GTID sets",
-            Self::MariaDb => "positions are MariaDB GTIDs",
-            Self::Lsn => "positions are Aurora's LSNs",
-            Self::Binlog => "positions are binlog files and offsets",
-            Self::Nothing => "the primary tells no positions",
-        }
+const fn words(kind: PositionKind) -> &'static str {
+    match kind {
+        PositionKind::Gtids => "positions are GTID sets",
+        PositionKind::MariaDb => "positions are MariaDB GTIDs",
+        PositionKind::Lsn => "positions are Aurora's LSNs",
+        PositionKind::Binlog => "positions are binlog files and offsets",
+        PositionKind::Nothing => "the primary tells no positions",
     }
 }
 
@@ -44,16 +34,18 @@ pub(super) fn kind(facts: &Facts) -> Vec<Finding> {
     let Some((server, primary)) = facts.primary() else {
         return Vec::new();
     };
-    let kind = Kind::of(primary);
+    let kind = kind_of(primary);
+    let finding = |severity| Finding::new(severity, words(kind)).on(&server.address);
     vec![match kind {
-        Kind::Gtids | Kind::MariaDb | Kind::Lsn => Finding::ok(kind.words()),
-        Kind::Binlog => Finding::warning(kind.words())
-            .on(&server.address)
-            .why("an OK packet does not tell them, so after each write the primary has to be asked, and they do not survive a failover")
+        PositionKind::Gtids | PositionKind::MariaDb => Finding::ok(words(kind)),
+        PositionKind::Lsn => finding(Severity::Note)
+            .why("a reply does not tell them, so after each write the writer's row has to be read")
+            .advice("the columns are internal to Aurora: the README says what was verified"),
+        PositionKind::Binlog => finding(Severity::Warning)
+            .why("a reply does not tell them, so after each write the primary has to be asked, and they do not survive a failover")
             .advice("switch GTIDs on: see gtid_mode"),
-        Kind::Nothing => Finding::warning(kind.words())
-            .on(&server.address)
-            .why("freshness cannot be known: reads above eventual stay on the primary after a write")
+        PositionKind::Nothing => finding(Severity::Warning)
+            .why("freshness cannot be known: reads above eventual stay on the primary")
             .option("log_bin = binlog")
             .advice("switch the binlog on and restart the server"),
     }]

@@ -21,7 +21,7 @@ pub(super) fn lost(facts: &Facts) -> Vec<Finding> {
     let lost = open.saturating_add(implicit);
     let seen = format!(
         "of {all} reads that {} counted, {} % went to the primary because of transactions \
-         ({} % in open ones, {} % with autocommit off)",
+         ({} % stood in an open one, {} % opened one because autocommit is off)",
         traffic.page,
         share(lost),
         share(open),
