@@ -33,7 +33,7 @@ use hub::Lane;
 use hub::lane;
 pub use settings::Settings;
 use shared::Shared;
-pub use watch::{Counters, Watch};
+pub use watch::{Counters, Probed, Watch};
 
 /// The running probes. They stop when this is dropped.
 pub struct Monitor {

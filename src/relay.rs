@@ -12,6 +12,7 @@ mod classify;
 mod commands;
 mod errors;
 mod freshness;
+mod hints;
 mod infile;
 mod kill;
 mod links;

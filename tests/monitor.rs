@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "monitor/executed.rs"]
+mod executed;
 #[path = "monitor/facts.rs"]
 mod facts;
 #[path = "monitor/fixture.rs"]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::consistency::Level;
 use super::ids::BackendId;
-use super::sql::{Access, Effects, StatementProfile};
+use super::sql::{Access, Effects, Hints, StatementProfile};
 use super::topology::Generation;
 
 pub use holds::Holds;
@@ -88,6 +88,8 @@ pub struct ClientTraits {
 pub struct Session {
     /// The level its reads ask for.
     pub level: Level,
+    /// What the client asks for the statement at hand alone.
+    pub hints: Hints,
     /// How long a read waits for a replica before it goes to the primary.
     pub catch_up_timeout: Duration,
     /// Transaction and autocommit, from status flags.
@@ -122,6 +124,7 @@ impl Session {
     pub fn new(level: Level, catch_up_timeout: Duration, client: ClientTraits) -> Self {
         Self {
             level,
+            hints: Hints::default(),
             catch_up_timeout,
             transaction: Transaction::default(),
             mirror: Mirror::default(),
@@ -133,6 +136,11 @@ impl Session {
             client,
             statement: Statement::default(),
         }
+    }
+
+    /// The level of the read at hand: its hint's, or the session's.
+    pub fn read_level(&self) -> Level {
+        self.hints.level.unwrap_or(self.level)
     }
 
     /// A statement is about to be sent.

@@ -16,6 +16,7 @@ pub mod control;
 mod facts;
 mod fingerprint;
 mod functions;
+pub mod hint;
 pub mod mode;
 pub mod profile;
 mod schemas;
@@ -25,6 +26,7 @@ mod witness;
 
 pub use classify::{Pending, Verdict, confirm, profile};
 pub use fingerprint::{MAX_TEXT, Normalised, Scan, Scratch, Seed, scan};
+pub use hint::{HintError, HintTarget, Hints};
 pub use mode::{Charset, Dialect, LexMode};
 pub use profile::{Access, Begin, Doubt, Effects, StatementProfile};
 pub use schemas::is_server_local_schema;

@@ -7,6 +7,7 @@ pub mod report;
 use std::time::Duration;
 
 use super::ids::BackendId;
+use super::position::PositionKind;
 pub use lag::{Lag, Samples};
 pub use report::{Receiver, Replication, Report};
 
@@ -139,6 +140,8 @@ pub struct BackendView {
     pub generation: Option<Generation>,
     /// What kind of server it is; `None` before the first answer.
     pub engine: Option<Engine>,
+    /// The kind of history it tells.
+    pub positions: PositionKind,
     /// At most this far behind the primary, from positions; `None` while unknown.
     pub lag: Option<Duration>,
 }

@@ -143,6 +143,19 @@ pub enum ClientError {
         /// What would be right.
         expected: String,
     },
+    /// A hint in a comment or a query attribute that is not understood.
+    #[error("hint: '{word}' is not understood: {expected}; the statement was not run")]
+    WrongHint {
+        /// The word.
+        word: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// No replica caught up for a read whose hint asks for one.
+    #[error(
+        "no replica caught up in time, and the statement's hint asks for one; nothing was done, a retry is safe"
+    )]
+    ReplicasBehind,
     /// Highwater's own variables among others, where they cannot be answered.
     #[error("{0}")]
     Unsupported(String),
@@ -183,8 +196,8 @@ impl ClientError {
             | Self::ReadOnlyTransactionLost
             | Self::TimedOut(_) => (2013, *b"HY000"),
             Self::NotRestored => (1105, *b"HY000"),
-            Self::PrimaryBehind => (1205, *b"HY000"),
-            Self::WrongValue { .. } => (1231, *b"42000"),
+            Self::PrimaryBehind | Self::ReplicasBehind => (1205, *b"HY000"),
+            Self::WrongValue { .. } | Self::WrongHint { .. } => (1231, *b"42000"),
         }
     }
 
@@ -208,7 +221,8 @@ impl ClientError {
             | Self::NoCursor { .. }
             | Self::UnknownVariable { .. }
             | Self::Interrupted
-            | Self::WrongValue { .. } => ErrorKind::Statement,
+            | Self::WrongValue { .. }
+            | Self::WrongHint { .. } => ErrorKind::Statement,
             Self::AccessDenied { .. } => ErrorKind::Auth,
             Self::TooManySessions { .. } | Self::ShuttingDown | Self::PoolExhausted(_) => {
                 ErrorKind::Limit
@@ -219,7 +233,7 @@ impl ClientError {
                 ErrorKind::Disconnected
             }
             Self::NotRestored => ErrorKind::Statement,
-            Self::PrimaryBehind | Self::TimedOut(_) => ErrorKind::Timeout,
+            Self::PrimaryBehind | Self::ReplicasBehind | Self::TimedOut(_) => ErrorKind::Timeout,
         }
     }
 
@@ -243,6 +257,7 @@ impl ClientError {
             | Self::PacketTooLong
             | Self::AccessDenied { .. }
             | Self::WrongValue { .. }
+            | Self::WrongHint { .. }
             | Self::Interrupted
             | Self::Unsupported(_) => Side::Client,
             Self::TooManySessions { .. } | Self::ShuttingDown | Self::PoolExhausted(_) => {
@@ -255,6 +270,7 @@ impl ClientError {
             | Self::ReadOnlyTransactionLost
             | Self::NotRestored
             | Self::PrimaryBehind
+            | Self::ReplicasBehind
             | Self::TimedOut(_) => Side::Backend,
         }
     }

@@ -10,6 +10,7 @@ use super::life::Life;
 use super::settings::Address;
 use super::shared::{Backend, lock};
 use crate::domain::ids::BackendId;
+use crate::domain::position::{Position, PositionKind};
 use crate::domain::topology::health::{PrimaryState, judge_primary, judge_replica};
 use crate::domain::topology::{
     BackendView, Generation, Health, Incarnation, Lag, Report, Role, Samples, Topology,
@@ -43,7 +44,6 @@ pub(super) struct Answer {
 /// The picture of all servers.
 pub(super) struct Board {
     seats: Vec<Seat>,
-    samples: Samples,
     epoch: u64,
     max_lag: Duration,
 }
@@ -73,6 +73,7 @@ impl Board {
                 generation: None,
                 engine: None,
                 lag: None,
+                positions: PositionKind::Nothing,
             },
             report: None,
             failure: None,
@@ -81,7 +82,6 @@ impl Board {
         };
         Self {
             seats: (0..).zip(addresses).map(seat).collect(),
-            samples: Samples::default(),
             epoch: 0,
             max_lag,
         }
@@ -96,7 +96,13 @@ impl Board {
     }
 
     /// The life that gave this report: the one that is known, or a new one.
-    pub(super) fn live(&mut self, backend: &Backend, report: &Report, fresh: bool) -> Arc<Life> {
+    pub(super) fn live(
+        &mut self,
+        backend: &Backend,
+        samples: &mut Samples,
+        report: &Report,
+        fresh: bool,
+    ) -> Arc<Life> {
         let now = Instant::now();
         let current = backend.life.load_full();
         if let Some(life) = &current
@@ -118,7 +124,7 @@ impl Board {
         backend.errant.forget();
         lock(&backend.stranger).take();
         if backend.id.is_primary() {
-            self.samples.clear();
+            samples.clear();
         }
         if let Some(old) = current {
             self.replaced(backend.id, &old.incarnation, &report.incarnation, now);
@@ -158,7 +164,7 @@ impl Board {
     }
 
     /// Takes in what a probe found.
-    pub(super) fn take(&mut self, id: BackendId, outcome: Outcome) {
+    pub(super) fn take(&mut self, samples: &mut Samples, id: BackendId, outcome: Outcome) {
         let Some(seat) = self.seats.get_mut(id.index()) else {
             return;
         };
@@ -167,7 +173,7 @@ impl Board {
                 if id.is_primary()
                     && let Some(executed) = &answer.report.executed
                 {
-                    self.samples.push(executed, answer.sent);
+                    samples.push(executed, answer.sent);
                 }
                 seat.report = Some(answer.report);
                 seat.failure = None;
@@ -177,10 +183,15 @@ impl Board {
     }
 
     /// Judges every server; gives those that changed in more than their lag.
-    pub(super) fn judge(&mut self, backends: &[Backend], now: Instant) -> Vec<BackendId> {
+    pub(super) fn judge(
+        &mut self,
+        backends: &[Backend],
+        samples: &Samples,
+        now: Instant,
+    ) -> Vec<BackendId> {
         let mut changed = Vec::new();
         for (at, backend) in backends.iter().enumerate() {
-            let (health, lag) = self.health(at, backend, now);
+            let (health, lag) = self.health(at, backend, samples, now);
             let Some(seat) = self.seats.get_mut(at) else {
                 continue;
             };
@@ -188,10 +199,15 @@ impl Board {
             let generation = life.as_ref().map(|life| life.generation);
             let view = &mut seat.view;
             view.lag = lag;
-            if view.health == health && view.generation == generation {
+            let report = seat.report.as_ref();
+            let executed = report.and_then(|report| report.executed.as_ref());
+            let positions = executed.map_or(PositionKind::Nothing, Position::kind);
+            let same = view.positions == positions;
+            if same && view.health == health && view.generation == generation {
                 continue;
             }
             let old = (view.health, view.generation);
+            view.positions = positions;
             view.health = health;
             view.generation = generation;
             view.incarnation = life.as_ref().map(|life| life.incarnation.clone());
@@ -203,7 +219,13 @@ impl Board {
         changed
     }
 
-    fn health(&self, at: usize, backend: &Backend, now: Instant) -> (Health, Option<Duration>) {
+    fn health(
+        &self,
+        at: usize,
+        backend: &Backend,
+        samples: &Samples,
+        now: Instant,
+    ) -> (Health, Option<Duration>) {
         let Some(seat) = self.seats.get(at) else {
             return (Health::Unknown, None);
         };
@@ -224,7 +246,7 @@ impl Board {
         let life = backend.life.load();
         let applied = life.as_ref().and_then(|life| life.bound.position());
         let lag = match &applied {
-            Some(applied) => self.samples.lag(applied, now),
+            Some(applied) => samples.lag(applied, now),
             None => Lag::Unknown,
         };
         let primary = self.seats.first();

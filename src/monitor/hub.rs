@@ -20,7 +20,7 @@ use super::NotCovered;
 use super::life::{Bound, Life};
 use super::shared::{Backend, lock};
 use crate::domain::ids::BackendId;
-use crate::domain::position::{GtidSet, Position};
+use crate::domain::position::Position;
 use crate::domain::topology::Generation;
 
 /// How often the first lane waits in vain for what the primary is not known to have.
@@ -91,7 +91,7 @@ struct Entry {
 /// What a lane is to wait for.
 pub(super) struct Job {
     wait: Arc<Wait>,
-    pub(super) missing: GtidSet,
+    pub(super) missing: Position,
 }
 
 /// The two lanes of a hub.
@@ -168,17 +168,14 @@ impl Hub {
 
     /// What this lane should wait for next. `primary` is the bound of the primary.
     pub(super) fn pick(&self, lane: Lane, life: &Life, primary: Option<&Bound>) -> Option<Job> {
-        let Position::Gtids(bound) = life
-            .bound
-            .position()
-            .unwrap_or_else(|| GtidSet::new().into());
+        let bound = life.bound.position().unwrap_or_default();
         let mut entries = lock(&self.entries);
         entries.retain(|entry| !entry.wait.is_over());
         let free = entries
             .iter_mut()
             .filter(|entry| !entry.taken && entry.generation == life.generation);
         let candidates = free.filter_map(|entry| {
-            let missing = missing(&entry.wait.position, &bound);
+            let missing = entry.wait.position.missing_from(&bound);
             let ahead = missing.ahead_of(&bound);
             let coming = || primary.is_some_and(|bound| bound.covers(&entry.wait.position));
             let rank = match lane {
@@ -211,12 +208,4 @@ impl Hub {
             Lane::Second => self.first.notify_one(),
         }
     }
-}
-
-/// What a server with this bound lacks.
-fn missing(wanted: &Position, bound: &GtidSet) -> GtidSet {
-    let Position::Gtids(wanted) = wanted;
-    let mut missing = wanted.clone();
-    missing.subtract(bound);
-    missing
 }

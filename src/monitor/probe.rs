@@ -33,6 +33,7 @@ pub(super) async fn run(shared: Arc<Shared>, id: BackendId) {
     loop {
         let outcome = look(&shared, backend, &mut link).await;
         pause = match &outcome {
+            Outcome::Answer(_) if id.is_primary() => shared.settings.sampling(),
             Outcome::Answer(_) => shared.settings.interval,
             Outcome::Failed(_) => (pause * 2).min(SLOWEST.max(shared.settings.interval)),
         };

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::MonitorError;
 
+/// The primary is not sampled more often than this: a smaller staleness asks for each read.
+const CLOSEST_SAMPLES: Duration = Duration::from_millis(10);
+
 /// Which servers to watch, and how.
 #[derive(Clone)]
 pub struct Settings {
@@ -21,6 +24,9 @@ pub struct Settings {
     pub timeout: Duration,
     /// A replica that is further behind takes no reads.
     pub max_lag: Duration,
+    /// The smallest staleness that `bounded` reads are configured to allow: the primary is sampled
+    /// four times as often.
+    pub max_staleness: Duration,
 }
 
 impl Settings {
@@ -34,7 +40,14 @@ impl Settings {
             interval: Duration::from_millis(200),
             timeout: Duration::from_secs(1),
             max_lag: Duration::from_secs(30),
+            max_staleness: Duration::from_millis(500),
         }
+    }
+
+    /// Time between two probes of the primary.
+    pub(super) fn sampling(&self) -> Duration {
+        let often = (self.max_staleness / 4).max(CLOSEST_SAMPLES);
+        self.interval.min(often)
     }
 
     /// The addresses in the order of their backend ids.
@@ -60,6 +73,7 @@ impl std::fmt::Debug for Settings {
             .field("interval", &self.interval)
             .field("timeout", &self.timeout)
             .field("max_lag", &self.max_lag)
+            .field("max_staleness", &self.max_staleness)
             .finish_non_exhaustive()
     }
 }

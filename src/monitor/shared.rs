@@ -16,7 +16,8 @@ use super::settings::{Address, Settings};
 use super::upper::Upper;
 use super::{MonitorError, ProbeError};
 use crate::domain::ids::BackendId;
-use crate::domain::topology::{Generation, Incarnation, Topology};
+use crate::domain::position::Position;
+use crate::domain::topology::{Generation, Incarnation, Samples, Topology};
 
 /// Everything the monitor knows.
 pub(super) struct Shared {
@@ -24,6 +25,8 @@ pub(super) struct Shared {
     pub(super) topology: ArcSwap<Topology>,
     pub(super) epoch: watch::Sender<u64>,
     pub(super) backends: Vec<Backend>,
+    /// Positions of the primary in its current life.
+    pub(super) samples: Mutex<Samples>,
     board: Mutex<Board>,
 }
 
@@ -75,6 +78,7 @@ impl Shared {
             backends: backends.collect(),
             topology: ArcSwap::from_pointee(board.topology()),
             epoch: watch::Sender::new(0),
+            samples: Mutex::default(),
             board: Mutex::new(board),
             settings: Arc::new(settings),
         })
@@ -88,15 +92,17 @@ impl Shared {
     pub(super) fn record(&self, backend: &Backend, outcome: Outcome) {
         backend.probes.fetch_add(1, Ordering::Relaxed);
         let mut board = lock(&self.board);
+        let mut samples = lock(&self.samples);
         if let Outcome::Answer(answer) = &outcome {
             let report = &answer.report;
-            let life = board.live(backend, report, answer.fresh_connection);
+            let life = board.live(backend, &mut samples, report, answer.fresh_connection);
             if let Some(executed) = &report.executed {
                 life.bound.raise(executed);
             }
         }
-        board.take(backend.id, outcome);
-        let changed = board.judge(&self.backends, Instant::now());
+        board.take(&mut samples, backend.id, outcome);
+        let changed = board.judge(&self.backends, &samples, Instant::now());
+        drop(samples);
         let topology = Arc::new(board.topology());
         self.topology.store(Arc::clone(&topology));
         for (backend, view) in self.backends.iter().zip(&topology.backends) {
@@ -111,6 +117,23 @@ impl Shared {
         }
         if !changed.is_empty() {
             self.epoch.send_replace(topology.epoch);
+        }
+    }
+}
+
+impl Shared {
+    /// Takes in what the primary had executed when it was asked at `sent`.
+    pub(super) fn sample(
+        &self,
+        backend: &Backend,
+        generation: Generation,
+        executed: &Position,
+        sent: Instant,
+    ) {
+        let mut samples = lock(&self.samples);
+        // Under the lock: a new life is stored before its samples are cleared.
+        if backend.id.is_primary() && backend.life(generation).is_some() {
+            samples.push(executed, sent);
         }
     }
 }

@@ -22,17 +22,31 @@ use crate::domain::topology::{Engine, Generation};
 const QUESTION: &str = "SELECT @@global.gtid_owned; \
                         SELECT @@global.gtid_executed, @@global.gtid_mode";
 
-/// The life that answered, and what it said.
-type Answer = Result<(Generation, Position), ProbeError>;
+/// What a server said of itself.
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    /// The life that answered.
+    pub(super) generation: Generation,
+    /// When the question was sent.
+    pub(super) sent: Instant,
+    /// All that a read which was over by then can have seen.
+    pub(super) upper: Position,
+    /// All that was acknowledged by then.
+    pub(super) executed: Position,
+}
+
+type Answer = Result<Heard, ProbeError>;
 
 /// Who asks one server for an upper bound.
 #[derive(Default)]
 pub(super) struct Upper {
     asks: Mutex<Vec<Ask>>,
-    last: Mutex<Option<Last>>,
+    last: Mutex<Option<Heard>>,
     pub(super) wake: Notify,
     /// Bounds asked for.
     pub(super) asked: AtomicU64,
+    /// Executed positions asked for.
+    pub(super) executed_asked: AtomicU64,
     /// Questions sent to the server.
     pub(super) sent: AtomicU64,
 }
@@ -42,18 +56,11 @@ struct Ask {
     answer: oneshot::Sender<Answer>,
 }
 
-struct Last {
-    sent: Instant,
-    generation: Generation,
-    position: Position,
-}
-
 impl Upper {
-    /// An upper bound from a question that was sent at `not_before` or later.
+    /// What the server says to a question that is sent at `not_before` or later.
     pub(super) async fn ask(&self, backend: &Backend, not_before: Instant) -> Answer {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        if let Some(position) = self.recent(backend, not_before) {
-            return Ok(position);
+        if let Some(heard) = self.recent(backend, not_before) {
+            return Ok(heard);
         }
         let (answer, receiver) = oneshot::channel();
         lock(&self.asks).push(Ask { not_before, answer });
@@ -65,11 +72,11 @@ impl Upper {
         })
     }
 
-    fn recent(&self, backend: &Backend, not_before: Instant) -> Option<(Generation, Position)> {
+    fn recent(&self, backend: &Backend, not_before: Instant) -> Option<Heard> {
         let last = lock(&self.last);
         let last = last.as_ref().filter(|last| last.sent >= not_before)?;
         backend.life(last.generation)?;
-        Some((last.generation, last.position.clone()))
+        Some(last.clone())
     }
 
     /// Gives the answer to a question sent at `sent` to all it serves: those who asked before, and
@@ -107,17 +114,14 @@ pub(super) async fn run(shared: Arc<Shared>, id: BackendId) {
             continue;
         }
         let sent = Instant::now();
-        let answer = question(backend, &mut link).await;
+        let answer = question(backend, &mut link, sent).await;
         if answer.is_err() {
             link.close().await;
             backend.poke.notify_one();
         }
-        if let Ok((generation, position)) = &answer {
-            *lock(&upper.last) = Some(Last {
-                sent,
-                generation: *generation,
-                position: position.clone(),
-            });
+        if let Ok(heard) = &answer {
+            shared.sample(backend, heard.generation, &heard.executed, sent);
+            *lock(&upper.last) = Some(heard.clone());
         }
         upper.deliver(before, sent, &answer);
     }
@@ -133,7 +137,7 @@ async fn present(backend: &Backend, link: &mut Link) -> Result<Greeting, ProbeEr
     link.greeting().await
 }
 
-async fn question(backend: &Backend, link: &mut Link) -> Answer {
+async fn question(backend: &Backend, link: &mut Link, sent: Instant) -> Answer {
     let greeting = present(backend, link).await?;
     if greeting.engine != Engine::MySql {
         return Err(ProbeError::Unsupported);
@@ -151,8 +155,14 @@ async fn question(backend: &Backend, link: &mut Link) -> Answer {
         |error: crate::domain::position::GtidError| ProbeError::Malformed(error.to_string());
     let owned = Table::first(&answer).bytes(0).unwrap_or_default();
     let mut seen = GtidSet::parse_owned(owned).map_err(malformed)?;
-    let executed = executed.bytes(0).unwrap_or_default();
-    seen.join(&GtidSet::parse(executed).map_err(malformed)?);
-    life.bound.hear(executed);
-    Ok((life.generation, seen.into()))
+    let text = executed.bytes(0).unwrap_or_default();
+    let executed = GtidSet::parse(text).map_err(malformed)?;
+    seen.join(&executed);
+    life.bound.hear(text);
+    Ok(Heard {
+        generation: life.generation,
+        sent,
+        upper: seen.into(),
+        executed: executed.into(),
+    })
 }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
 use super::hub::Wait;
 use super::shared::{Backend, Shared, lock};
+use super::upper::Heard;
 use super::{NotCovered, ProbeError, ServerFacts};
 use crate::domain::ids::BackendId;
-use crate::domain::position::{GtidSet, Position};
+use crate::domain::position::{GtidSet, Position, PositionKind};
 use crate::domain::topology::{Generation, Health, Incarnation, Topology};
 
 /// What is known of the servers. Cheap to clone; works from any runtime.
@@ -26,12 +27,24 @@ pub struct Counters {
     pub probes: u64,
     /// Upper bounds that somebody asked for.
     pub upper_bounds_asked: u64,
-    /// Questions for an upper bound sent to the server; the others shared an answer.
+    /// Questions for an upper bound sent to the server; the others shared an answer. The same
+    /// question serves [`Watch::executed`].
     pub upper_bounds_sent: u64,
+    /// Positions that somebody asked [`Watch::executed`] for.
+    pub executed_asked: u64,
     /// Waiting queries sent to the server.
     pub waits_sent: u64,
     /// Errant transactions known of its current life.
     pub errant_transactions: u64,
+}
+
+/// What the primary had executed when it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// Everything that was acknowledged before the question is in it.
+    pub position: Position,
+    /// When the question was sent.
+    pub sent: Instant,
 }
 
 impl std::fmt::Debug for Watch {
@@ -172,8 +185,9 @@ impl Watch {
         not_before: Instant,
     ) -> Result<Position, ProbeError> {
         let backend = self.shared.backend(backend).ok_or(ProbeError::Unknown)?;
-        let (_, position) = self.ask_upper(backend, not_before).await?;
-        Ok(self.without_errant(backend, position).await)
+        backend.upper.asked.fetch_add(1, Ordering::Relaxed);
+        let heard = self.ask_upper(backend, not_before).await?;
+        Ok(self.without_errant(backend, heard.upper).await)
     }
 
     /// As [`Self::upper_bound`], but only from the life in which the read ended.
@@ -187,11 +201,43 @@ impl Watch {
         not_before: Instant,
     ) -> Result<Position, ProbeError> {
         let backend = self.shared.backend(backend).ok_or(ProbeError::Unknown)?;
-        let (of, position) = self.ask_upper(backend, not_before).await?;
-        if of != generation {
+        backend.upper.asked.fetch_add(1, Ordering::Relaxed);
+        let heard = self.ask_upper(backend, not_before).await?;
+        if heard.generation != generation {
             return Err(ProbeError::OtherLife);
         }
-        Ok(self.without_errant(backend, position).await)
+        Ok(self.without_errant(backend, heard.upper).await)
+    }
+
+    /// What the primary has executed, from a question that was sent at or after `arrived`: every
+    /// write that was acknowledged anywhere before that is in it. At most one question is under
+    /// way; those who come before the next one is sent share its answer.
+    ///
+    /// # Errors
+    /// When the primary cannot be asked, or tells no positions.
+    pub async fn executed(&self, arrived: Instant) -> Result<Probed, ProbeError> {
+        let primary = self.shared.backend(BackendId::PRIMARY);
+        let primary = primary.ok_or(ProbeError::Unknown)?;
+        primary.upper.executed_asked.fetch_add(1, Ordering::Relaxed);
+        let heard = self.ask_upper(primary, arrived).await?;
+        Ok(Probed {
+            position: heard.executed,
+            sent: heard.sent,
+        })
+    }
+
+    /// The oldest sample of the primary whose question was sent at most `max_age` before `now`:
+    /// whoever covers it shows the primary as it was at most that long ago. `None` when no sample is
+    /// so young; ask [`Self::executed`] then.
+    pub fn sample(&self, max_age: Duration, now: Instant) -> Option<Position> {
+        lock(&self.shared.samples).within(max_age, now).cloned()
+    }
+
+    /// The kind of history the primary tells; [`PositionKind::Nothing`] while it is not known.
+    pub fn position_kind(&self) -> PositionKind {
+        let topology = self.shared.topology.load();
+        let primary = topology.get(BackendId::PRIMARY);
+        primary.map_or(PositionKind::Nothing, |view| view.positions)
     }
 
     /// Fills the gaps of a requirement with transactions that the primary is known to have
@@ -199,8 +245,7 @@ impl Watch {
     pub fn compact(&self, requirement: &mut Position) {
         let primary = self.shared.backend(BackendId::PRIMARY);
         let life = primary.and_then(|primary| primary.life.load_full());
-        if let Some(Position::Gtids(known)) = life.and_then(|life| life.bound.position()) {
-            let Position::Gtids(requirement) = requirement;
+        if let Some(known) = life.and_then(|life| life.bound.position()) {
             requirement.fill_gaps(&known);
         }
     }
@@ -240,17 +285,14 @@ impl Watch {
             probes: backend.probes.load(Ordering::Relaxed),
             upper_bounds_asked: backend.upper.asked.load(Ordering::Relaxed),
             upper_bounds_sent: backend.upper.sent.load(Ordering::Relaxed),
+            executed_asked: backend.upper.executed_asked.load(Ordering::Relaxed),
             waits_sent: backend.hub.queries.load(Ordering::Relaxed),
             errant_transactions: backend.errant.all().count(),
         }
     }
 
     /// Asks a server, unless it is known not to answer.
-    async fn ask_upper(
-        &self,
-        backend: &Backend,
-        not_before: Instant,
-    ) -> Result<(Generation, Position), ProbeError> {
+    async fn ask_upper(&self, backend: &Backend, not_before: Instant) -> Result<Heard, ProbeError> {
         let health = self.topology().get(backend.id).map(|view| view.health);
         if health == Some(Health::Down) {
             backend.poke.notify_one();
@@ -268,15 +310,19 @@ impl Watch {
         if backend.id.is_primary() {
             return position;
         }
-        let Position::Gtids(mut seen) = position;
+        let Position::Gtids(mut seen) = position else {
+            return position;
+        };
         let mut own = backend.own_transactions(&seen);
         seen.subtract(&backend.errant.all());
         own.subtract(&backend.errant.all());
         if own.is_empty() || primary.bound_covers(&own) {
             return seen.into();
         }
-        if let Ok((_, Position::Gtids(known))) = self.ask_upper(primary, Instant::now()).await {
-            own.subtract(&known);
+        if let Ok(heard) = self.ask_upper(primary, Instant::now()).await
+            && let Position::Gtids(known) = &heard.upper
+        {
+            own.subtract(known);
             backend.report_errant(&own);
             seen.subtract(&own);
         }

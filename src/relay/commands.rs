@@ -1,16 +1,19 @@
 //! One command of the protocol: what it is, and who answers it.
 
 use super::attempt::Task;
+use super::hints;
 use super::kill;
+use super::reply::Swallowed;
 use super::session::{End, Relay};
 use super::statement::Statement;
 use crate::domain::ids::{BackendId, ClientStmtId};
 use crate::domain::routing::Reason;
 use crate::domain::session::{Outcome, Side};
-use crate::domain::sql::{Access, Doubt, Effects, StatementProfile};
+use crate::domain::sql::{Access, Doubt, Effects, Hints, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::command::{
-    CommandCode, com_stmt_close, process_kill_id, query_text, set_option, set_stmt_id, stmt_id,
+    CommandCode, com_stmt_close, com_stmt_reset, long_data_param, process_kill_id, query_text,
+    set_option, set_stmt_id, stmt_id,
 };
 use crate::protocol::frame::{HEADER, append_packet};
 use crate::protocol::reply::ReplyKind;
@@ -86,6 +89,10 @@ impl Relay {
             return self.refuse_and_end(ClientError::Malformed).await;
         };
         let text = payload.get(range).unwrap_or_default();
+        match hints::of_query(payload, text, self.who.profile.query_attributes()) {
+            Ok(hints) => self.state.hints = hints,
+            Err(error) => return self.refuse(error).await,
+        }
         let profile = self
             .shared
             .classifier
@@ -181,6 +188,11 @@ impl Relay {
 
     async fn prepare(&mut self, total: usize) -> Result<(), End> {
         let text = self.payload(total).get(1..).unwrap_or_default().to_vec();
+        let hints = match Hints::of_text(&text) {
+            Ok(hints) => hints,
+            Err(error) => return self.refuse(error.into()).await,
+        };
+        self.state.hints = hints.clone();
         let mut profile = self
             .shared
             .classifier
@@ -197,7 +209,7 @@ impl Relay {
         let global = |name: &str| facts.as_ref()?.globals.get(name).cloned();
         let id = self
             .statements
-            .add(&text, profile, &self.state.mirror, global);
+            .add(&text, profile, hints, &self.state.mirror, global);
         if !matches!(profile.access, Access::Read | Access::Diagnostics) {
             // Preparing a write does not write: no probe is due after an error.
             profile = StatementProfile {
@@ -222,21 +234,29 @@ impl Relay {
         let Some((id, statement)) = self.statement_of(total) else {
             return self.unknown_statement(total).await;
         };
+        let hints = match self.hints_of_execute(id, total) {
+            Ok(hints) => hints,
+            Err(error) => {
+                self.drop_long_data(id).await?;
+                return self.refuse(error).await;
+            }
+        };
         let asks_cursor = self
             .payload(total)
             .get(5)
             .is_some_and(|flags| flags & 0x07 != 0);
         let bound = match self.home_of(statement) {
-            Some(side) if statement.long_data => Some((side, Reason::LongData)),
+            Some(side) if !statement.long_data.is_empty() => Some((side, Reason::LongData)),
             _ if asks_cursor => Some((self.state_side(), Reason::Cursor)),
             _ => None,
         };
-        if statement.long_data && bound.is_none() {
+        if !statement.long_data.is_empty() && bound.is_none() {
             // The connection that has the parameter's parts is gone, and they with it.
             return self.state_lost().await;
         }
         let profile = statement.profile;
         let task = Task::Execute(id);
+        self.state.hints = hints;
         self.run_statement(Statement {
             task,
             profile,
@@ -246,7 +266,7 @@ impl Relay {
         .await?;
         let home = bound.and_then(|(side, _)| Some(self.links.get(side)?.identity.serial));
         if let Some(statement) = self.statements.get_mut(id) {
-            statement.long_data = false;
+            statement.long_data.clear();
             statement.home = home;
         }
         Ok(())
@@ -288,8 +308,9 @@ impl Relay {
             return Ok(());
         };
         let home = self.links.get(side).map(|link| link.identity.serial);
+        let param = long_data_param(self.payload(total)).unwrap_or_default();
         if let Some(statement) = self.statements.get_mut(id) {
-            statement.long_data = true;
+            statement.on_long_data(param);
             statement.home = home;
         }
         let mut payload = self.payload(total).to_vec();
@@ -297,6 +318,31 @@ impl Relay {
         self.out.clear();
         append_packet(&mut self.out, &mut 0, &payload);
         self.send_to_server(side).await;
+        Ok(())
+    }
+
+    /// An execution is refused: as on a server, what was sent ahead for it goes with it.
+    async fn drop_long_data(&mut self, id: ClientStmtId) -> Result<(), End> {
+        let Some(statement) = self.statements.get_mut(id) else {
+            return Ok(());
+        };
+        if std::mem::take(&mut statement.long_data).is_empty() {
+            return Ok(());
+        }
+        let place = self.statements.get(id).and_then(|statement| {
+            let side = self.home_of(statement)?;
+            let serial = self.links.get(side)?.identity.serial;
+            Some((side, statement.on(serial)?))
+        });
+        if let Some((side, server_id)) = place {
+            self.out.clear();
+            append_packet(&mut self.out, &mut 0, &com_stmt_reset(server_id.0));
+            let reset =
+                self.send_to_server(side).await && self.swallow(side, 1).await? == Swallowed::Done;
+            if !reset {
+                self.links.discard(side, &self.registered);
+            }
+        }
         Ok(())
     }
 
@@ -309,7 +355,7 @@ impl Relay {
             return self.answer_ok().await;
         };
         if let Some(statement) = self.statements.get_mut(id) {
-            statement.long_data = false;
+            statement.long_data.clear();
         }
         self.about_statement(side, id, ReplyKind::Simple, total)
             .await

@@ -45,7 +45,7 @@ pub(super) async fn settle(
     lost: &[BackendId],
     gauge: &mut SessionGauge,
 ) -> Result<Settled, Reason> {
-    if session.level == Level::Session
+    if session.read_level() == Level::Session
         && let Some((backend, Some(generation))) = held
         && still_there(shared, session, backend, generation)
     {
@@ -64,7 +64,7 @@ pub(super) async fn settle(
     if usable.is_empty() {
         return Err(Reason::NoReplica);
     }
-    match session.level {
+    match session.read_level() {
         Level::Eventual => Ok(any(shared, session, held, &usable)),
         Level::Session => {
             Search {
@@ -171,7 +171,7 @@ impl Search<'_> {
                 if waited {
                     self.shared
                         .metrics
-                        .waited(self.session.level, started.elapsed());
+                        .waited(self.session.read_level(), started.elapsed());
                 }
                 let (backend, generation) = chosen;
                 return Ok(Settled {
@@ -291,7 +291,7 @@ pub(super) async fn primary_ready(
         .positions
         .last_read()
         .filter(|read| !read.backend.is_primary());
-    let (Level::Session, Some(read)) = (session.level, from_replica) else {
+    let (Level::Session, Some(read)) = (session.read_level(), from_replica) else {
         return Ok(());
     };
     let watch = &shared.watch;

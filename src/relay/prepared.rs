@@ -9,7 +9,7 @@ use super::reply::{Relayed, Swallowed};
 use super::session::{End, Relay};
 use crate::domain::ids::{BackendId, ClientStmtId, ServerStmtId};
 use crate::domain::session::{Mirror, Side};
-use crate::domain::sql::StatementProfile;
+use crate::domain::sql::{Hints, StatementProfile};
 use crate::protocol::command::com_stmt_prepare;
 use crate::protocol::frame::append_packet;
 use crate::protocol::reply::{EventKind, ReplyKind, ReplyTracker};
@@ -33,13 +33,15 @@ pub(super) struct Statement {
     /// it was prepared on.
     pub(super) text: Box<[u8]>,
     pub(super) profile: StatementProfile,
+    /// The hints in its text, which hold for each of its executions.
+    pub(super) hints: Hints,
     under: Arc<Under>,
     /// How many parameters it has.
     pub(super) params: u16,
     /// The parameter types that the client bound last.
     pub(super) types: Box<[u8]>,
-    /// Whether parts of parameters were sent ahead, to the connection at `home`.
-    pub(super) long_data: bool,
+    /// The parameters of which parts were sent ahead, to the connection at `home`.
+    pub(super) long_data: Vec<u16>,
     /// The serial of the connection on which its long data or its cursor are.
     pub(super) home: Option<u64>,
     copies: Vec<OnConnection>,
@@ -104,6 +106,7 @@ impl Statements {
         &mut self,
         text: &[u8],
         profile: StatementProfile,
+        hints: Hints,
         mirror: &Mirror,
         global: impl Fn(&str) -> Option<String>,
     ) -> ClientStmtId {
@@ -123,10 +126,11 @@ impl Statements {
         let statement = Statement {
             text: text.into(),
             profile,
+            hints,
             under,
             params: 0,
             types: Box::default(),
-            long_data: false,
+            long_data: Vec::new(),
             home: None,
             copies: Vec::new(),
         };
@@ -188,6 +192,13 @@ impl Statement {
             for copy in &mut self.copies {
                 copy.bound = false;
             }
+        }
+    }
+
+    /// A part of a parameter's value was sent ahead.
+    pub(super) fn on_long_data(&mut self, param: u16) {
+        if !self.long_data.contains(&param) {
+            self.long_data.push(param);
         }
     }
 

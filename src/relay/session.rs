@@ -15,6 +15,7 @@ use super::prepared::Statements;
 use super::shared::Shared;
 use crate::domain::ids::SessionId;
 use crate::domain::session::{ClientTraits, Session, Side};
+use crate::domain::sql::Hints;
 use crate::frontend::ClientError;
 use crate::frontend::login::LoginError;
 use crate::net::{Conn, Stream};
@@ -206,6 +207,7 @@ impl Relay {
         }
         let header = self.next_header().await?;
         self.reply_seq = 1;
+        self.state.hints = Hints::default();
         if interruptible && !self.registered.wakes() {
             return Err(End::ShuttingDown);
         }

@@ -59,7 +59,7 @@ impl Relay {
     /// Runs a statement and gives the client its reply, or an error that says what went wrong.
     pub(super) async fn run_statement(&mut self, statement: Statement) -> Result<Outcome, End> {
         let started = Instant::now();
-        let level = self.state.level;
+        let level = self.state.read_level();
         let mut progress = Progress::default();
         let mut next = self.first_route(&statement);
         loop {
@@ -276,6 +276,11 @@ impl Relay {
         };
         let settled = match settled {
             Ok(settled) => settled,
+            Err(reason) if reason == Reason::CatchUpTimeout && self.state.hints.asks_replica() => {
+                return self
+                    .answer_error(ClientError::ReplicasBehind, Side::Replica, reason)
+                    .await;
+            }
             Err(reason) => return Ok(Next::Again(Route::Primary(reason))),
         };
         if self.state.mirror.collation_untold() && !self.learn_collation().await {

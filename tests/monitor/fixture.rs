@@ -168,7 +168,9 @@ pub(crate) async fn uuid(server: &Server) -> String {
 }
 
 pub(crate) fn gtids(position: Position) -> GtidSet {
-    let Position::Gtids(set) = position;
+    let Position::Gtids(set) = position else {
+        panic!("no GTIDs: {position:?}");
+    };
     set
 }
 

@@ -141,7 +141,7 @@ impl fmt::Display for GtidSet {
     }
 }
 
-struct Uuid(u128);
+pub(super) struct Uuid(pub(super) u128);
 
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

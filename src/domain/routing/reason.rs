@@ -34,6 +34,7 @@ reasons! {
     ReadOnlyTransaction => "read_only_transaction", "belongs to a READ ONLY transaction on a replica";
     FollowsPrevious => "follows_previous", "asks about the previous statement and follows it";
     ReplicaLost => "replica_lost", "a read whose replica was lost before it answered";
+    Hint => "hint", "the statement's own hint asks for the primary";
     Write => "write", "a write by its verb";
     LockingRead => "locking_read", "a read that locks rows";
     Into => "into", "SELECT … INTO writes a file or a variable";

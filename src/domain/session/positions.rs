@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::domain::ids::BackendId;
-use crate::domain::position::{GtidSet, Position};
+use crate::domain::position::{GtidSet, Position, PositionError};
 use crate::domain::topology::Generation;
 
 /// The server of the session's last read, and when that read ended. Reads that stay there move
@@ -35,7 +35,7 @@ const ROOM: usize = 64;
 impl Default for Positions {
     fn default() -> Self {
         Self {
-            need: Position::Gtids(GtidSet::default()),
+            need: Position::Nothing,
             last_read: None,
             unknown_since: None,
             untracked_write: false,
@@ -85,8 +85,18 @@ impl Positions {
 
     /// The GTIDs that an OK packet named.
     pub fn on_own_gtids(&mut self, text: &[u8]) {
-        match GtidSet::parse(text) {
-            Ok(gtids) => self.join(&gtids.into()),
+        let gtids = GtidSet::parse(text).map(Position::from);
+        self.on_own(gtids.map_err(PositionError::from));
+    }
+
+    /// The last GTID of its own that MariaDB told.
+    pub fn on_last_gtid(&mut self, text: &[u8]) {
+        self.on_own(Position::parse(text));
+    }
+
+    fn on_own(&mut self, written: Result<Position, PositionError>) {
+        match written {
+            Ok(position) => self.join(&position),
             // A server that says something we cannot read: only the primary is certain to have it.
             Err(_) => self.untracked_write = true,
         }

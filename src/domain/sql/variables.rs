@@ -18,11 +18,13 @@ pub enum OwnVariable {
     ReadAfter,
     /// `highwater_position`: read only.
     Position,
+    /// `highwater_group`: the causal group that the session belongs to.
+    Group,
 }
 
 impl OwnVariable {
     /// Every variable of Highwater's own.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AuroraReplicaReadConsistency,
         Self::ReadConsistency,
         Self::CatchUpTimeout,
@@ -30,6 +32,7 @@ impl OwnVariable {
         Self::OnTimeout,
         Self::ReadAfter,
         Self::Position,
+        Self::Group,
     ];
 
     /// The variable's name.
@@ -42,6 +45,7 @@ impl OwnVariable {
             Self::OnTimeout => "highwater_on_timeout",
             Self::ReadAfter => "highwater_read_after",
             Self::Position => "highwater_position",
+            Self::Group => "highwater_group",
         }
     }
 

@@ -47,6 +47,14 @@ impl Samples {
             newest.last_sent = newest.last_sent.max(sent);
             return;
         }
+        if self
+            .ring
+            .back()
+            .is_some_and(|newest| sent < newest.last_sent)
+        {
+            // Two askers' answers crossed. The ring stays in the order of the questions.
+            return;
+        }
         if self.ring.len() >= CAPACITY {
             self.thin_out();
         }
@@ -60,6 +68,16 @@ impl Samples {
     /// Forgets everything: another life of the primary may have lost what these samples name.
     pub fn clear(&mut self) {
         self.ring.clear();
+    }
+
+    /// The oldest sample whose last question was sent at most `max_age` before `now`: whoever
+    /// covers it has everything the primary had that long ago. `None` when none is so young.
+    pub fn within(&self, max_age: Duration, now: Instant) -> Option<&Position> {
+        // Without a time that early, every sample is young enough.
+        let from = now.checked_sub(max_age);
+        let old = |sample: &Sample| from.is_some_and(|from| sample.last_sent < from);
+        let at = self.ring.partition_point(old);
+        self.ring.get(at).map(|sample| &sample.position)
     }
 
     /// How far somebody who has `applied` is behind at `now`.
@@ -120,6 +138,31 @@ mod tests {
                 expected,
                 "applied {applied}"
             );
+        }
+    }
+
+    #[test]
+    fn the_oldest_sample_that_is_young_enough() {
+        let start = Instant::now();
+        let mut samples = Samples::default();
+        assert_eq!(samples.within(SECOND, start), None);
+        for second in 0..10u32 {
+            samples.push(&at(u64::from(second) * 10 + 10), start + SECOND * second);
+        }
+        samples.push(&at(100), start + SECOND * 10);
+        // An answer that came after a later one's.
+        samples.push(&at(95), start + SECOND * 9);
+        let now = start + SECOND * 12;
+        let cases = [
+            (1, None),
+            (2, Some(100)),
+            (3, Some(100)),
+            (4, Some(90)),
+            (500, Some(10)),
+        ];
+        for (age, expected) in cases {
+            let found = samples.within(SECOND * age, now);
+            assert_eq!(found, expected.map(at).as_ref(), "{age} s");
         }
     }
 
