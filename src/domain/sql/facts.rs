@@ -6,6 +6,7 @@
 mod words;
 
 use super::functions::{self, Function};
+use super::mode::Dialect;
 use super::profile::{Doubt, Effects};
 use super::schemas;
 use super::token::{Token, Tokens};
@@ -25,8 +26,10 @@ pub(super) struct Facts {
     pub(super) into: bool,
     /// `:=`.
     pub(super) assigns: bool,
-    /// INSERT, UPDATE, DELETE, REPLACE as a word of its own, or NEXT VALUE FOR.
+    /// INSERT, UPDATE, DELETE, REPLACE as a word of its own, or a sequence's next value.
     pub(super) writes: bool,
+    /// The word RETURNING.
+    pub(super) returning: bool,
     /// A call of a function that is no built-in.
     pub(super) unknown_function: bool,
     /// A call of a built-in that takes a lock or answers for one server or connection.
@@ -90,9 +93,10 @@ pub(super) enum Calls {
 }
 
 /// Walks over the tokens.
-pub(super) fn collect(tokens: Tokens<'_>, calls: Calls) -> Facts {
+pub(super) fn collect(tokens: Tokens<'_>, calls: Calls, dialect: Dialect) -> Facts {
     let mut walk = Walk {
         facts: Facts::default(),
+        dialect,
         tokens,
         calls,
         before: [None; 2],
@@ -107,6 +111,7 @@ pub(super) fn collect(tokens: Tokens<'_>, calls: Calls) -> Facts {
 
 struct Walk<'t> {
     facts: Facts,
+    dialect: Dialect,
     /// What comes after the token at hand.
     tokens: Tokens<'t>,
     calls: Calls,
@@ -135,6 +140,7 @@ impl<'t> Walk<'t> {
                     self.in_set = word == b"set";
                 }
                 self.set_name(word);
+                self.statement_start = words::begins_statement(word);
                 if self.behind_dot() {
                     self.member(word);
                 }
@@ -155,7 +161,7 @@ impl<'t> Walk<'t> {
             Token::SystemVariable(name) => self.system_variable(name),
             Token::VersionedOpen { digits, mariadb } => {
                 self.facts.versioned = true;
-                self.facts.versioned_uncertain |= mariadb || !words::always_run(digits);
+                self.facts.versioned_uncertain |= !words::always_run(digits, mariadb, self.dialect);
                 self.statement_start = start;
                 self.outside_start = start;
             }
@@ -215,6 +221,8 @@ impl<'t> Walk<'t> {
             b"delete" => facts.writes = true,
             b"insert" | b"replace" => facts.writes |= !next.is_some_and(|t| t.is_op(b'(')),
             b"next" => facts.writes |= ahead.eat_all(&["value", "for"]),
+            b"previous" => facts.local_function |= ahead.eat_all(&["value", "for"]),
+            b"returning" => facts.returning = true,
             _ => {}
         }
         if words::is_operator(word) {
@@ -226,6 +234,10 @@ impl<'t> Walk<'t> {
     fn member(&mut self, name: &[u8]) {
         if self.next_is_op(b'(') && self.is_call() {
             self.unknown_call();
+        }
+        if self.dialect.oracle {
+            self.facts.writes |= name.eq_ignore_ascii_case(b"nextval");
+            self.facts.local_function |= name.eq_ignore_ascii_case(b"currval");
         }
         if let Some(schema) = self.before[1].and_then(Token::name)
             && schemas::is_server_local_table(schema, name)
@@ -245,8 +257,9 @@ impl<'t> Walk<'t> {
         if !self.is_call() {
             return;
         }
-        match functions::classify(name) {
+        match functions::classify(name, self.dialect) {
             Function::Pure => {}
+            Function::Writes => self.facts.writes = true,
             Function::Diagnostics => self.facts.diagnostics = true,
             Function::Local => self.facts.local_function = true,
             Function::NamedLock => {

@@ -18,7 +18,7 @@ mod pass;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 use super::control;
-use super::mode::{Charset, LexMode};
+use super::mode::{Charset, Dialect, LexMode};
 use super::profile::{Access, Doubt, StatementProfile};
 use group::Groups;
 use pass::normalise;
@@ -58,8 +58,10 @@ impl Scratch {
 pub struct Normalised<'a> {
     /// The normalised text; not always UTF-8.
     pub text: &'a [u8],
-    /// Its hash; never 0.
+    /// The hash of text and dialect; never 0.
     pub fingerprint: u64,
+    /// Whose grammar it is to be understood by.
+    pub dialect: Dialect,
 }
 
 /// What [`scan`] made of a text.
@@ -80,10 +82,11 @@ pub fn scan<'a>(text: &[u8], mode: LexMode, seed: &Seed, scratch: &'a mut Scratc
     } else if mode.charset == Charset::Unsafe {
         Doubt::NotUnderstood
     } else if normalise(text, mode, &mut scratch.out, &mut scratch.groups).is_some() {
-        let fingerprint = rapidhash_v3_seeded(&scratch.out, &seed.0).max(1);
+        let hash = rapidhash_v3_seeded(&scratch.out, &seed.0);
         return Scan::Read(Normalised {
             text: &scratch.out,
-            fingerprint,
+            fingerprint: hash.wrapping_add(mode.dialect.number()).max(1),
+            dialect: mode.dialect,
         });
     } else {
         Doubt::NotUnderstood
