@@ -141,6 +141,7 @@ impl Relay {
             shared,
             statement_group,
             group,
+            results,
             ..
         } = self;
         let group = statement_group.as_ref().unwrap_or(group);
@@ -166,6 +167,7 @@ impl Relay {
                 };
                 on.state_block(&ok, state, &mut link.applied);
                 state.on_status(expect.side, ok.status.0);
+                *results += 1;
                 self.warnings = ok.warnings;
                 let outcome = Outcome::Done {
                     affected: ok.affected_rows,
