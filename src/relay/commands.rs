@@ -1,6 +1,7 @@
 //! One command of the protocol: what it is, and who answers it.
 
 use super::attempt::Task;
+use super::groups::{group_of, settings_of};
 use super::hints;
 use super::kill;
 use super::own::{Execution, OwnPart};
@@ -188,9 +189,10 @@ impl Relay {
 
     /// The session is as after a login.
     pub(super) fn after_reset(&mut self) {
-        let consistency = &self.shared.config.consistency;
         self.state
-            .on_reset(consistency.level, consistency.catch_up_timeout);
+            .on_reset(settings_of(&self.shared.config, &self.who.user));
+        self.group = group_of(&self.shared.config, &self.who);
+        self.read_after.clear();
         self.start_from_globals();
         self.statements.clear();
     }
@@ -316,7 +318,7 @@ impl Relay {
             })
             .await?;
         if outcome != Outcome::Failed {
-            self.apply(&changes);
+            self.apply_all(changes);
         }
         let home = bound.and_then(|(side, _)| Some(self.links.get(side)?.identity.serial));
         if let Some(statement) = self.statements.get_mut(id) {

@@ -5,17 +5,13 @@ mod prepared;
 
 pub(super) use prepared::{Execution, OwnPart};
 
-use std::time::Duration;
-
 use super::kill;
 use super::session::{End, Relay};
 use super::statement::Statement;
-use crate::domain::consistency::Level;
+use super::values::Change;
 use crate::domain::routing::Reason;
 use crate::domain::session::Outcome;
-use crate::domain::sql::control::{
-    OwnAssignment, OwnItem, OwnStatement, OwnValue, parse_kill, parse_own,
-};
+use crate::domain::sql::control::{OwnItem, OwnStatement, parse_kill, parse_own};
 use crate::domain::sql::{Access, Doubt, Effects, OwnVariable, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::packets::OkPacket;
@@ -32,13 +28,6 @@ pub(super) enum Answered {
     Here,
     /// A server, whose answer was relayed and counted.
     ByServer(Outcome),
-}
-
-/// An assignment of one of our variables that was found right.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Change {
-    Level(Level),
-    CatchUpTimeout(Duration),
 }
 
 impl Relay {
@@ -93,9 +82,9 @@ impl Relay {
         match parse_own(text, mode) {
             Some(OwnStatement::Set {
                 assignments, rest, ..
-            }) => match self.changes(&assignments, &[]) {
+            }) => match self.changes(&assignments, &[]).await {
                 Err(error) => Ok(Err(error)),
-                Ok(changes) => self.set_own(&changes, rest).await.map(Ok),
+                Ok(changes) => self.set_own(changes, rest).await.map(Ok),
             },
             Some(OwnStatement::Select(items)) => self.select_own(&items).await.map(here),
             Some(OwnStatement::Show(variables)) => self.show_own(&variables).await.map(here),
@@ -104,53 +93,23 @@ impl Relay {
                 assignments,
                 sets,
                 rest,
-            }) => match self.changes(&assignments, &[]) {
+            }) => match self.changes(&assignments, &[]).await {
                 Err(error) => Ok(Err(error)),
-                Ok(changes) => self.run_packet(&changes, sets, rest).await.map(Ok),
+                Ok(changes) => self.run_packet(changes, sets, rest).await.map(Ok),
             },
             None => Ok(Err(ClientError::Unsupported(NOT_HERE.to_owned()))),
-        }
-    }
-
-    pub(super) fn check(&self, assignment: &OwnAssignment) -> Result<Change, ClientError> {
-        let name = assignment.variable.name();
-        let wrong = |value: &str, expected: &str| ClientError::WrongValue {
-            name: name.to_owned(),
-            value: value.to_owned(),
-            expected: expected.to_owned(),
-        };
-        let consistency = &self.shared.config.consistency;
-        match (assignment.variable, &assignment.value) {
-            (OwnVariable::AuroraReplicaReadConsistency | OwnVariable::ReadConsistency, value) => {
-                match value {
-                    OwnValue::Default => Ok(Change::Level(consistency.level)),
-                    OwnValue::Text(text) => Level::from_name(text)
-                        .map(Change::Level)
-                        .ok_or_else(|| wrong(text, "this version has eventual and session")),
-                }
-            }
-            (OwnVariable::CatchUpTimeout, OwnValue::Default) => {
-                Ok(Change::CatchUpTimeout(consistency.catch_up_timeout))
-            }
-            (OwnVariable::CatchUpTimeout, OwnValue::Text(text)) => match text.parse::<u32>() {
-                Ok(millis) => Ok(Change::CatchUpTimeout(Duration::from_millis(millis.into()))),
-                Err(_) => Err(wrong(text, "expected milliseconds, 0 for not waiting")),
-            },
-            _ => Err(ClientError::UnknownVariable {
-                name: name.to_owned(),
-            }),
         }
     }
 
     /// The assignments that are not ours go to the server; ours count only if those succeed.
     async fn set_own(
         &mut self,
-        changes: &[Change],
+        changes: Vec<Change>,
         rest: Option<Vec<u8>>,
     ) -> Result<Answered, End> {
         let Some(rest) = rest else {
             self.answer_ok().await?;
-            self.apply(changes);
+            self.apply_all(changes);
             return Ok(Answered::Here);
         };
         let profile = StatementProfile {
@@ -161,27 +120,26 @@ impl Relay {
         };
         let outcome = self.run_rewritten(rest, profile).await?;
         if outcome != Outcome::Failed {
-            self.apply(changes);
+            self.apply_all(changes);
         }
         Ok(Answered::ByServer(outcome))
     }
 
-    pub(super) fn apply(&mut self, changes: &[Change]) {
+    /// Makes assignments that were found right.
+    pub(super) fn apply_all(&mut self, changes: Vec<Change>) {
         for change in changes {
-            match *change {
-                Change::Level(level) => self.state.level = level,
-                Change::CatchUpTimeout(timeout) => self.state.catch_up_timeout = timeout,
-            }
+            self.apply(change);
         }
     }
 
     async fn select_own(&mut self, items: &[OwnItem]) -> Result<Result<(), ClientError>, End> {
-        let values: Result<Vec<_>, _> =
-            items.iter().map(|item| self.value(item.variable)).collect();
-        let values = match values {
-            Ok(values) => values,
-            Err(error) => return Ok(Err(error)),
-        };
+        let mut values = Vec::new();
+        for item in items {
+            match self.value(item.variable).await {
+                Ok(value) => values.push(value),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
         let labels: Vec<_> = items.iter().map(|item| item.label.as_str()).collect();
         self.answer_rows(&labels, &[values]).await.map(Ok)
     }
@@ -193,7 +151,7 @@ impl Relay {
     ) -> Result<Result<(), ClientError>, End> {
         let mut rows = Vec::new();
         for variable in variables {
-            match self.value(*variable) {
+            match self.value(*variable).await {
                 Ok(value) => rows.push(vec![variable.name().to_owned(), value]),
                 Err(error) if variables.len() == 1 => return Ok(Err(error)),
                 Err(_) => {}
@@ -203,18 +161,6 @@ impl Relay {
         self.answer_rows(&["Variable_name", "Value"], &rows)
             .await
             .map(Ok)
-    }
-
-    pub(super) fn value(&self, variable: OwnVariable) -> Result<String, ClientError> {
-        match variable {
-            OwnVariable::AuroraReplicaReadConsistency | OwnVariable::ReadConsistency => {
-                Ok(self.state.level.name().to_owned())
-            }
-            OwnVariable::CatchUpTimeout => Ok(self.state.catch_up_timeout.as_millis().to_string()),
-            _ => Err(ClientError::UnknownVariable {
-                name: variable.name().to_owned(),
-            }),
-        }
     }
 
     async fn answer_rows(&mut self, labels: &[&str], rows: &[Vec<String>]) -> Result<(), End> {

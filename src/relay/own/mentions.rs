@@ -1,7 +1,7 @@
 //! Statements that a server runs with our variables' values put in, and packets of several statements
 //! of which the first are ours.
 
-use super::{Answered, Change};
+use super::Answered;
 use crate::domain::session::Outcome;
 use crate::domain::sql::control::Template;
 use crate::domain::sql::{Access, StatementProfile};
@@ -10,6 +10,7 @@ use crate::protocol::reply::ReplyKind;
 use crate::relay::attempt::Task;
 use crate::relay::session::{End, Relay};
 use crate::relay::statement::Statement;
+use crate::relay::values::Change;
 
 impl Relay {
     /// Runs a statement that mentions our variables where the rest of it belongs.
@@ -17,7 +18,7 @@ impl Relay {
         &mut self,
         template: &Template,
     ) -> Result<Result<Answered, ClientError>, End> {
-        let text = match template.fill(|variable| self.value(variable)) {
+        let text = match self.fill(template).await {
             Ok(text) => text,
             Err(error) => return Ok(Err(error)),
         };
@@ -33,16 +34,25 @@ impl Relay {
     /// the server has answered for them.
     pub(super) async fn run_packet(
         &mut self,
-        changes: &[Change],
+        changes: Vec<Change>,
         sets: usize,
         rest: Vec<u8>,
     ) -> Result<Answered, End> {
         let profile = self.profile_of(&rest).await;
         let outcome = self.run_rewritten(rest, profile).await?;
         if self.results >= sets {
-            self.apply(changes);
+            self.apply_all(changes);
         }
         Ok(Answered::ByServer(outcome))
+    }
+
+    /// A template with the values that our variables have now.
+    pub(super) async fn fill(&mut self, template: &Template) -> Result<Vec<u8>, ClientError> {
+        let mut values = Vec::new();
+        for variable in template.variables() {
+            values.push(self.value(variable).await?);
+        }
+        Ok(template.fill(values))
     }
 
     pub(super) async fn profile_of(&mut self, text: &[u8]) -> StatementProfile {

@@ -6,7 +6,6 @@
 
 use std::time::Instant;
 
-use super::Change;
 use crate::domain::ids::ClientStmtId;
 use crate::domain::sql::control::{
     OwnAssignment, OwnSet, OwnSource, OwnStatement, OwnValue, Template, parse_own_prepared,
@@ -18,6 +17,7 @@ use crate::protocol::frame::append_packet;
 use crate::protocol::resultset::prepared_ok;
 use crate::relay::commands::Source;
 use crate::relay::session::{End, Relay};
+use crate::relay::values::Change;
 
 /// What a prepared statement has to do with our variables.
 #[derive(Clone, Debug)]
@@ -62,12 +62,10 @@ impl Relay {
                 rest: Some(rest),
                 ..
             }) => (OwnPart::Sets(assignments), rest),
-            Some(OwnStatement::Mentions(template)) => {
-                match template.fill(|variable| self.value(variable)) {
-                    Ok(text) => (OwnPart::Mentions(template), text),
-                    Err(error) => return self.refuse(error).await,
-                }
-            }
+            Some(OwnStatement::Mentions(template)) => match self.fill(&template).await {
+                Ok(text) => (OwnPart::Mentions(template), text),
+                Err(error) => return self.refuse(error).await,
+            },
             _ => {
                 let error = ClientError::Unsupported(super::NOT_HERE.to_owned());
                 return self.refuse(error).await;
@@ -119,14 +117,14 @@ impl Relay {
             return Ok(Execution::Run(Vec::new()));
         };
         let done = match part {
-            OwnPart::Sets(assignments) => self.changes(&assignments, &[]).map(Execution::Run),
+            OwnPart::Sets(assignments) => self.changes(&assignments, &[]).await.map(Execution::Run),
             OwnPart::Mentions(template) => self.refill(id, &template).await,
             OwnPart::Alone(assignments) => {
                 let started = Instant::now();
-                match self.execute_alone(id, &assignments, total) {
+                match self.execute_alone(id, &assignments, total).await {
                     Ok(changes) => {
                         self.answer_ok().await?;
-                        self.apply(&changes);
+                        self.apply_all(changes);
                         self.count_own(Access::Own, started);
                         Ok(Execution::Answered)
                     }
@@ -144,7 +142,7 @@ impl Relay {
         }
     }
 
-    fn execute_alone(
+    async fn execute_alone(
         &mut self,
         id: ClientStmtId,
         assignments: &[OwnSet],
@@ -164,7 +162,7 @@ impl Relay {
         let (parameters, _) = execute
             .values(&types, &ahead)
             .ok_or(ClientError::Malformed)?;
-        self.changes(assignments, &parameters)
+        self.changes(assignments, &parameters).await
     }
 
     /// Has the statement prepared anew where the values in its text have changed.
@@ -173,7 +171,7 @@ impl Relay {
         id: ClientStmtId,
         template: &Template,
     ) -> Result<Execution, ClientError> {
-        let text = template.fill(|variable| self.value(variable))?;
+        let text = self.fill(template).await?;
         let profile = self.profile_of(&text).await;
         let Some(statement) = self.statements.get_mut(id) else {
             return Ok(Execution::Run(Vec::new()));
@@ -199,24 +197,24 @@ impl Relay {
     }
 
     /// What assignments change, once the values of their placeholders are known.
-    pub(super) fn changes(
-        &self,
+    pub(super) async fn changes(
+        &mut self,
         assignments: &[OwnSet],
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Change>, ClientError> {
-        let one = |set: &OwnSet| {
+        let mut changes = Vec::new();
+        for set in assignments {
+            let variable = set.variable;
             let value = match &set.source {
                 OwnSource::Value(value) => value.clone(),
-                OwnSource::Of(variable) => OwnValue::Text(self.value(*variable)?),
+                OwnSource::Of(other) => OwnValue::Text(self.value(*other).await?),
                 OwnSource::Placeholder(index) => {
-                    let name = set.variable.name();
-                    OwnValue::Text(bound(name, parameters.get(*index))?)
+                    OwnValue::Text(bound(variable.name(), parameters.get(*index))?)
                 }
             };
-            let variable = set.variable;
-            self.check(&OwnAssignment { variable, value })
-        };
-        assignments.iter().map(one).collect()
+            changes.push(self.check(&OwnAssignment { variable, value }).await?);
+        }
+        Ok(changes)
     }
 }
 
