@@ -18,8 +18,12 @@ const LEVELS: &[(Claim, bool, &[Kind])] = &[
         false,
         &[Kind::OwnWrites, Kind::Bounded, Kind::Group],
     ),
+    (Claim::Bounded, false, &[Kind::OwnWrites, Kind::Group]),
     // The other connection of its pair.
     (Claim::Session, false, &[Kind::Group, Kind::Proxy]),
+    (Claim::Group, false, &[Kind::Proxy]),
+    (Claim::Proxy, true, &[Kind::Global]),
+    (Claim::Global, true, &[]),
 ];
 
 #[tokio::test]
