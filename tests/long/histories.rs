@@ -75,7 +75,7 @@ async fn on_engine(engine: Engine, reads: u64, levels: &str) -> bool {
     for level in levels.split(',') {
         let level = Claim::from_name(level).unwrap();
         for lag in Lag::ALL {
-            held &= one(&setup, engine, level, lag, reads.div_ceil(4)).await;
+            held &= one(&setup, engine, level, lag, reads.div_ceil(5)).await;
         }
     }
     setup.proxy.shut_down().await;

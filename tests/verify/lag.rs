@@ -20,6 +20,15 @@ use super::measure::Held;
 /// For how long a replica stands still, and goes on.
 const TURN: Duration = Duration::from_millis(120);
 
+/// After so many turns the monitor has noticed what became of a server.
+const NOTICED: u32 = 10;
+
+async fn ticks(pace: &mut Interval, count: u32) {
+    for _ in 0..count {
+        pace.tick().await;
+    }
+}
+
 /// How replicas are late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lag {
@@ -31,10 +40,19 @@ pub enum Lag {
     ByTurns,
     /// The applier of the first one is stopped and started.
     Stopped,
+    /// One stands still, then the other one leaves: whoever moves there without asking goes back in
+    /// time.
+    Leaving,
 }
 
 impl Lag {
-    pub const ALL: [Self; 4] = [Self::Natural, Self::Delayed, Self::ByTurns, Self::Stopped];
+    pub const ALL: [Self; 5] = [
+        Self::Natural,
+        Self::Delayed,
+        Self::ByTurns,
+        Self::Stopped,
+        Self::Leaving,
+    ];
 
     /// For people.
     pub fn name(self) -> &'static str {
@@ -43,6 +61,7 @@ impl Lag {
             Self::Delayed => "one replica 1 s behind",
             Self::ByTurns => "replicas stand still by turns",
             Self::Stopped => "an applier stopped and started",
+            Self::Leaving => "one stands still, the other leaves",
         }
     }
 
@@ -63,6 +82,17 @@ impl Lag {
                 cluster.replica(0).start_applier().await.unwrap();
                 pace.tick().await;
             },
+            Self::Leaving => loop {
+                for (still, leaves) in [(0, 1), (1, 0)] {
+                    let held = Held::hold(cluster.replica(still)).await;
+                    pace.tick().await;
+                    cluster.replica(leaves).stop_applier().await.unwrap();
+                    ticks(&mut pace, NOTICED).await;
+                    held.release().await;
+                    cluster.replica(leaves).start_applier().await.unwrap();
+                    ticks(&mut pace, NOTICED).await;
+                }
+            },
         }
     }
 
@@ -71,7 +101,11 @@ impl Lag {
         match self {
             Self::Natural | Self::ByTurns => {}
             Self::Delayed => cluster.replicas().last().unwrap().delay(0).await.unwrap(),
-            Self::Stopped => cluster.replica(0).start_applier().await.unwrap(),
+            Self::Stopped | Self::Leaving => {
+                for replica in cluster.replicas() {
+                    replica.start_applier().await.unwrap();
+                }
+            }
         }
         cluster.wait_all_caught_up().await.unwrap();
     }
