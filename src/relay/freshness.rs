@@ -58,6 +58,8 @@ pub(super) struct Seeker<'a> {
     pub(super) links: &'a mut Links,
     pub(super) registered: &'a Registered,
     pub(super) gauge: &'a mut SessionGauge,
+    /// Whether a transaction is open on the held replica, which alone may answer then.
+    pub(super) in_transaction: bool,
 }
 
 /// A search that gave up, for what comes instead.
@@ -96,11 +98,11 @@ impl Seeker<'_> {
             return Ok(settled(terms.level, server, false));
         }
         let settings = self.session.settings;
+        let link = self.links.get(Side::Replica);
+        let connected = link.map(|link| link.identity.backend);
         let situation = Situation {
-            held: self
-                .links
-                .get(Side::Replica)
-                .map(|link| link.identity.backend),
+            held: connected,
+            bound: connected.filter(|_| self.in_transaction),
             lost: lost.to_vec(),
             replicas_configured: !self.shared.config.cluster.replicas.is_empty(),
         };
@@ -218,7 +220,9 @@ impl Seeker<'_> {
             there = watch.wait_covered(&servers, position, moment).await;
         }
         if matches!(there, Err(NotCovered::Timeout)) && Instant::now() < deadline {
-            self.links.release(Side::Replica, self.registered);
+            if !self.in_transaction {
+                self.links.release(Side::Replica, self.registered);
+            }
             there = watch.wait_covered(&servers, position, deadline).await;
         }
         self.gauge.set(SessionState::Active);

@@ -119,6 +119,8 @@ pub enum GiveUp {
 pub struct Situation {
     /// The replica that a connection is held to.
     pub held: Option<BackendId>,
+    /// The replica that has the session's transaction: no other may answer.
+    pub bound: Option<BackendId>,
     /// Replicas that just failed this read.
     pub lost: Vec<BackendId>,
     /// Whether the cluster has replicas at all.
@@ -255,7 +257,10 @@ impl Search {
 
     fn usable(&self, servers: &impl Servers) -> Vec<Server> {
         let mut usable = servers.usable();
-        usable.retain(|server| !self.situation.lost.contains(&server.backend));
+        let Situation { bound, lost, .. } = &self.situation;
+        usable.retain(|server| {
+            !lost.contains(&server.backend) && bound.is_none_or(|bound| server.backend == bound)
+        });
         usable
     }
 
