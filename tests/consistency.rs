@@ -23,7 +23,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use highwater::protocol::reply::ReplyKind;
-use highwater::rig::{APP, Cluster, Server};
+use highwater::rig::{APP, Cluster, ClusterBuilder, Server};
 use measure::Held;
 use monotonic::{Watchers, counter};
 use mysql_async::Error;
@@ -88,6 +88,16 @@ async fn no_session_misses_its_own_write_while_replicas_lag() {
         held.release().await;
     }
     setup.proxy.shut_down().await;
+}
+
+/// The servers of the tests that run on both engines.
+fn cluster() -> ClusterBuilder {
+    Cluster::builder()
+}
+
+/// Whether these servers know a statement.
+fn is_known(_: &&str) -> bool {
+    true
 }
 
 /// The rights that some of the writes need, which applications seldom have.

@@ -92,6 +92,11 @@ impl<'a> OkView<'a> {
         SessionTrack::new(self.state)
     }
 
+    /// Whether it is an EOF packet, where the status comes last.
+    fn is_eof(&self) -> bool {
+        self.status_at + 2 == self.info_end
+    }
+
     /// Where the info begins in the payload of an OK packet: after status and warnings.
     fn info_at(&self) -> usize {
         self.status_at + 4
