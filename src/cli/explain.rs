@@ -1,16 +1,15 @@
 //! `highwater explain`: what a statement's text says about it, and where it would go.
 
-use std::time::Duration;
-
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::failure::Failure;
-use crate::domain::consistency::Level;
+use crate::domain::consistency::Settings;
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::{ClientTraits, Session};
 use crate::domain::sql::{
     Access, Charset, Doubt, Effects, LexMode, Seed, StatementProfile, explain,
 };
+use crate::domain::topology::Engine;
 use crate::telemetry::{AccessLabel, Label as _};
 
 /// The parser recurses on the text; 64 MiB hold whatever it accepts.
@@ -19,13 +18,24 @@ const STACK: usize = 64 << 20;
 /// The flags of `explain`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
+    /// Whose grammar and functions it is read by
+    #[arg(long, value_enum, default_value_t = Grammar::Mysql)]
+    engine: Grammar,
     /// The session's sql_mode, as far as it changes how text is read: ANSI_QUOTES,
-    /// NO_BACKSLASH_ESCAPES
+    /// NO_BACKSLASH_ESCAPES, MariaDB's ORACLE
     #[arg(long, value_name = "MODE", default_value = "")]
     sql_mode: String,
     /// The statement
     #[arg(value_name = "SQL")]
     statement: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Grammar {
+    /// MySQL
+    Mysql,
+    /// MariaDB
+    Mariadb,
 }
 
 /// Explains the statement.
@@ -38,7 +48,12 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
 /// Classifies on a thread of its own, whose stack is large. The seed is fixed, so that a statement
 /// has one fingerprint in every run.
 fn profile(options: &Options) -> Result<StatementProfile, Failure> {
-    let Some(mode) = LexMode::of_sql_mode(&options.sql_mode, Charset::default()) else {
+    let engine = match options.engine {
+        Grammar::Mysql => Engine::MySql,
+        Grammar::Mariadb => Engine::MariaDb,
+    };
+    let charset = Charset::default();
+    let Some(mode) = LexMode::of_sql_mode(&options.sql_mode, charset, Some(engine)) else {
         return Ok(StatementProfile::unread(Doubt::NotUnderstood));
     };
     let classify = || explain(options.statement.as_bytes(), mode, &Seed::new(0));
@@ -91,7 +106,7 @@ fn destination(profile: &StatementProfile) -> (&'static str, Reason) {
         found_rows: false,
         state_after_rows: true,
     };
-    let session = Session::new(Level::default(), Duration::ZERO, client);
+    let session = Session::new(Settings::default(), client);
     match route(&session, profile) {
         Route::Primary(reason)
         | Route::EndReplicaTransaction(reason)
@@ -151,6 +166,7 @@ mod tests {
     /// Class, place and reason of a statement, as they are printed.
     fn check(statement: &str, class: &str, place: &str, reason: &str) {
         let options = Options {
+            engine: Grammar::Mysql,
             sql_mode: String::new(),
             statement: statement.to_owned(),
         };
@@ -205,6 +221,7 @@ mod tests {
         let long = format!("SELECT 1 FROM t WHERE {}a", "a OR ".repeat(33_000));
         for statement in [deep, long] {
             let options = Options {
+                engine: Grammar::Mysql,
                 sql_mode: String::new(),
                 statement,
             };

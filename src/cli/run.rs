@@ -57,8 +57,21 @@ impl Options {
 
 /// Runs the daemon until it is told to stop.
 pub(super) fn run(options: Options) -> Result<(), Failure> {
+    let config = load(options).map_err(|(what, advice)| Failure::configuration(what, advice))?;
+    start_log(&config.log)?;
+    crate::daemon::run(config).map_err(|error| {
+        Failure::no(
+            error.to_string(),
+            "the log lines above say more; highwater run --help shows the settings",
+        )
+    })
+}
+
+/// The configuration that these flags, the environment and the file make together; what is wrong and
+/// what to do if it cannot be had.
+pub(super) fn load(options: Options) -> Result<Config, (String, String)> {
     let path = options.config.clone();
-    let config = Config::load(
+    Config::load(
         path.as_deref(),
         &options.flags(),
         &Config::process_environment,
@@ -71,14 +84,7 @@ pub(super) fn run(options: Options) -> Result<(), Failure> {
             ),
             None => "name a configuration file with --config FILE".to_owned(),
         };
-        Failure::configuration(error.to_string(), advice)
-    })?;
-    start_log(&config.log)?;
-    crate::daemon::run(config).map_err(|error| {
-        Failure::no(
-            error.to_string(),
-            "the log lines above say more; highwater run --help shows the settings",
-        )
+        (error.to_string(), advice)
     })
 }
 

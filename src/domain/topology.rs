@@ -1,6 +1,7 @@
 //! The servers as the monitor last saw them.
 
 pub mod aurora;
+pub mod guarantee;
 pub mod health;
 pub mod lag;
 pub mod report;

@@ -10,11 +10,12 @@ mod query;
 use super::reader::Reader;
 pub use build::{
     com_init_db, com_ping, com_query, com_quit, com_reset_connection, com_set_option,
-    com_stmt_close, com_stmt_prepare,
+    com_stmt_close, com_stmt_prepare, com_stmt_reset,
 };
 pub use change_user::ChangeUser;
 pub use execute::StmtExecute;
-pub use query::query_text;
+pub use params::{Parameter, ParameterValue};
+pub use query::{query_attributes, query_text};
 
 macro_rules! commands {
     ($($name:ident = $code:literal, $doc:literal;)*) => {
@@ -95,6 +96,13 @@ pub fn stmt_id(payload: &[u8]) -> Option<u32> {
         | CommandCode::StmtFetch => reader.u32(),
         _ => None,
     }
+}
+
+/// The parameter that a COM_STMT_SEND_LONG_DATA brings a part of.
+pub fn long_data_param(payload: &[u8]) -> Option<u16> {
+    let mut reader = after_code(payload, CommandCode::StmtSendLongData)?;
+    reader.u32()?;
+    reader.u16()
 }
 
 /// Puts another statement id into the payload of one of the commands of [`stmt_id`], in place. The OK of

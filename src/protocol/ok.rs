@@ -8,7 +8,7 @@ mod track;
 
 use super::reader::Reader;
 use super::status::Status;
-pub use rewrite::{rewrite_ok, strip_ok_in_place};
+pub use rewrite::{add_warning, rewrite_ok, strip_ok_in_place};
 pub use track::{SessionTrack, TrackEntry};
 
 /// An EOF packet: 0xFE, warnings, status.
@@ -95,6 +95,14 @@ impl<'a> OkView<'a> {
     /// Whether it is an EOF packet, where the status comes last.
     fn is_eof(&self) -> bool {
         self.status_at + 2 == self.info_end
+    }
+
+    /// Where the warnings stand in the payload: before an EOF's status, after an OK's.
+    fn warnings_at(&self) -> usize {
+        match self.is_eof() {
+            true => 1,
+            false => self.status_at + 2,
+        }
     }
 
     /// Where the info begins in the payload of an OK packet: after status and warnings.

@@ -1,16 +1,21 @@
 //! One command of the protocol: what it is, and who answers it.
 
 use super::attempt::Task;
+use super::groups::{group_of, settings_of};
+use super::hints;
 use super::kill;
+use super::own::{Execution, OwnPart};
+use super::reply::Swallowed;
 use super::session::{End, Relay};
 use super::statement::Statement;
 use crate::domain::ids::{BackendId, ClientStmtId};
 use crate::domain::routing::Reason;
 use crate::domain::session::{Outcome, Side};
-use crate::domain::sql::{Access, Doubt, Effects, StatementProfile};
+use crate::domain::sql::{Access, Doubt, Effects, Hints, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::command::{
-    CommandCode, com_stmt_close, process_kill_id, query_text, set_option, set_stmt_id, stmt_id,
+    CommandCode, com_stmt_close, com_stmt_reset, long_data_param, process_kill_id, query_text,
+    set_option, set_stmt_id, stmt_id,
 };
 use crate::protocol::frame::{HEADER, append_packet};
 use crate::protocol::reply::ReplyKind;
@@ -28,6 +33,14 @@ const STATE: StatementProfile = StatementProfile {
     access: Access::Session,
     ..COMMAND
 };
+
+/// Where the text of a statement that is prepared stands.
+pub(super) enum Source {
+    /// In the client's packet, whose frame has so many bytes.
+    Client { total: usize },
+    /// In [`Relay::rewritten`].
+    Rewritten(OwnPart),
+}
 
 impl Relay {
     /// Answers the command that stands whole in the client's buffer.
@@ -86,6 +99,10 @@ impl Relay {
             return self.refuse_and_end(ClientError::Malformed).await;
         };
         let text = payload.get(range).unwrap_or_default();
+        match hints::of_query(payload, text, self.who.profile.query_attributes()) {
+            Ok(hints) => self.state.hints = hints,
+            Err(error) => return self.refuse(error).await,
+        }
         let profile = self
             .shared
             .classifier
@@ -172,32 +189,63 @@ impl Relay {
 
     /// The session is as after a login.
     pub(super) fn after_reset(&mut self) {
-        let consistency = &self.shared.config.consistency;
         self.state
-            .on_reset(consistency.level, consistency.catch_up_timeout);
+            .on_reset(settings_of(&self.shared.config, &self.who.user));
+        self.group = group_of(&self.shared.config, &self.who);
+        self.read_after.clear();
         self.start_from_globals();
         self.statements.clear();
     }
 
     async fn prepare(&mut self, total: usize) -> Result<(), End> {
         let text = self.payload(total).get(1..).unwrap_or_default().to_vec();
-        let mut profile = self
+        let hints = match Hints::of_text(&text) {
+            Ok(hints) => hints,
+            Err(error) => return self.refuse(error.into()).await,
+        };
+        self.state.hints = hints.clone();
+        let profile = self
             .shared
             .classifier
             .profile(&text, &self.state, &mut self.lexer)
             .await;
-        if matches!(profile.access, Access::Own | Access::Kill) {
-            // No server may see them, and as prepared statements they are not answered here.
-            let error = ClientError::Unsupported(
-                "KILL and variables of Highwater's own cannot be prepared".to_owned(),
-            );
-            return self.refuse(error).await;
+        match profile.access {
+            Access::Own => self.prepare_own(&text, profile, hints).await,
+            Access::Kill => {
+                // No server may see it, and as a prepared statement it is not answered here.
+                let error = ClientError::Unsupported("KILL cannot be prepared".to_owned());
+                self.refuse(error).await
+            }
+            _ => {
+                let source = Source::Client { total };
+                self.prepare_text(&text, profile, hints, source).await
+            }
         }
+    }
+
+    /// Enters a prepared statement.
+    pub(super) fn enter_statement(
+        &mut self,
+        text: &[u8],
+        profile: StatementProfile,
+        hints: Hints,
+    ) -> ClientStmtId {
         let facts = self.shared.watch.facts(BackendId::PRIMARY);
         let global = |name: &str| facts.as_ref()?.globals.get(name).cloned();
-        let id = self
-            .statements
-            .add(&text, profile, &self.state.mirror, global);
+        self.statements
+            .add(text, profile, hints, &self.state.mirror, global)
+    }
+
+    /// Prepares a text that is the client's, or that stands in `rewritten` for one that is about
+    /// variables of our own.
+    pub(super) async fn prepare_text(
+        &mut self,
+        text: &[u8],
+        mut profile: StatementProfile,
+        hints: Hints,
+        source: Source,
+    ) -> Result<(), End> {
+        let id = self.enter_statement(text, profile, hints);
         if !matches!(profile.access, Access::Read | Access::Diagnostics) {
             // Preparing a write does not write: no probe is due after an error.
             profile = StatementProfile {
@@ -205,8 +253,17 @@ impl Relay {
                 ..profile
             };
         }
+        let (task, total) = match source {
+            Source::Client { total } => (Task::Prepare(id), total),
+            Source::Rewritten(part) => {
+                if let Some(statement) = self.statements.get_mut(id) {
+                    statement.own = Some(part);
+                }
+                (Task::PrepareRewritten(id), 0)
+            }
+        };
         let statement = Statement {
-            task: Task::Prepare(id),
+            task,
             profile,
             total,
             bound: None,
@@ -219,7 +276,22 @@ impl Relay {
     }
 
     async fn execute(&mut self, total: usize) -> Result<(), End> {
-        let Some((id, statement)) = self.statement_of(total) else {
+        let Some((id, _)) = self.statement_of(total) else {
+            return self.unknown_statement(total).await;
+        };
+        let hints = match self.hints_of_execute(id, total) {
+            Ok(hints) => hints,
+            Err(error) => {
+                self.drop_long_data(id).await?;
+                return self.refuse(error).await;
+            }
+        };
+        self.state.hints = hints;
+        let changes = match self.execute_own(id, total).await? {
+            Execution::Run(changes) => changes,
+            Execution::Answered => return Ok(()),
+        };
+        let Some(statement) = self.statements.get(id) else {
             return self.unknown_statement(total).await;
         };
         let asks_cursor = self
@@ -227,26 +299,30 @@ impl Relay {
             .get(5)
             .is_some_and(|flags| flags & 0x07 != 0);
         let bound = match self.home_of(statement) {
-            Some(side) if statement.long_data => Some((side, Reason::LongData)),
+            Some(side) if !statement.long_data.is_empty() => Some((side, Reason::LongData)),
             _ if asks_cursor => Some((self.state_side(), Reason::Cursor)),
             _ => None,
         };
-        if statement.long_data && bound.is_none() {
+        if !statement.long_data.is_empty() && bound.is_none() {
             // The connection that has the parameter's parts is gone, and they with it.
             return self.state_lost().await;
         }
         let profile = statement.profile;
         let task = Task::Execute(id);
-        self.run_statement(Statement {
-            task,
-            profile,
-            total,
-            bound,
-        })
-        .await?;
+        let outcome = self
+            .run_statement(Statement {
+                task,
+                profile,
+                total,
+                bound,
+            })
+            .await?;
+        if outcome != Outcome::Failed {
+            self.apply(changes);
+        }
         let home = bound.and_then(|(side, _)| Some(self.links.get(side)?.identity.serial));
         if let Some(statement) = self.statements.get_mut(id) {
-            statement.long_data = false;
+            statement.long_data.clear();
             statement.home = home;
         }
         Ok(())
@@ -282,14 +358,23 @@ impl Relay {
         let Some((id, statement)) = self.statement_of(total) else {
             return Ok(());
         };
+        if let Some(OwnPart::Alone(_)) = statement.own {
+            // No server has the statement; its execution says that this is not possible.
+            let param = long_data_param(self.payload(total)).unwrap_or_default();
+            if let Some(statement) = self.statements.get_mut(id) {
+                statement.on_long_data(param);
+            }
+            return Ok(());
+        }
         let side = self.home_of(statement).unwrap_or_else(|| self.state_side());
         // Whatever fails here shows at the execution, which has a reply to say so.
         let Some(server_id) = self.prepared_on(side, id).await? else {
             return Ok(());
         };
         let home = self.links.get(side).map(|link| link.identity.serial);
+        let param = long_data_param(self.payload(total)).unwrap_or_default();
         if let Some(statement) = self.statements.get_mut(id) {
-            statement.long_data = true;
+            statement.on_long_data(param);
             statement.home = home;
         }
         let mut payload = self.payload(total).to_vec();
@@ -297,6 +382,31 @@ impl Relay {
         self.out.clear();
         append_packet(&mut self.out, &mut 0, &payload);
         self.send_to_server(side).await;
+        Ok(())
+    }
+
+    /// An execution is refused: as on a server, what was sent ahead for it goes with it.
+    pub(super) async fn drop_long_data(&mut self, id: ClientStmtId) -> Result<(), End> {
+        let Some(statement) = self.statements.get_mut(id) else {
+            return Ok(());
+        };
+        if std::mem::take(&mut statement.long_data).is_empty() {
+            return Ok(());
+        }
+        let place = self.statements.get(id).and_then(|statement| {
+            let side = self.home_of(statement)?;
+            let serial = self.links.get(side)?.identity.serial;
+            Some((side, statement.on(serial)?))
+        });
+        if let Some((side, server_id)) = place {
+            self.out.clear();
+            append_packet(&mut self.out, &mut 0, &com_stmt_reset(server_id.0));
+            let reset =
+                self.send_to_server(side).await && self.swallow(side, 1).await? == Swallowed::Done;
+            if !reset {
+                self.links.discard(side, &self.registered);
+            }
+        }
         Ok(())
     }
 
@@ -309,7 +419,7 @@ impl Relay {
             return self.answer_ok().await;
         };
         if let Some(statement) = self.statements.get_mut(id) {
-            statement.long_data = false;
+            statement.long_data.clear();
         }
         self.about_statement(side, id, ReplyKind::Simple, total)
             .await

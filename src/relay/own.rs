@@ -1,30 +1,33 @@
 //! What Highwater answers itself: its own variables, and KILL.
 
-use std::time::Duration;
+mod mentions;
+mod prepared;
 
-use super::attempt::Task;
+pub(super) use prepared::{Execution, OwnPart};
+
 use super::kill;
 use super::session::{End, Relay};
 use super::statement::Statement;
-use crate::domain::consistency::Level;
+use super::values::Change;
 use crate::domain::routing::Reason;
 use crate::domain::session::Outcome;
-use crate::domain::sql::control::{
-    OwnAssignment, OwnItem, OwnStatement, OwnValue, parse_kill, parse_own,
-};
+use crate::domain::sql::control::{OwnItem, OwnStatement, parse_kill, parse_own};
 use crate::domain::sql::{Access, Doubt, Effects, OwnVariable, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::packets::OkPacket;
-use crate::protocol::reply::ReplyKind;
 use crate::protocol::resultset::text_resultset;
 use crate::protocol::status::Status;
 use crate::telemetry::Target;
 
-/// An assignment of one of our variables that was found right.
-#[derive(Clone, Copy, Debug)]
-enum Change {
-    Level(Level),
-    CatchUpTimeout(Duration),
+/// Where variables of our own can be, for a client that put one elsewhere.
+const NOT_HERE: &str = "variables of Highwater's own take plain values, DEFAULT or each other's; SET them \
+    in a statement of its own or in the first ones of a packet, and not in a versioned comment";
+
+/// Who answered a statement about variables of our own.
+pub(super) enum Answered {
+    Here,
+    /// A server, whose answer was relayed and counted.
+    ByServer(Outcome),
 }
 
 impl Relay {
@@ -33,25 +36,31 @@ impl Relay {
         let started = std::time::Instant::now();
         let text = self.text(statement.total).to_vec();
         let answered = if statement.profile.access == Access::Kill {
-            self.run_kill(&text).await
+            self.run_kill(&text).await?.map(|()| Answered::Here)
         } else {
-            self.run_own_variables(&text).await
-        }?;
+            self.run_own_variables(&text).await?
+        };
+        let outcome = match answered {
+            Ok(Answered::ByServer(outcome)) => return Ok(outcome),
+            Ok(Answered::Here) => Outcome::Done {
+                affected: 0,
+                rows: false,
+            },
+            Err(error) => {
+                self.refuse(error).await?;
+                Outcome::Failed
+            }
+        };
+        self.count_own(statement.profile.access, started);
+        Ok(outcome)
+    }
+
+    /// Counts a statement that Highwater answered itself.
+    pub(super) fn count_own(&mut self, access: Access, started: std::time::Instant) {
         self.diary.by_proxy += 1;
-        let access = statement.profile.access;
         self.shared
             .metrics
             .statement(access, Target::Proxy, Reason::Own, started.elapsed());
-        match answered {
-            Ok(()) => Ok(Outcome::Done {
-                affected: 0,
-                rows: false,
-            }),
-            Err(error) => {
-                self.refuse(error).await?;
-                Ok(Outcome::Failed)
-            }
-        }
     }
 
     async fn run_kill(&mut self, text: &[u8]) -> Result<Result<(), ClientError>, End> {
@@ -64,127 +73,94 @@ impl Relay {
         }
     }
 
-    async fn run_own_variables(&mut self, text: &[u8]) -> Result<Result<(), ClientError>, End> {
+    async fn run_own_variables(
+        &mut self,
+        text: &[u8],
+    ) -> Result<Result<Answered, ClientError>, End> {
         let mode = self.lexer.mode(&self.state).unwrap_or_default();
+        let here = |answered: Result<(), ClientError>| answered.map(|()| Answered::Here);
         match parse_own(text, mode) {
-            Some(OwnStatement::Set { assignments, rest }) => {
-                let changes: Result<Vec<_>, _> = assignments
-                    .iter()
-                    .map(|assignment| self.check(assignment))
-                    .collect();
-                match changes {
-                    Err(error) => Ok(Err(error)),
-                    Ok(changes) => self.set_own(&changes, rest).await.map(Ok),
-                }
-            }
-            Some(OwnStatement::Select(items)) => self.select_own(&items).await,
-            Some(OwnStatement::ShowVariable(variable)) => self.show_own(variable).await,
-            None => Ok(Err(ClientError::Unsupported(
-                "variables of Highwater's own take plain values in SET, and are selected by \
-                 themselves: SELECT @@highwater_read_consistency"
-                    .to_owned(),
-            ))),
-        }
-    }
-
-    fn check(&self, assignment: &OwnAssignment) -> Result<Change, ClientError> {
-        let name = assignment.variable.name();
-        let wrong = |value: &str, expected: &str| ClientError::WrongValue {
-            name: name.to_owned(),
-            value: value.to_owned(),
-            expected: expected.to_owned(),
-        };
-        let consistency = &self.shared.config.consistency;
-        match (assignment.variable, &assignment.value) {
-            (OwnVariable::AuroraReplicaReadConsistency | OwnVariable::ReadConsistency, value) => {
-                match value {
-                    OwnValue::Default => Ok(Change::Level(consistency.level)),
-                    OwnValue::Text(text) => Level::from_name(text)
-                        .map(Change::Level)
-                        .ok_or_else(|| wrong(text, "this version has eventual and session")),
-                }
-            }
-            (OwnVariable::CatchUpTimeout, OwnValue::Default) => {
-                Ok(Change::CatchUpTimeout(consistency.catch_up_timeout))
-            }
-            (OwnVariable::CatchUpTimeout, OwnValue::Text(text)) => match text.parse::<u32>() {
-                Ok(millis) => Ok(Change::CatchUpTimeout(Duration::from_millis(millis.into()))),
-                Err(_) => Err(wrong(text, "expected milliseconds, 0 for not waiting")),
+            Some(OwnStatement::Set {
+                assignments, rest, ..
+            }) => match self.changes(&assignments, &[]).await {
+                Err(error) => Ok(Err(error)),
+                Ok(changes) => self.set_own(changes, rest).await.map(Ok),
             },
-            _ => Err(ClientError::UnknownVariable {
-                name: name.to_owned(),
-            }),
+            Some(OwnStatement::Select(items)) => self.select_own(&items).await.map(here),
+            Some(OwnStatement::Show(variables)) => self.show_own(&variables).await.map(here),
+            Some(OwnStatement::Mentions(template)) => self.run_mentions(&template).await,
+            Some(OwnStatement::Packet {
+                assignments,
+                sets,
+                rest,
+            }) => match self.changes(&assignments, &[]).await {
+                Err(error) => Ok(Err(error)),
+                Ok(changes) => self.run_packet(changes, sets, rest).await.map(Ok),
+            },
+            None => Ok(Err(ClientError::Unsupported(NOT_HERE.to_owned()))),
         }
     }
 
     /// The assignments that are not ours go to the server; ours count only if those succeed.
-    async fn set_own(&mut self, changes: &[Change], rest: Option<Vec<u8>>) -> Result<(), End> {
-        match rest {
-            None => self.answer_ok().await?,
-            Some(rest) => {
-                self.rewritten = rest;
-                let statement = Statement {
-                    task: Task::Rewritten(ReplyKind::Query),
-                    profile: StatementProfile {
-                        access: Access::Session,
-                        effects: Effects::ASSIGNS_USER_VARIABLE,
-                        doubt: Doubt::None,
-                        fingerprint: 0,
-                    },
-                    total: 0,
-                    bound: None,
-                };
-                let outcome = Box::pin(self.run_statement(statement)).await?;
-                if outcome == Outcome::Failed {
-                    return Ok(());
-                }
-            }
+    async fn set_own(
+        &mut self,
+        changes: Vec<Change>,
+        rest: Option<Vec<u8>>,
+    ) -> Result<Answered, End> {
+        let Some(rest) = rest else {
+            self.answer_ok().await?;
+            self.apply(changes);
+            return Ok(Answered::Here);
+        };
+        let profile = StatementProfile {
+            access: Access::Session,
+            effects: Effects::ASSIGNS_USER_VARIABLE,
+            doubt: Doubt::None,
+            fingerprint: 0,
+        };
+        let outcome = self.run_rewritten(rest, profile).await?;
+        if outcome != Outcome::Failed {
+            self.apply(changes);
         }
-        for change in changes {
-            match *change {
-                Change::Level(level) => self.state.level = level,
-                Change::CatchUpTimeout(timeout) => self.state.catch_up_timeout = timeout,
-            }
-        }
-        Ok(())
+        Ok(Answered::ByServer(outcome))
     }
 
     async fn select_own(&mut self, items: &[OwnItem]) -> Result<Result<(), ClientError>, End> {
-        let values: Result<Vec<_>, _> =
-            items.iter().map(|item| self.value(item.variable)).collect();
-        let values = match values {
-            Ok(values) => values,
-            Err(error) => return Ok(Err(error)),
-        };
+        let mut values = Vec::new();
+        for item in items {
+            match self.value(item.variable).await {
+                Ok(value) => values.push(value),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
         let labels: Vec<_> = items.iter().map(|item| item.label.as_str()).collect();
-        self.answer_row(&labels, &values).await.map(Ok)
+        self.answer_rows(&labels, &[values]).await.map(Ok)
     }
 
-    async fn show_own(&mut self, variable: OwnVariable) -> Result<Result<(), ClientError>, End> {
-        let value = match self.value(variable) {
-            Ok(value) => value,
-            Err(error) => return Ok(Err(error)),
-        };
-        let row = [variable.name().to_owned(), value];
-        self.answer_row(&["Variable_name", "Value"], &row)
+    /// Of several variables those are shown that can be shown.
+    async fn show_own(
+        &mut self,
+        variables: &[OwnVariable],
+    ) -> Result<Result<(), ClientError>, End> {
+        let mut rows = Vec::new();
+        for variable in variables {
+            match self.value(*variable).await {
+                Ok(value) => rows.push(vec![variable.name().to_owned(), value]),
+                Err(error) if variables.len() == 1 => return Ok(Err(error)),
+                Err(_) => {}
+            }
+        }
+        rows.sort();
+        self.answer_rows(&["Variable_name", "Value"], &rows)
             .await
             .map(Ok)
     }
 
-    fn value(&self, variable: OwnVariable) -> Result<String, ClientError> {
-        match variable {
-            OwnVariable::AuroraReplicaReadConsistency | OwnVariable::ReadConsistency => {
-                Ok(self.state.level.name().to_owned())
-            }
-            OwnVariable::CatchUpTimeout => Ok(self.state.catch_up_timeout.as_millis().to_string()),
-            _ => Err(ClientError::UnknownVariable {
-                name: variable.name().to_owned(),
-            }),
-        }
-    }
-
-    async fn answer_row(&mut self, labels: &[&str], values: &[String]) -> Result<(), End> {
-        let row: Vec<_> = values.iter().map(|value| Some(value.as_bytes())).collect();
+    async fn answer_rows(&mut self, labels: &[&str], rows: &[Vec<String>]) -> Result<(), End> {
+        let rows: Vec<Vec<_>> = rows
+            .iter()
+            .map(|row| row.iter().map(|value| Some(value.as_bytes())).collect())
+            .collect();
         let status = self.status();
         self.out.clear();
         let deprecate_eof = self.who.profile.deprecate_eof();
@@ -193,7 +169,7 @@ impl Relay {
             &mut self.out,
             &mut seq,
             labels,
-            [&*row],
+            rows.iter().map(Vec::as_slice),
             status,
             deprecate_eof,
         );

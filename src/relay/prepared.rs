@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::attempt::Tried;
 use super::links::put_restore;
+use super::own::OwnPart;
 use super::reply::{Relayed, Swallowed};
 use super::session::{End, Relay};
 use crate::domain::ids::{BackendId, ClientStmtId, ServerStmtId};
 use crate::domain::session::{Mirror, Side};
-use crate::domain::sql::StatementProfile;
+use crate::domain::sql::{Hints, StatementProfile};
 use crate::protocol::command::com_stmt_prepare;
 use crate::protocol::frame::append_packet;
 use crate::protocol::reply::{EventKind, ReplyKind, ReplyTracker};
@@ -33,13 +34,17 @@ pub(super) struct Statement {
     /// it was prepared on.
     pub(super) text: Box<[u8]>,
     pub(super) profile: StatementProfile,
+    /// What it has to do with variables of our own.
+    pub(super) own: Option<OwnPart>,
+    /// The hints in its text, which hold for each of its executions.
+    pub(super) hints: Hints,
     under: Arc<Under>,
     /// How many parameters it has.
     pub(super) params: u16,
     /// The parameter types that the client bound last.
     pub(super) types: Box<[u8]>,
-    /// Whether parts of parameters were sent ahead, to the connection at `home`.
-    pub(super) long_data: bool,
+    /// The parameters of which parts were sent ahead, to the connection at `home`.
+    pub(super) long_data: Vec<u16>,
     /// The serial of the connection on which its long data or its cursor are.
     pub(super) home: Option<u64>,
     copies: Vec<OnConnection>,
@@ -104,6 +109,7 @@ impl Statements {
         &mut self,
         text: &[u8],
         profile: StatementProfile,
+        hints: Hints,
         mirror: &Mirror,
         global: impl Fn(&str) -> Option<String>,
     ) -> ClientStmtId {
@@ -123,10 +129,12 @@ impl Statements {
         let statement = Statement {
             text: text.into(),
             profile,
+            own: None,
+            hints,
             under,
             params: 0,
             types: Box::default(),
-            long_data: false,
+            long_data: Vec::new(),
             home: None,
             copies: Vec::new(),
         };
@@ -189,6 +197,22 @@ impl Statement {
                 copy.bound = false;
             }
         }
+    }
+
+    /// A part of a parameter's value was sent ahead.
+    pub(super) fn on_long_data(&mut self, param: u16) {
+        if !self.long_data.contains(&param) {
+            self.long_data.push(param);
+        }
+    }
+
+    /// Forgets which connections know it; gives them and its ids there.
+    pub(super) fn take_copies(&mut self) -> Vec<(u64, ServerStmtId)> {
+        let copies = std::mem::take(&mut self.copies);
+        copies
+            .into_iter()
+            .map(|copy| (copy.connection, copy.id))
+            .collect()
     }
 
     /// Whether the connection knows the types that the client bound last.

@@ -3,15 +3,20 @@
 use std::time::Instant;
 
 use super::attempt::{Task, Tried};
+use super::budget::Permit;
 use super::errors::client_error;
-use super::freshness::{self, Settled};
+use super::fallback::Fell;
+use super::freshness::{self, Failed, Seeker, Terms};
+use super::replica::Held;
 use super::reply::{Relayed, Swallowed};
 use super::session::{End, Relay};
+use super::staleness::StaleNote;
+use crate::domain::consistency::GroupKey;
 use crate::domain::ids::BackendId;
+use crate::domain::position::Position;
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::{Holds, Outcome, RanOn, Side};
 use crate::domain::sql::{Access, Effects, StatementProfile};
-use crate::domain::topology::Generation;
 use crate::frontend::ClientError;
 use crate::protocol::command::com_query;
 use crate::protocol::frame::append_packet;
@@ -47,11 +52,15 @@ struct Progress {
     lost: Vec<BackendId>,
     /// Times that the primary's connection turned out dead before anything was sent.
     redialled: usize,
+    /// The right to run on the primary a read that was meant for a replica.
+    permit: Option<Permit>,
 }
 
 /// What comes next.
 enum Next {
     Answered(Side, Reason, Outcome),
+    /// By Highwater itself, with an error.
+    Refused(Reason),
     Again(Route),
 }
 
@@ -59,17 +68,28 @@ impl Relay {
     /// Runs a statement and gives the client its reply, or an error that says what went wrong.
     pub(super) async fn run_statement(&mut self, statement: Statement) -> Result<Outcome, End> {
         let started = Instant::now();
-        let level = self.state.level;
+        let terms = match self.terms(started).await {
+            Ok(terms) => terms,
+            Err(error) => {
+                self.refuse(error).await?;
+                return Ok(Outcome::Failed);
+            }
+        };
+        let level = terms.level;
+        let had_primary = self.links.get(Side::Primary).is_some();
         let mut progress = Progress::default();
+        self.results = 0;
+        self.note_staleness(&statement);
         let mut next = self.first_route(&statement);
         loop {
             let done = match next {
                 Route::Primary(reason) => {
-                    self.on_primary(&statement, reason, &mut progress).await?
+                    self.on_primary(&statement, &terms, reason, &mut progress)
+                        .await?
                 }
                 Route::HeldReplica(reason) => self.on_held_replica(&statement, reason).await?,
                 Route::Replica { transaction } => {
-                    self.on_replica(&statement, transaction, &mut progress)
+                    self.on_replica(&statement, &terms, transaction, &mut progress)
                         .await?
                 }
                 Route::EndReplicaTransaction(reason) => {
@@ -82,30 +102,55 @@ impl Relay {
                 Route::MoveTransaction(reason) => self.move_transaction(reason).await?,
                 Route::Own => return self.run_own(&statement).await,
             };
-            match done {
-                Next::Answered(side, reason, outcome) => {
-                    let target = self.count(side);
-                    let access = statement.profile.access;
-                    let took = started.elapsed();
-                    self.shared.metrics.statement(access, target, reason, took);
-                    tracing::trace!(
-                        session = self.diary.id.0,
-                        fingerprint = statement.profile.fingerprint,
-                        target = target.name(),
-                        reason = reason.name(),
-                        micros = took.as_micros(),
-                        "statement"
-                    );
-                    if access == Access::Read {
-                        self.shared
-                            .metrics
-                            .outcome(level, freshness::outcome(reason));
+            let (target, reason, outcome) = match done {
+                Next::Again(route) => {
+                    if self.stale == StaleNote::Flag {
+                        self.stale = StaleNote::None;
                     }
-                    return Ok(outcome);
+                    next = route;
+                    continue;
                 }
-                Next::Again(route) => next = route,
+                Next::Refused(reason) => (Target::Proxy, reason, Outcome::Failed),
+                Next::Answered(side, reason, outcome) => (self.count(side), reason, outcome),
+            };
+            let access = statement.profile.access;
+            let took = started.elapsed();
+            self.shared.metrics.statement(access, target, reason, took);
+            tracing::trace!(
+                session = self.diary.id.0,
+                fingerprint = statement.profile.fingerprint,
+                target = target.name(),
+                reason = reason.name(),
+                micros = took.as_micros(),
+                "statement"
+            );
+            if access == Access::Read {
+                self.shared
+                    .metrics
+                    .outcome(level, freshness::outcome(reason));
             }
+            self.after_staleness();
+            if progress.permit.take().is_some() {
+                self.leave_primary(had_primary);
+            }
+            return Ok(outcome);
         }
+    }
+
+    /// What the statement at hand asks for, by its hints and its session.
+    async fn terms(&mut self, arrived: Instant) -> Result<Terms, ClientError> {
+        let after = match &self.state.hints.after {
+            Some(text) => self.position_of_token(text).await?,
+            None => Position::Nothing,
+        };
+        let hinted = self.state.hints.group.as_ref();
+        self.statement_group = hinted.map(|name| GroupKey::named(name.as_bytes()));
+        Ok(Terms {
+            level: self.state.read_level(),
+            group: self.group().clone(),
+            after,
+            arrived,
+        })
     }
 
     fn first_route(&self, statement: &Statement) -> Route {
@@ -137,11 +182,12 @@ impl Relay {
     async fn on_primary(
         &mut self,
         statement: &Statement,
+        terms: &Terms,
         reason: Reason,
         progress: &mut Progress,
     ) -> Result<Next, End> {
         if statement.profile.may_show_data()
-            && freshness::primary_ready(&self.shared, &mut self.state)
+            && freshness::primary_ready(&self.shared, &mut self.state, terms.level)
                 .await
                 .is_err()
         {
@@ -181,7 +227,7 @@ impl Relay {
             profile.effects = profile.effects.with(Effects::OPAQUE);
         }
         let tried = self
-            .attempt(Side::Primary, task, total, false, false)
+            .attempt(Side::Primary, task, total, &profile, false, false)
             .await?;
         match tried {
             Tried::Relayed(Relayed::Done(outcome)) => {
@@ -250,23 +296,28 @@ impl Relay {
     async fn on_replica(
         &mut self,
         statement: &Statement,
+        terms: &Terms,
         transaction: bool,
         progress: &mut Progress,
     ) -> Result<Next, End> {
-        let held = self
-            .links
-            .get(Side::Replica)
-            .map(|link| (link.identity.backend, link.identity.generation));
         let Self {
             shared,
             state,
+            links,
             gauge,
             registered,
             ..
         } = self;
+        let mut seeker = Seeker {
+            shared,
+            session: state,
+            links,
+            registered,
+            gauge,
+        };
         let settled = tokio::select! {
             biased;
-            settled = freshness::settle(shared, state, held, &progress.lost, gauge) => settled,
+            settled = seeker.settle(terms, &progress.lost) => settled,
             () = registered.interrupted() => {
                 gauge.set(SessionState::Active);
                 return self
@@ -276,7 +327,10 @@ impl Relay {
         };
         let settled = match settled {
             Ok(settled) => settled,
-            Err(reason) => return Ok(Next::Again(Route::Primary(reason))),
+            Err(failed) => match self.fall_back(failed, terms, transaction).await {
+                Fell::Stale(settled) => settled,
+                fell => return self.fell(fell, progress).await,
+            },
         };
         if self.state.mirror.collation_untold() && !self.learn_collation().await {
             if !self.drop_primary() {
@@ -284,16 +338,29 @@ impl Relay {
             }
             return Ok(Next::Again(Route::Primary(Reason::CannotRestore)));
         }
-        if !self.hold_replica(settled).await {
-            progress.lost.push(settled.backend);
-            return Ok(Next::Again(Route::Replica { transaction }));
+        match self.hold_replica(settled).await {
+            Held::Yes => {}
+            Held::No => {
+                progress.lost.push(settled.backend);
+                return Ok(Next::Again(Route::Replica { transaction }));
+            }
+            Held::Exhausted => {
+                let failed = Failed::exhausted(terms.arrived);
+                let fell = self.fall_back(failed, terms, transaction).await;
+                return self.fell(fell, progress).await;
+            }
         }
         let reason = match (progress.lost.is_empty(), settled.waited) {
+            _ if settled.stale => Reason::Stale,
             _ if transaction => Reason::ReadOnlyTransaction,
             (false, _) => Reason::ReplicaLost,
             (true, true) => Reason::Waited,
             (true, false) => Reason::Fresh,
         };
+        if settled.stale {
+            self.stale = StaleNote::Flag;
+        }
+        self.observe_staleness(terms.level, settled.backend);
         let Statement {
             task,
             total,
@@ -301,7 +368,7 @@ impl Relay {
             ..
         } = *statement;
         let tried = self
-            .attempt(Side::Replica, task, total, !transaction, true)
+            .attempt(Side::Replica, task, total, &profile, !transaction, true)
             .await?;
         match tried {
             Tried::Relayed(Relayed::Done(outcome)) => {
@@ -337,58 +404,19 @@ impl Relay {
         }
     }
 
-    /// Holds a connection to the chosen replica, to the very life of it that was found fresh.
-    async fn hold_replica(&mut self, settled: Settled) -> bool {
-        let Self {
-            links,
-            state,
-            registered,
-            shared,
-            ..
-        } = self;
-        let right_life = |generation: Option<Generation>| {
-            settled.generation.is_none() || settled.generation == generation
-        };
-        let has_schema = state.mirror.schema().is_some();
-        for _ in 0..2 {
-            let held = tokio::select! {
-                biased;
-                held = links.hold(Side::Replica, settled.backend, has_schema, registered) => held.is_ok(),
-                // A server that hangs does not refuse a connection either.
-                () = shared.watch.down(settled.backend, settled.generation) => false,
-            };
-            if !held {
-                shared.watch.suspect(settled.backend);
-                return false;
+    /// Goes on with what comes instead of a fresh replica.
+    async fn fell(&mut self, fell: Fell, progress: &mut Progress) -> Result<Next, End> {
+        match fell {
+            Fell::Primary(reason, permit) => {
+                progress.permit = permit;
+                Ok(Next::Again(Route::Primary(reason)))
             }
-            let generation = links
-                .get(Side::Replica)
-                .and_then(|link| link.identity.generation);
-            if right_life(generation) {
-                return true;
+            Fell::Refused(reason, error) => {
+                self.refuse(error).await?;
+                Ok(Next::Refused(reason))
             }
-            // A leftover of an earlier life, or one opened before the monitor knew this life.
-            links.discard(Side::Replica, registered);
-        }
-        false
-    }
-
-    /// Asks the connection that the charset was set on for the collation that came with it.
-    async fn learn_collation(&mut self) -> bool {
-        let Some(link) = self.links.get_mut(Side::Primary) else {
-            return false;
-        };
-        match link.ask("SELECT @@session.collation_connection").await {
-            Ok(row) => {
-                let collation = row.into_iter().next().unwrap_or_default();
-                link.applied.set(b"collation_connection", &collation);
-                self.state.mirror.on_collation(&collation);
-                true
-            }
-            Err(error) => {
-                tracing::debug!(%error, "asking for the session's collation");
-                false
-            }
+            // Only a search gives one, and that is taken where the search is.
+            Fell::Stale(_) => Ok(Next::Again(Route::Primary(Reason::NoReplica))),
         }
     }
 
@@ -437,7 +465,7 @@ impl Relay {
             ..
         } = *statement;
         match self
-            .attempt(Side::Replica, task, total, false, false)
+            .attempt(Side::Replica, task, total, &profile, false, false)
             .await?
         {
             Tried::Relayed(Relayed::Done(outcome)) => {

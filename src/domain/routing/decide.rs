@@ -48,6 +48,7 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
     }
     match profile.access {
         Access::Read if in_server_local_schema(session) => Route::Primary(Reason::ServerLocal),
+        Access::Read if asks_primary(session) => Route::Primary(Reason::Hint),
         Access::Read => Route::Replica { transaction: false },
         Access::PrimaryRead | Access::Write => Route::Primary(profile.doubt.into()),
         Access::Session => Route::Primary(Reason::SessionState),
@@ -61,6 +62,8 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
                 Route::Primary(Reason::InTransaction)
             } else if session.holds.bind_transactions() {
                 Route::Primary(Reason::HeldState)
+            } else if asks_primary(session) {
+                Route::Primary(Reason::Hint)
             } else {
                 Route::Replica { transaction: true }
             }
@@ -84,6 +87,9 @@ fn in_replica_transaction(session: &Session, profile: &StatementProfile) -> Rout
             return Route::Primary(Reason::HeldState);
         }
     }
+    if asks_primary(session) && profile.access == Access::Read && !session.transaction.has_read() {
+        return Route::MoveTransaction(Reason::Hint);
+    }
     if let Access::Begin(_) = profile.access {
         return Route::EndReplicaTransaction(Reason::InTransaction);
     }
@@ -91,6 +97,11 @@ fn in_replica_transaction(session: &Session, profile: &StatementProfile) -> Rout
         return Route::EndReplicaTransaction(Reason::TableLocks);
     }
     Route::HeldReplica(Reason::ReadOnlyTransaction)
+}
+
+/// Whether the statement's hint asks for the primary.
+fn asks_primary(session: &Session) -> bool {
+    session.hints.asks_primary()
 }
 
 /// Whether a table without a schema in its name is one whose contents differ from server to server.
@@ -122,10 +133,10 @@ fn stays_on_primary(session: &Session) -> Option<Reason> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
-    use crate::domain::consistency::Level;
+    use crate::domain::consistency::Settings;
     use crate::domain::ids::BackendId;
     use crate::domain::session::{ClientTraits, Outcome, RanOn};
     use crate::domain::sql::Doubt;
@@ -148,7 +159,7 @@ mod tests {
             found_rows: false,
             state_after_rows: false,
         };
-        let mut session = Session::new(Level::Session, Duration::ZERO, client);
+        let mut session = Session::new(Settings::default(), client);
         let assigns = profile(Access::Session, Effects::ASSIGNS_USER_VARIABLE);
         let locks = profile(Access::PrimaryRead, Effects::NAMED_LOCK);
         session.on_status(Side::Replica, IN_TRANSACTION);

@@ -28,6 +28,12 @@ pub fn com_stmt_close(stmt_id: u32) -> [u8; 5] {
     [CommandCode::StmtClose as u8, a, b, c, d]
 }
 
+/// COM_STMT_RESET: drops the parts of parameters that were sent ahead.
+pub fn com_stmt_reset(stmt_id: u32) -> [u8; 5] {
+    let [a, b, c, d] = stmt_id.to_le_bytes();
+    [CommandCode::StmtReset as u8, a, b, c, d]
+}
+
 /// COM_SET_OPTION: multi-statements on or off.
 pub fn com_set_option(multi_statements: bool) -> [u8; 3] {
     [CommandCode::SetOption as u8, u8::from(!multi_statements), 0]

@@ -4,7 +4,7 @@
 //! another connection has never seen them: they have to be put in again.
 
 use super::CommandCode;
-use super::params::{bitmap_len, skip_types};
+use super::params::{Layout, Parameter, bitmap_len, read_values, skip_types};
 use crate::protocol::reader::Reader;
 use std::ops::Range;
 
@@ -22,12 +22,17 @@ pub struct StmtExecute<'a> {
     pub stmt_id: u32,
     /// Cursor type and PARAMETER_COUNT_AVAILABLE.
     pub flags: u8,
+    /// How many of the parameters are the statement's; the others are query attributes.
+    prepared_params: usize,
     params: Option<Params>,
 }
 
 /// Where the parameters' parts stand.
 #[derive(Clone, Debug)]
 struct Params {
+    count: usize,
+    named: bool,
+    bitmap: Range<usize>,
     /// The byte that says whether types follow.
     bound_flag_at: usize,
     /// The types, with names if query attributes are in force; empty if the flag says there are none.
@@ -60,8 +65,45 @@ impl<'a> StmtExecute<'a> {
             payload,
             stmt_id,
             flags,
+            prepared_params: usize::from(prepared_params),
             params,
         })
+    }
+
+    /// Whether it has query attributes.
+    pub fn has_attributes(&self) -> bool {
+        let has_more = |params: &Params| params.count > self.prepared_params;
+        self.params.as_ref().is_some_and(has_more)
+    }
+
+    /// The values of the statement's parameters, and behind them the query attributes. `earlier_types` are
+    /// what the client bound before, for an execution that relies on them; `sent_ahead` are the parameters
+    /// whose values came by COM_STMT_SEND_LONG_DATA. `None` if they are malformed.
+    pub fn values(
+        &self,
+        earlier_types: &'a [u8],
+        sent_ahead: &'a [u16],
+    ) -> Option<(Vec<Parameter<'a>>, Vec<Parameter<'a>>)> {
+        let (mut own, mut attributes) = (Vec::new(), Vec::new());
+        let Some(params) = &self.params else {
+            return Some((own, attributes));
+        };
+        let layout = Layout {
+            count: params.count,
+            bitmap: self.payload.get(params.bitmap.clone())?,
+            types: self.types().unwrap_or(earlier_types),
+            named: params.named,
+            sent_ahead,
+        };
+        let mut reader = Reader::new(self.payload.get(params.types.end..)?);
+        read_values(&mut reader, layout, |parameter| {
+            if own.len() < self.prepared_params {
+                own.push(parameter);
+            } else {
+                attributes.push(parameter);
+            }
+        })?;
+        Some((own, attributes))
     }
 
     /// Whether the client asks for a cursor, so that rows come by COM_STMT_FETCH.
@@ -103,6 +145,7 @@ impl<'a> StmtExecute<'a> {
 
 impl Params {
     fn parse(reader: &mut Reader<'_>, count: usize, named: bool) -> Option<Self> {
+        let bitmap_at = reader.pos();
         reader.bytes(bitmap_len(count))?;
         let bound_flag_at = reader.pos();
         let bound = reader.u8()? != 0;
@@ -111,6 +154,9 @@ impl Params {
             skip_types(reader, count, named)?;
         }
         Some(Self {
+            count,
+            named,
+            bitmap: bitmap_at..bound_flag_at,
             bound_flag_at,
             types: types_at..reader.pos(),
             bound,

@@ -175,6 +175,7 @@ proptest! {
     fn arbitrary_bytes_never_panic(code in 0u8..0x22, rest: Vec<u8>, params: u16, flags: u32) {
         let payload = [vec![code], rest].concat();
         for attributes in [true, false] {
+            let _ = query_attributes(&payload, attributes);
             if let Some(text) = query_text(&payload, attributes) {
                 prop_assert_eq!(text.end, payload.len());
             }
@@ -182,7 +183,7 @@ proptest! {
                 for params in [params, params % 4] {
                     if let Some(view) = StmtExecute::parse(payload, params, attributes) {
                         view.rewrite(&mut Vec::new(), 1, Some(b"types"));
-                        let _ = view.types();
+                        let _ = (view.types(), view.values(b"\xfe\0\0\x01\0\0", &[1]));
                     }
                 }
             }
@@ -191,4 +192,70 @@ proptest! {
         let _ = ChangeUser::parse(&[&[0x11], &payload[1..]].concat(), caps);
         let _ = (process_kill_id(&payload), set_option(&payload), stmt_id(&payload));
     }
+}
+
+#[test]
+fn attributes_of_a_query() {
+    let text = |name: &'static [u8], value: &'static [u8]| Parameter {
+        name,
+        value: ParameterValue::Text(value),
+    };
+    let none = query_attributes(b"\x03\0\x01select 1", true);
+    assert_eq!(none, Some(Vec::new()));
+    assert_eq!(
+        query_attributes(b"\x03\x01\x01\0\x01\xfe\0\x02n1\x01vselect 1", true),
+        Some(vec![text(b"n1", b"v")])
+    );
+    let mixed = b"\x03\x04\x01\x01\x01\xfe\0\x01a\x02\x80\x01b\x01\0\x01c\x04\0\x01d\xff\xff\xfe\0\0\x80?do 1";
+    let named = |name: &'static [u8], value| Parameter { name, value };
+    assert_eq!(
+        query_attributes(mixed, true),
+        Some(vec![
+            named(b"a", ParameterValue::Null),
+            named(b"b", ParameterValue::UInt(0xFFFF)),
+            named(b"c", ParameterValue::Int(-2)),
+            named(b"d", ParameterValue::Other),
+        ])
+    );
+    assert_eq!(query_attributes(b"\x03select 1", false), Some(Vec::new()));
+    assert_eq!(query_attributes(b"\x03\x01\x01\0", true), None);
+}
+
+#[test]
+fn values_of_an_execution() {
+    let view =
+        |payload, params, attributes| StmtExecute::parse(payload, params, attributes).unwrap();
+    let plain = view(PLAIN, 1, false);
+    assert!(!plain.has_attributes());
+    let one = Parameter {
+        name: b"",
+        value: ParameterValue::Int(1),
+    };
+    assert_eq!(plain.values(&[], &[]), Some((vec![one], vec![])));
+    let extra = view(EXTRA, 0, true);
+    assert!(extra.has_attributes());
+    let attribute = Parameter {
+        name: b"n1",
+        value: ParameterValue::Text(b"v"),
+    };
+    assert_eq!(extra.values(&[], &[]), Some((vec![], vec![attribute])));
+
+    // The second of two parameters was sent ahead, a query attribute follows, the types were bound before.
+    let later = view(b"\x17\x01\0\0\0\x08\x01\0\0\0\x03\0\0\x07\x01v", 2, true);
+    let types = b"\x01\0\0\xfe\0\0\xfe\0\x02n1";
+    let seven = Parameter {
+        name: b"",
+        value: ParameterValue::Int(7),
+    };
+    let ahead = Parameter {
+        name: b"",
+        value: ParameterValue::Other,
+    };
+    assert_eq!(
+        later.values(types, &[1]),
+        Some((vec![seven, ahead], vec![attribute]))
+    );
+    assert_eq!(later.values(b"", &[1]), None);
+    assert_eq!(later.values(types, &[]), None);
+    assert_eq!(long_data_param(b"\x18\x01\0\0\0\x02\0xyz"), Some(2));
 }
