@@ -19,6 +19,7 @@ use crate::domain::position::{MixedKinds, Position};
 use crate::domain::routing::Reason;
 use crate::domain::session::{LastRead, Positions, Session, Side};
 use crate::domain::topology::{BackendView, Generation};
+use crate::frontend::ClientError;
 use crate::monitor::{NotCovered, ProbeError, Watch};
 use crate::telemetry::{Outcome, SessionGauge, SessionState};
 
@@ -259,7 +260,10 @@ fn still_there(shared: &Shared, session: &Session, terms: &Terms, server: Server
     let usable = || {
         let topology = shared.watch.topology();
         let view = topology.get(server.backend);
-        view.is_some_and(|view| view.usable() && view.generation == Some(server.generation))
+        view.is_some_and(|view| {
+            let same_life = view.generation == Some(server.generation);
+            view.usable() && same_life && view.flaws.breaks(terms.level).is_none()
+        })
     };
     let at_mark = |mark: &Watermark| mark.unknown_since().is_none() && covers(mark.position());
     terms.after.is_empty()
@@ -320,6 +324,23 @@ impl Servers for Shared {
     fn compact(&self, position: &mut Position) {
         self.watch.compact(position);
     }
+
+    fn may_keep(&self, backend: BackendId, level: Level) -> bool {
+        let topology = self.watch.topology();
+        let view = topology.get(backend);
+        view.is_some_and(|view| view.flaws.breaks(level).is_none())
+    }
+}
+
+/// What on the primary breaks this level, if something does: nobody can hold it then.
+pub(super) fn refusal(shared: &Shared, level: Level) -> Option<ClientError> {
+    let topology = shared.watch.topology();
+    let primary = topology.get(BackendId::PRIMARY)?;
+    let flaw = primary.flaws.breaks(level)?;
+    Some(ClientError::LevelBroken {
+        level: level.name(),
+        setting: flaw.setting(),
+    })
 }
 
 /// What can have been seen by a read: from its server if that still lives the same life, else from
@@ -406,7 +427,7 @@ pub(super) fn outcome(reason: Reason) -> Outcome {
         Reason::Fresh | Reason::ReplicaLost | Reason::ReadOnlyTransaction => Outcome::Fresh,
         Reason::Waited => Outcome::Waited,
         Reason::Stale => Outcome::Stale,
-        Reason::NotFresh | Reason::OverBudget => Outcome::Error,
+        Reason::NotFresh | Reason::OverBudget | Reason::LevelBroken => Outcome::Error,
         _ => Outcome::Primary,
     }
 }

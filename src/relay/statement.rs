@@ -310,6 +310,10 @@ impl Relay {
         transaction: bool,
         progress: &mut Progress,
     ) -> Result<Next, End> {
+        if let Some(error) = freshness::refusal(&self.shared, terms.level) {
+            self.refuse(error).await?;
+            return Ok(Next::Refused(Reason::LevelBroken));
+        }
         let Self {
             shared,
             state,
