@@ -91,6 +91,7 @@ impl Relay {
         let mut progress = Progress::default();
         self.note_staleness(&statement);
         let mut next = self.first_route(&statement);
+        next = self.shadowed(next, &statement, &terms);
         loop {
             let done = match next {
                 Route::Primary(reason) => {
@@ -635,6 +636,7 @@ impl Relay {
                 .metrics
                 .error(ErrorKind::Statement, telemetry::Side::Backend);
         }
+        let on = self.foresight.ran_on(on);
         let before = self.state.holds;
         self.state.on_end(profile, on, outcome, Instant::now());
         if self.state.positions.is_scattered() {
