@@ -10,6 +10,7 @@ mod explain;
 mod failure;
 mod health;
 mod run;
+mod verify;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -58,6 +59,14 @@ enum Command {
     ///
     /// Exits with 0 if /readyz says yes, else with 1 and what it said.
     Health(health::Options),
+    /// Check whether any endpoint keeps what a consistency level promises
+    ///
+    /// Many sessions write and read in a table of their own in the schema of the url, for as long as
+    /// --seconds says. Every read is compared with what was acknowledged before it began. Works against
+    /// Highwater, another proxy, a replica or a single server. The table, highwater_verify_..., is
+    /// dropped at the end, also after Ctrl-C; nothing else is touched. Exits with 1 when what was seen
+    /// contradicts --level.
+    Verify(verify::Options),
 }
 
 /// Runs the command that the arguments of this process name.
@@ -69,6 +78,10 @@ pub fn main() -> ExitCode {
         Command::Doctor(options) => doctor::run(options),
         Command::Demo(options) => demo::run(options),
         Command::Health(options) => health::run(&options),
+        Command::Verify(options) => match verify::run(&options) {
+            Ok(code) => return code,
+            Err(failure) => Err(failure),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -22,6 +22,7 @@ mod links;
 mod login;
 mod own;
 mod prepared;
+mod replica;
 mod reply;
 mod session;
 mod shadow;

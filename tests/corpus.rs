@@ -1,5 +1,5 @@
-//! The corpus: what classification says of several hundred MySQL statements, and laws that hold
-//! for any text.
+//! The corpus: what classification says of several hundred statements of MySQL and of MariaDB, and
+//! laws that hold for any text.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -7,22 +7,28 @@
 mod reader;
 
 use highwater::domain::sql::{
-    Access, LexMode, Normalised, Scan, Scratch, Seed, StatementProfile, Verdict, confirm, explain,
-    profile, scan,
+    Access, Dialect, LexMode, Normalised, Scan, Scratch, Seed, StatementProfile, Verdict, confirm,
+    explain, profile, scan,
 };
+use highwater::domain::topology::Engine;
 use proptest::prelude::*;
 
 const SEED: Seed = Seed::new(1);
 
 #[test]
 fn every_statement_is_classified_as_expected() {
-    let wrong: Vec<String> = reader::cases().iter().filter_map(complaint).collect();
+    let wrong: Vec<String> = cases().iter().filter_map(complaint).collect();
     assert!(
         wrong.is_empty(),
         "{} wrong:\n{}",
         wrong.len(),
         wrong.join("\n")
     );
+}
+
+/// Both corpora.
+fn cases() -> Vec<reader::Case> {
+    [reader::mysql(), reader::mariadb()].concat()
 }
 
 fn complaint(case: &reader::Case) -> Option<String> {
@@ -49,13 +55,38 @@ fn complaint(case: &reader::Case) -> Option<String> {
 
 #[test]
 fn the_corpus_is_large() {
-    let cases = reader::cases();
-    assert!(cases.len() >= 400, "{}", cases.len());
-    let unrunnable = cases
-        .iter()
-        .filter(|c| c.expected.unrunnable.is_some())
-        .count();
-    assert!(unrunnable <= 10, "{unrunnable}");
+    for cases in [reader::mysql(), reader::mariadb()] {
+        assert!(cases.len() >= 400, "{}", cases.len());
+        let unrunnable = cases
+            .iter()
+            .filter(|c| c.expected.unrunnable.is_some())
+            .count();
+        assert!(unrunnable <= 10, "{unrunnable}");
+    }
+}
+
+/// What is a read where the engine is unknown is one for both, whatever is in the corpora.
+#[test]
+fn an_unknown_engine_is_the_stricter_of_both() {
+    let class_for = |case: &reader::Case, engine| {
+        let mut mode = case.expected.mode;
+        mode.dialect.engine = engine;
+        explain(case.sql.as_bytes(), mode, &SEED).access
+    };
+    for case in cases() {
+        if class_for(&case, None) == Access::Read {
+            for engine in [Engine::MySql, Engine::MariaDb] {
+                let known = class_for(&case, Some(engine));
+                assert_eq!(
+                    known,
+                    Access::Read,
+                    "{} {:?} {engine:?}",
+                    case.place,
+                    case.sql
+                );
+            }
+        }
+    }
 }
 
 fn normalised(text: &[u8], mode: LexMode) -> Option<String> {
@@ -67,10 +98,11 @@ fn normalised(text: &[u8], mode: LexMode) -> Option<String> {
 }
 
 /// What a cache that is keyed by the normalised text would hold.
-fn from_normalised(text: &str, fingerprint: u64) -> StatementProfile {
+fn from_normalised(text: &str, fingerprint: u64, dialect: Dialect) -> StatementProfile {
     match profile(Normalised {
         text: text.as_bytes(),
         fingerprint,
+        dialect,
     }) {
         Verdict::Decided(profile) => profile,
         Verdict::NeedsParse(pending) => confirm(text.as_bytes(), pending),
@@ -78,7 +110,7 @@ fn from_normalised(text: &str, fingerprint: u64) -> StatementProfile {
 }
 
 fn corpus_statement() -> impl Strategy<Value = reader::Case> {
-    proptest::sample::select(reader::cases())
+    proptest::sample::select(cases())
 }
 
 /// One spelling of a blank.
@@ -142,7 +174,7 @@ proptest! {
         if original == other {
             prop_assert_eq!(direct, explain(case.sql.as_bytes(), mode, &SEED));
         }
-        prop_assert_eq!(direct, from_normalised(&other, direct.fingerprint));
+        prop_assert_eq!(direct, from_normalised(&other, direct.fingerprint, mode.dialect));
     }
 
     #[test]
@@ -162,7 +194,11 @@ proptest! {
     #[test]
     fn normalising_is_idempotent(case in corpus_statement()) {
         if let Some(once) = normalised(case.sql.as_bytes(), case.expected.mode) {
-            prop_assert_eq!(normalised(once.as_bytes(), LexMode::default()), Some(once));
+            let canonical = LexMode {
+                dialect: case.expected.mode.dialect,
+                ..LexMode::default()
+            };
+            prop_assert_eq!(normalised(once.as_bytes(), canonical), Some(once));
         }
     }
 

@@ -210,6 +210,7 @@ impl Dialer {
             simple::read_ok(&mut conn.conn, profile, &self.address).await?;
         }
         conn.applied.on_reset();
+        conn.identity.serial = serial();
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! `highwater explain`: what a statement's text says about it, and where it would go.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::failure::Failure;
 use crate::domain::consistency::Settings;
@@ -9,6 +9,7 @@ use crate::domain::session::{ClientTraits, Session};
 use crate::domain::sql::{
     Access, Charset, Doubt, Effects, LexMode, Seed, StatementProfile, explain,
 };
+use crate::domain::topology::Engine;
 use crate::telemetry::{AccessLabel, Label as _};
 
 /// The parser recurses on the text; 64 MiB hold whatever it accepts.
@@ -17,13 +18,24 @@ const STACK: usize = 64 << 20;
 /// The flags of `explain`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
+    /// Whose grammar and functions it is read by
+    #[arg(long, value_enum, default_value_t = Grammar::Mysql)]
+    engine: Grammar,
     /// The session's sql_mode, as far as it changes how text is read: ANSI_QUOTES,
-    /// NO_BACKSLASH_ESCAPES
+    /// NO_BACKSLASH_ESCAPES, MariaDB's ORACLE
     #[arg(long, value_name = "MODE", default_value = "")]
     sql_mode: String,
     /// The statement
     #[arg(value_name = "SQL")]
     statement: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Grammar {
+    /// MySQL
+    Mysql,
+    /// MariaDB
+    Mariadb,
 }
 
 /// Explains the statement.
@@ -36,7 +48,12 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
 /// Classifies on a thread of its own, whose stack is large. The seed is fixed, so that a statement
 /// has one fingerprint in every run.
 fn profile(options: &Options) -> Result<StatementProfile, Failure> {
-    let Some(mode) = LexMode::of_sql_mode(&options.sql_mode, Charset::default()) else {
+    let engine = match options.engine {
+        Grammar::Mysql => Engine::MySql,
+        Grammar::Mariadb => Engine::MariaDb,
+    };
+    let charset = Charset::default();
+    let Some(mode) = LexMode::of_sql_mode(&options.sql_mode, charset, Some(engine)) else {
         return Ok(StatementProfile::unread(Doubt::NotUnderstood));
     };
     let classify = || explain(options.statement.as_bytes(), mode, &Seed::new(0));
@@ -149,6 +166,7 @@ mod tests {
     /// Class, place and reason of a statement, as they are printed.
     fn check(statement: &str, class: &str, place: &str, reason: &str) {
         let options = Options {
+            engine: Grammar::Mysql,
             sql_mode: String::new(),
             statement: statement.to_owned(),
         };
@@ -203,6 +221,7 @@ mod tests {
         let long = format!("SELECT 1 FROM t WHERE {}a", "a OR ".repeat(33_000));
         for statement in [deep, long] {
             let options = Options {
+                engine: Grammar::Mysql,
                 sql_mode: String::new(),
                 statement,
             };

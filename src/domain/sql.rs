@@ -5,10 +5,10 @@
 //! is asked once per fingerprint, on the normalised text ([`confirm`]). A read is offloaded only
 //! when both agree, or when the lexer alone is certain of a form sqlparser does not know.
 //!
-//! A caller with a cache: [`scan`]; look the fingerprint up and compare the normalised text; on a
-//! miss [`profile()`], and if that says [`Verdict::NeedsParse`], [`confirm`] on a thread with a
-//! large stack. The profile is a pure function of the normalised text, so what is cached is what
-//! would be found again.
+//! A caller with a cache: [`scan`]; look the fingerprint up and compare text and dialect; on a miss
+//! [`profile()`], and if that says [`Verdict::NeedsParse`], [`confirm`] on a thread with a large
+//! stack. The profile is a pure function of the normalised text and the dialect it is understood by,
+//! so what is cached under both is what would be found again.
 
 mod chars;
 mod classify;
@@ -27,7 +27,7 @@ mod witness;
 pub use classify::{Pending, Verdict, confirm, profile};
 pub use fingerprint::{MAX_TEXT, Normalised, Scan, Scratch, Seed, scan};
 pub use hint::{HintError, HintTarget, Hints};
-pub use mode::{Charset, LexMode};
+pub use mode::{Charset, Dialect, LexMode};
 pub use profile::{Access, Begin, Doubt, Effects, StatementProfile};
 pub use schemas::is_server_local_schema;
 pub use variables::OwnVariable;

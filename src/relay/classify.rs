@@ -14,9 +14,10 @@ use tokio::sync::oneshot;
 use crate::domain::session::Session;
 use crate::domain::sql::control::parse_kill;
 use crate::domain::sql::{
-    Access, Charset, Doubt, LexMode, Pending, Scan, Scratch, Seed, StatementProfile, Verdict,
-    confirm, profile, scan,
+    Access, Charset, Dialect, Doubt, LexMode, Pending, Scan, Scratch, Seed, StatementProfile,
+    Verdict, confirm, profile, scan,
 };
+use crate::domain::topology::Engine;
 
 /// Stack of the parser's thread: the parser recurses, and drops deep trees recursively.
 const STACK: usize = 64 << 20;
@@ -29,10 +30,11 @@ pub struct Classifier {
     parser: mpsc::Sender<Question>,
 }
 
-/// A cache entry. The text decides whether a hit is one: fingerprints can collide.
+/// A cache entry. Text and dialect decide whether a hit is one: fingerprints can collide.
 #[derive(Debug)]
 struct Known {
     text: Box<[u8]>,
+    dialect: Dialect,
     profile: StatementProfile,
 }
 
@@ -53,9 +55,10 @@ pub(super) struct Lexer {
     mode: Option<(u64, Option<LexMode>)>,
 }
 
-/// What a session starts with: the primary's global values.
+/// What a session starts with: the primary's engine and global values.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Baseline {
+    pub(super) engine: Option<Engine>,
     pub(super) sql_mode: String,
     pub(super) character_set_client: String,
 }
@@ -95,6 +98,7 @@ impl Classifier {
             Scan::Read(normalised) => normalised,
         };
         if let Some(known) = self.cache.get(&normalised.fingerprint)
+            && known.dialect == normalised.dialect
             && *known.text == *normalised.text
         {
             return known.profile;
@@ -105,6 +109,7 @@ impl Classifier {
         };
         let known = Known {
             text: normalised.text.into(),
+            dialect: normalised.dialect,
             profile: found,
         };
         self.cache.insert(normalised.fingerprint, Arc::new(known));
@@ -187,6 +192,6 @@ impl Lexer {
         };
         let charset = value(b"character_set_client", &self.baseline.character_set_client);
         let sql_mode = value(b"sql_mode", &self.baseline.sql_mode);
-        LexMode::of_sql_mode(&sql_mode, Charset::of_name(&charset))
+        LexMode::of_sql_mode(&sql_mode, Charset::of_name(&charset), self.baseline.engine)
     }
 }

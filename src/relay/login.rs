@@ -180,6 +180,7 @@ impl Relay {
                 .unwrap_or_default()
         };
         self.lexer = Lexer::new(Baseline {
+            engine: facts.as_ref().map(|facts| facts.engine),
             sql_mode: global("sql_mode"),
             character_set_client: global("character_set_client"),
         });

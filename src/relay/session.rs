@@ -78,6 +78,8 @@ pub(super) struct Relay {
     pub(super) out: Vec<u8>,
     /// The text that is sent instead of the client's, where its own is partly for us.
     pub(super) rewritten: Vec<u8>,
+    /// Results that the statement at hand has had so far.
+    pub(super) results: usize,
     /// The sequence id with which a reply to the command at hand begins: one for each of its frames.
     pub(super) reply_seq: u8,
     /// The payload of a command of several frames.
@@ -195,6 +197,7 @@ impl Relay {
             statements: Statements::default(),
             out: Vec::new(),
             rewritten: Vec::new(),
+            results: 0,
             reply_seq: 1,
             gathered: Vec::new(),
             standing: 0,

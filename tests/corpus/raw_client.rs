@@ -47,11 +47,13 @@ impl RawClient {
         login.extend_from_slice(b"\0caching_sha2_password\0");
         client.write(sequence + 1, &login)?;
         loop {
-            let (_, reply) = client.read()?;
+            let (sequence, reply) = client.read()?;
             match reply.first() {
                 Some(0x00) => return Ok(client),
                 // Fast authentication succeeded: the OK is next.
                 Some(0x01) => {}
+                // MariaDB knows another way of proving that there is no password.
+                Some(0xfe) => client.write(sequence + 1, &[])?,
                 _ => return Err(io::Error::other(format!("login refused: {reply:?}"))),
             }
         }
@@ -128,6 +130,7 @@ fn take_ok(packet: &[u8], ended: &mut Ended) -> u16 {
     while let [kind, tail @ ..] = entries {
         let (data, next) = lenenc_bytes(tail);
         match kind {
+            0 => ended.wrote_gtid |= names_gtid(data),
             3 => ended.wrote_gtid = true,
             5 => {
                 let (letters, _) = lenenc_bytes(data);
@@ -138,6 +141,13 @@ fn take_ok(packet: &[u8], ended: &mut Ended) -> u16 {
         entries = next;
     }
     status
+}
+
+/// Whether a changed variable is MariaDB's `last_gtid`, and not its clearing.
+fn names_gtid(data: &[u8]) -> bool {
+    let (name, rest) = lenenc_bytes(data);
+    let (value, _) = lenenc_bytes(rest);
+    name == b"last_gtid" && !value.is_empty()
 }
 
 /// A length-encoded integer and what follows it.

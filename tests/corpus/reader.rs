@@ -1,10 +1,10 @@
 //! Reads the corpus files: statements with what classification must say of them.
 //!
 //! `[access Doubt begin-words +EFFECT … unrunnable: reason] {mode}` heads a section; each line
-//! below it is one statement, in which `⏎` stands for a line end and `⇥` for a tab. Comment lines
+//! below it is one statement; a mode is ansi_quotes, no_backslash_escapes or MariaDB's oracle. In it `⏎` stands for a line end and `⇥` for a tab. Comment lines
 //! begin with `# ` and stand before the first header.
 
-use highwater::domain::sql::{Access, Begin, Doubt, Effects, LexMode};
+use highwater::domain::sql::{Access, Begin, Dialect, Doubt, Effects, LexMode};
 
 /// A statement of the corpus.
 #[derive(Clone, Debug)]
@@ -32,8 +32,8 @@ pub(crate) struct Expected {
     pub(crate) unrunnable: Option<String>,
 }
 
-/// All statements of the corpus.
-pub(crate) fn cases() -> Vec<Case> {
+/// The statements of MySQL's corpus.
+pub(crate) fn mysql() -> Vec<Case> {
     [
         ("reads.txt", include_str!("reads.txt")),
         ("primary.txt", include_str!("primary.txt")),
@@ -41,11 +41,24 @@ pub(crate) fn cases() -> Vec<Case> {
         ("writes.txt", include_str!("writes.txt")),
     ]
     .into_iter()
-    .flat_map(|(file, text)| read(file, text))
+    .flat_map(|(file, text)| read(file, text, Dialect::MYSQL))
     .collect()
 }
 
-fn read(file: &str, text: &str) -> Vec<Case> {
+/// The statements of MariaDB's corpus.
+pub(crate) fn mariadb() -> Vec<Case> {
+    [
+        ("mariadb/reads.txt", include_str!("mariadb/reads.txt")),
+        ("mariadb/primary.txt", include_str!("mariadb/primary.txt")),
+        ("mariadb/session.txt", include_str!("mariadb/session.txt")),
+        ("mariadb/writes.txt", include_str!("mariadb/writes.txt")),
+    ]
+    .into_iter()
+    .flat_map(|(file, text)| read(file, text, Dialect::MARIADB))
+    .collect()
+}
+
+fn read(file: &str, text: &str, dialect: Dialect) -> Vec<Case> {
     let mut cases = Vec::new();
     let mut expected = None;
     for (number, line) in text.lines().enumerate() {
@@ -54,7 +67,8 @@ fn read(file: &str, text: &str) -> Vec<Case> {
             continue;
         }
         if line.starts_with('[') {
-            expected = Some(header(line).unwrap_or_else(|| panic!("{place}: bad header {line}")));
+            expected =
+                Some(header(line, dialect).unwrap_or_else(|| panic!("{place}: bad header {line}")));
             continue;
         }
         let expected = expected
@@ -70,7 +84,7 @@ fn read(file: &str, text: &str) -> Vec<Case> {
     cases
 }
 
-fn header(line: &str) -> Option<Expected> {
+fn header(line: &str, dialect: Dialect) -> Option<Expected> {
     let (head, mode) = line.strip_prefix('[')?.split_once(']')?;
     let (words, unrunnable) = match head.split_once("unrunnable:") {
         Some((words, reason)) => (words, Some(reason.trim().to_owned())),
@@ -82,8 +96,12 @@ fn header(line: &str) -> Option<Expected> {
         doubt: Doubt::None,
         effects: Effects::default(),
         mode: LexMode {
-            ansi_quotes: mode.contains("ansi_quotes"),
+            ansi_quotes: mode.contains("ansi_quotes") || mode.contains("oracle"),
             no_backslash_escapes: mode.contains("no_backslash_escapes"),
+            dialect: Dialect {
+                oracle: mode.contains("oracle"),
+                ..dialect
+            },
             ..LexMode::default()
         },
         unrunnable,

@@ -1,16 +1,19 @@
 //! From a normalised text to a profile, by the statement's verb; a read goes on to the second
 //! witness.
 //!
-//! Looks at nothing but the normalised text, so equal texts have equal profiles.
+//! Looks at nothing but the normalised text and the dialect, so where both are equal the profiles
+//! are.
 
 mod describe;
 mod read;
 mod set;
 mod show;
+mod statement;
 mod transaction;
 
 use super::facts::{self, Calls, Facts};
 use super::fingerprint::Normalised;
+use super::mode::Dialect;
 use super::profile::{Access, Doubt, Effects, StatementProfile};
 use super::token::{Token, Tokens};
 use super::witness;
@@ -32,6 +35,7 @@ pub struct Pending {
     agreed: StatementProfile,
     /// Where the query begins in the normalised text (behind EXPLAIN and its options).
     start: usize,
+    dialect: Dialect,
 }
 
 impl Pending {
@@ -84,7 +88,7 @@ impl Decision {
 
 /// Classifies a normalised statement. Takes time proportional to its length and little stack.
 pub fn profile(statement: Normalised<'_>) -> Verdict {
-    let decision = decide(statement.text);
+    let decision = decide(statement.text, statement.dialect);
     let profile = StatementProfile {
         access: decision.access,
         effects: decision.effects,
@@ -95,6 +99,7 @@ pub fn profile(statement: Normalised<'_>) -> Verdict {
         Some(start) => Verdict::NeedsParse(Pending {
             agreed: profile,
             start,
+            dialect: statement.dialect,
         }),
         None => Verdict::Decided(profile),
     }
@@ -105,7 +110,7 @@ pub fn profile(statement: Normalised<'_>) -> Verdict {
 /// Parses: call it once per fingerprint, on a thread with a stack of some megabytes.
 pub fn confirm(normalised: &[u8], pending: Pending) -> StatementProfile {
     let query = normalised.get(pending.start..).unwrap_or_default();
-    match witness::testify(query) {
+    match witness::testify(query, pending.dialect) {
         witness::Testimony::Reads => pending.agreed,
         witness::Testimony::Objects => pending.unconfirmed(Doubt::NotUnderstood),
         witness::Testimony::Writes => StatementProfile {
@@ -117,17 +122,33 @@ pub fn confirm(normalised: &[u8], pending: Pending) -> StatementProfile {
     }
 }
 
-fn decide(text: &[u8]) -> Decision {
+fn decide(text: &[u8], dialect: Dialect) -> Decision {
     let mut tokens = Tokens::plain(text);
     while tokens.eat_op(b'(') {}
     let Some(verb) = tokens.next().and_then(Token::word) else {
-        return refused(text);
+        return refused(text, dialect);
     };
-    let facts = facts::collect(Tokens::new(text), calls_of(verb));
+    let runs = dialect.is_mariadb() && verb == b"analyze" && describe::is_statement(tokens);
+    let calls = if runs {
+        Calls::AfterTable
+    } else {
+        calls_of(verb)
+    };
+    let facts = facts::collect(Tokens::new(text), calls, dialect);
     if facts.multi || facts.versioned_uncertain {
         return mixed(&facts);
     }
-    let decision = by_verb(verb, tokens, text, &facts);
+    let mut decision = if runs {
+        describe::analyze(tokens, text, &facts)
+    } else if verb == b"set" && dialect.is_mariadb() && statement::is_prefix(tokens) {
+        statement::decide(tokens, text, &facts)
+    } else {
+        by_verb(verb, tokens, text, &facts, dialect)
+    };
+    if facts.own && may_mention_own(verb) {
+        // It is classified again with the values put in.
+        decision = Decision::new(Access::Own, decision.effects, Doubt::None);
+    }
     Decision {
         effects: decision.effects.with(facts.effects),
         ..decision
@@ -135,8 +156,8 @@ fn decide(text: &[u8]) -> Decision {
 }
 
 /// A text without a verb.
-fn refused(text: &[u8]) -> Decision {
-    let facts = facts::collect(Tokens::new(text), Calls::All);
+fn refused(text: &[u8], dialect: Dialect) -> Decision {
+    let facts = facts::collect(Tokens::new(text), Calls::All, dialect);
     let decision = mixed(&facts);
     Decision {
         doubt: Doubt::NotUnderstood,
@@ -155,6 +176,8 @@ fn mixed(facts: &Facts) -> Decision {
     }
     let access = if facts.kill {
         Access::Kill
+    } else if facts.own || facts.own_in_set {
+        Access::Own
     } else {
         Access::Write
     };
@@ -164,6 +187,29 @@ fn mixed(facts: &Facts) -> Decision {
         Doubt::VersionedComment
     };
     Decision::new(access, effects, doubt)
+}
+
+/// Statements whose mention of a variable of Highwater's own is filled in. Any other is the server's to
+/// refuse: it would keep the mention.
+fn may_mention_own(verb: &[u8]) -> bool {
+    matches!(
+        verb,
+        b"select"
+            | b"with"
+            | b"values"
+            | b"table"
+            | b"insert"
+            | b"replace"
+            | b"update"
+            | b"delete"
+            | b"do"
+            | b"call"
+            | b"set"
+            | b"explain"
+            | b"describe"
+            | b"desc"
+            | b"analyze"
+    )
 }
 
 /// Where a name before a parenthesis is a function call.
@@ -180,7 +226,13 @@ fn calls_of(verb: &[u8]) -> Calls {
 }
 
 /// `tokens` stand behind the verb.
-fn by_verb(verb: &[u8], tokens: Tokens<'_>, text: &[u8], facts: &Facts) -> Decision {
+fn by_verb(
+    verb: &[u8],
+    tokens: Tokens<'_>,
+    text: &[u8],
+    facts: &Facts,
+    dialect: Dialect,
+) -> Decision {
     let parenthesised = text.first() == Some(&b'(');
     match verb {
         b"select" | b"with" | b"values" | b"table" => read::decide(text, 0, facts),
@@ -190,7 +242,7 @@ fn by_verb(verb: &[u8], tokens: Tokens<'_>, text: &[u8], facts: &Facts) -> Decis
         b"show" => show::decide(tokens, facts),
         b"explain" | b"describe" | b"desc" => describe::decide(tokens, text, facts),
         b"begin" | b"start" | b"commit" | b"rollback" | b"savepoint" | b"release" => {
-            transaction::decide(verb, tokens)
+            transaction::decide(verb, tokens, dialect)
         }
         b"kill" => Decision::new(Access::Kill, Effects::default(), Doubt::None),
         b"help" => Decision::primary_read(Effects::default(), Doubt::ServerLocal),
@@ -245,10 +297,15 @@ fn assigns_if_mentioned(facts: &Facts) -> Effects {
 
 /// Effects of expressions inside a write.
 fn dml(facts: &Facts) -> Effects {
-    if facts.assigns {
-        assigns_if_mentioned(facts)
+    let shows = if facts.returning {
+        Effects::READS_TABLES
     } else {
         Effects::default()
+    };
+    if facts.assigns {
+        assigns_if_mentioned(facts).with(shows)
+    } else {
+        shows
     }
 }
 

@@ -6,10 +6,11 @@
 mod words;
 
 use super::functions::{self, Function};
+use super::mode::Dialect;
 use super::profile::{Doubt, Effects};
 use super::schemas;
 use super::token::{Token, Tokens};
-use super::variables::{self, Kind};
+use super::variables::{self, Kind, OwnVariable};
 
 /// How far a common table expression's column list is looked through for its end, in tokens.
 const MAX_COLUMN_LIST: usize = 256;
@@ -25,8 +26,10 @@ pub(super) struct Facts {
     pub(super) into: bool,
     /// `:=`.
     pub(super) assigns: bool,
-    /// INSERT, UPDATE, DELETE, REPLACE as a word of its own, or NEXT VALUE FOR.
+    /// INSERT, UPDATE, DELETE, REPLACE as a word of its own, or a sequence's next value.
     pub(super) writes: bool,
+    /// The word RETURNING.
+    pub(super) returning: bool,
     /// A call of a function that is no built-in.
     pub(super) unknown_function: bool,
     /// A call of a built-in that takes a lock or answers for one server or connection.
@@ -35,8 +38,10 @@ pub(super) struct Facts {
     pub(super) diagnostics: bool,
     /// A variable or a table whose content differs from server to server.
     pub(super) server_local: bool,
-    /// A variable of Highwater's own.
+    /// A variable of Highwater's own, as `@@name`.
     pub(super) own: bool,
+    /// The bare name of one in a statement that begins with SET.
+    pub(super) own_in_set: bool,
     /// The word FROM or TABLE, so a table may be read.
     pub(super) tables: bool,
     /// The word SELECT, at least once.
@@ -88,14 +93,16 @@ pub(super) enum Calls {
 }
 
 /// Walks over the tokens.
-pub(super) fn collect(tokens: Tokens<'_>, calls: Calls) -> Facts {
+pub(super) fn collect(tokens: Tokens<'_>, calls: Calls, dialect: Dialect) -> Facts {
     let mut walk = Walk {
         facts: Facts::default(),
+        dialect,
         tokens,
         calls,
         before: [None; 2],
         statement_start: true,
         outside_start: false,
+        in_set: false,
         with: tokens.peek().is_some_and(|t| t.is("with")),
     };
     while walk.step() {}
@@ -104,6 +111,7 @@ pub(super) fn collect(tokens: Tokens<'_>, calls: Calls) -> Facts {
 
 struct Walk<'t> {
     facts: Facts,
+    dialect: Dialect,
     /// What comes after the token at hand.
     tokens: Tokens<'t>,
     calls: Calls,
@@ -113,6 +121,8 @@ struct Walk<'t> {
     statement_start: bool,
     /// The same before the versioned comment that is open or was last.
     outside_start: bool,
+    /// Whether the statement at hand begins with SET.
+    in_set: bool,
     with: bool,
 }
 
@@ -126,6 +136,11 @@ impl<'t> Walk<'t> {
         match token {
             Token::Word(word) => {
                 self.facts.kill |= start && word == b"kill";
+                if start {
+                    self.in_set = word == b"set";
+                }
+                self.set_name(word);
+                self.statement_start = words::begins_statement(word);
                 if self.behind_dot() {
                     self.member(word);
                 }
@@ -134,13 +149,19 @@ impl<'t> Walk<'t> {
                     self.call(word, false);
                 }
             }
-            Token::Quoted(name) if self.behind_dot() => self.member(name),
-            Token::Quoted(name) => self.call(name, true),
+            Token::Quoted(name) => {
+                self.set_name(name);
+                if self.behind_dot() {
+                    self.member(name);
+                } else {
+                    self.call(name, true);
+                }
+            }
             Token::UserVariable => self.user_variable(),
             Token::SystemVariable(name) => self.system_variable(name),
             Token::VersionedOpen { digits, mariadb } => {
                 self.facts.versioned = true;
-                self.facts.versioned_uncertain |= mariadb || !words::always_run(digits);
+                self.facts.versioned_uncertain |= !words::always_run(digits, mariadb, self.dialect);
                 self.statement_start = start;
                 self.outside_start = start;
             }
@@ -150,6 +171,11 @@ impl<'t> Walk<'t> {
         }
         self.before = [Some(token), self.before[0]];
         true
+    }
+
+    /// A name that a SET may give a value to.
+    fn set_name(&mut self, name: &[u8]) {
+        self.facts.own_in_set |= self.in_set && OwnVariable::of_name(name).is_some();
     }
 
     fn behind_dot(&self) -> bool {
@@ -195,6 +221,8 @@ impl<'t> Walk<'t> {
             b"delete" => facts.writes = true,
             b"insert" | b"replace" => facts.writes |= !next.is_some_and(|t| t.is_op(b'(')),
             b"next" => facts.writes |= ahead.eat_all(&["value", "for"]),
+            b"previous" => facts.local_function |= ahead.eat_all(&["value", "for"]),
+            b"returning" => facts.returning = true,
             _ => {}
         }
         if words::is_operator(word) {
@@ -206,6 +234,10 @@ impl<'t> Walk<'t> {
     fn member(&mut self, name: &[u8]) {
         if self.next_is_op(b'(') && self.is_call() {
             self.unknown_call();
+        }
+        if self.dialect.oracle {
+            self.facts.writes |= name.eq_ignore_ascii_case(b"nextval");
+            self.facts.local_function |= name.eq_ignore_ascii_case(b"currval");
         }
         if let Some(schema) = self.before[1].and_then(Token::name)
             && schemas::is_server_local_table(schema, name)
@@ -225,8 +257,9 @@ impl<'t> Walk<'t> {
         if !self.is_call() {
             return;
         }
-        match functions::classify(name) {
+        match functions::classify(name, self.dialect) {
             Function::Pure => {}
+            Function::Writes => self.facts.writes = true,
             Function::Diagnostics => self.facts.diagnostics = true,
             Function::Local => self.facts.local_function = true,
             Function::NamedLock => {

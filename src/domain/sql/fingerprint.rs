@@ -7,8 +7,8 @@
 //! alike, and no comment but hints and versioned ones. Names in double quotes (ANSI_QUOTES) are
 //! written in backticks, so the text means the same whatever the mode it was read in.
 //!
-//! Knows nothing of what statements mean, but for one thing: the pattern of SHOW VARIABLES LIKE
-//! stays if it names a variable of Highwater's own, since the class depends on it.
+//! Knows nothing of what statements mean, but for one thing: the pattern of SHOW VARIABLES
+//! stays, as the name of one, if it is for variables of Highwater's own, since the class depends on it.
 
 mod group;
 mod literal;
@@ -18,7 +18,7 @@ mod pass;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 use super::control;
-use super::mode::{Charset, LexMode};
+use super::mode::{Charset, Dialect, LexMode};
 use super::profile::{Access, Doubt, StatementProfile};
 use group::Groups;
 use pass::normalise;
@@ -58,8 +58,10 @@ impl Scratch {
 pub struct Normalised<'a> {
     /// The normalised text; not always UTF-8.
     pub text: &'a [u8],
-    /// Its hash; never 0.
+    /// The hash of text and dialect; never 0.
     pub fingerprint: u64,
+    /// Whose grammar it is to be understood by.
+    pub dialect: Dialect,
 }
 
 /// What [`scan`] made of a text.
@@ -80,10 +82,11 @@ pub fn scan<'a>(text: &[u8], mode: LexMode, seed: &Seed, scratch: &'a mut Scratc
     } else if mode.charset == Charset::Unsafe {
         Doubt::NotUnderstood
     } else if normalise(text, mode, &mut scratch.out, &mut scratch.groups).is_some() {
-        let fingerprint = rapidhash_v3_seeded(&scratch.out, &seed.0).max(1);
+        let hash = rapidhash_v3_seeded(&scratch.out, &seed.0);
         return Scan::Read(Normalised {
             text: &scratch.out,
-            fingerprint,
+            fingerprint: hash.wrapping_add(mode.dialect.number()).max(1),
+            dialect: mode.dialect,
         });
     } else {
         Doubt::NotUnderstood
@@ -205,6 +208,22 @@ mod tests {
         check(
             "SHOW VARIABLES LIKE 'wait_timeout'",
             "show variables like '?'",
+        );
+        check(
+            "SHOW SESSION VARIABLES LIKE 'highwater%'",
+            "show session variables like 'highwater_read_consistency'",
+        );
+        check(
+            "SHOW VARIABLES WHERE `Variable_name` = 'highwater_GROUP'",
+            "show variables where `Variable_name`='highwater_group'",
+        );
+        check(
+            "SHOW VARIABLES WHERE Variable_name LIKE 'aurora_replica%'",
+            "show variables where variable_name like 'aurora_replica_read_consistency'",
+        );
+        check(
+            "SHOW VARIABLES WHERE Value = 'highwater_group'",
+            "show variables where value='?'",
         );
         check("SELECT a LIKE 'highwater_position'", "select a like '?'");
     }

@@ -1,5 +1,7 @@
-//! How a server reads a statement's bytes: the part of sql_mode and charset that moves the
-//! boundaries of strings and words.
+//! How a server reads a statement's text: the part of sql_mode and charset that moves the
+//! boundaries of strings and words, and whose grammar it is.
+
+use super::super::topology::Engine;
 
 /// What the client's character set means for finding the ends of strings and words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -61,6 +63,47 @@ impl Charset {
     }
 }
 
+/// Whose grammar and built-in functions a text is read by.
+///
+/// Part of what a profile depends on, next to the normalised text. What the engines read
+/// differently is, for an unknown one, what the stricter of them makes of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Dialect {
+    /// The servers' engine, once it is known.
+    pub engine: Option<Engine>,
+    /// MariaDB's sql_mode ORACLE: `BEGIN` opens a block, `s.nextval` takes a sequence's next value.
+    pub oracle: bool,
+}
+
+impl Dialect {
+    /// MySQL's.
+    pub const MYSQL: Self = Self {
+        engine: Some(Engine::MySql),
+        oracle: false,
+    };
+
+    /// MariaDB's, in any sql_mode but ORACLE.
+    pub const MARIADB: Self = Self {
+        engine: Some(Engine::MariaDb),
+        oracle: false,
+    };
+
+    /// Whether the servers are known to be MariaDB.
+    pub fn is_mariadb(self) -> bool {
+        self.engine == Some(Engine::MariaDb)
+    }
+
+    /// A number for each dialect, so that one text has a fingerprint in each.
+    pub(super) const fn number(self) -> u64 {
+        let engine = match self.engine {
+            None => 0,
+            Some(Engine::MySql) => 1,
+            Some(Engine::MariaDb) => 2,
+        };
+        engine << 1 | self.oracle as u64
+    }
+}
+
 /// The mode in which a session's text is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LexMode {
@@ -71,26 +114,40 @@ pub struct LexMode {
     pub ansi_quotes: bool,
     /// The class of `character_set_client`.
     pub charset: Charset,
+    /// Whose grammar it is.
+    pub dialect: Dialect,
 }
 
 impl LexMode {
-    /// The mode that a value of `sql_mode` asks for; `None` for MariaDB's ORACLE mode, whose
-    /// grammar is another one and is not read.
-    pub fn of_sql_mode(sql_mode: &str, charset: Charset) -> Option<Self> {
+    /// The mode that a value of `sql_mode` asks for on servers of this engine; `None` for MariaDB's
+    /// MSSQL mode, where a name may stand in brackets with a quote inside, and which is not read.
+    pub fn of_sql_mode(sql_mode: &str, charset: Charset, engine: Option<Engine>) -> Option<Self> {
         let mut mode = Self {
             charset,
+            dialect: Dialect {
+                engine,
+                oracle: false,
+            },
             ..Self::default()
         };
         for word in sql_mode.split(',') {
             let word = word.trim();
-            if word.eq_ignore_ascii_case("ORACLE") {
+            if word.eq_ignore_ascii_case("MSSQL") {
                 return None;
             }
+            mode.dialect.oracle |= word.eq_ignore_ascii_case("ORACLE");
             mode.no_backslash_escapes |= word.eq_ignore_ascii_case("NO_BACKSLASH_ESCAPES");
             // The combination modes of MySQL 5.7 and MariaDB contain ANSI_QUOTES.
-            mode.ansi_quotes |= ["ANSI_QUOTES", "ANSI", "DB2", "MAXDB", "MSSQL", "POSTGRESQL"]
-                .iter()
-                .any(|m| word.eq_ignore_ascii_case(m));
+            mode.ansi_quotes |= [
+                "ANSI_QUOTES",
+                "ANSI",
+                "DB2",
+                "MAXDB",
+                "ORACLE",
+                "POSTGRESQL",
+            ]
+            .iter()
+            .any(|m| word.eq_ignore_ascii_case(m));
         }
         Some(mode)
     }
@@ -130,11 +187,12 @@ mod tests {
 
     #[test]
     fn sql_modes() {
-        let read = |text| LexMode::of_sql_mode(text, Charset::Utf8);
+        let read = |text| LexMode::of_sql_mode(text, Charset::Utf8, None);
         assert_eq!(read(""), Some(LexMode::default()));
         assert!(read("STRICT_TRANS_TABLES,ANSI_QUOTES").is_some_and(|m| m.ansi_quotes));
         assert!(read("ansi").is_some_and(|m| m.ansi_quotes));
         assert!(read("NO_BACKSLASH_ESCAPES").is_some_and(|m| m.no_backslash_escapes));
-        assert_eq!(read("PIPES_AS_CONCAT,ORACLE"), None);
+        assert!(read("PIPES_AS_CONCAT,ORACLE").is_some_and(|m| m.dialect.oracle && m.ansi_quotes));
+        assert_eq!(read("PIPES_AS_CONCAT,MSSQL"), None);
     }
 }

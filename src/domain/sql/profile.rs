@@ -87,7 +87,8 @@ impl Effects {
     pub const HANDLER: Self = Self(1 << 7);
     /// XA of any kind.
     pub const XA: Self = Self(1 << 8);
-    /// Reads at least one table, or the definitions of tables and other things that replicate.
+    /// Reads at least one table, or the definitions of tables and other things that replicate; for a
+    /// write: tells of the rows it found (RETURNING).
     pub const READS_TABLES: Self = Self(1 << 9);
     /// Mentions a session tracker variable (`session_track_…`) or `transaction_read_only`, which
     /// Highwater sets for itself on its connections.
@@ -138,6 +139,11 @@ impl StatementProfile {
     }
 }
 
+/// By what a write may show what it read.
+const SHOWS_DATA: Effects = Effects::USER_VARIABLE
+    .with(Effects::OPAQUE)
+    .with(Effects::READS_TABLES);
+
 impl StatementProfile {
     /// Whether the statement may show its session data that others wrote, other than by a plain
     /// count of changed rows.
@@ -145,9 +151,7 @@ impl StatementProfile {
         match self.access {
             Access::Read | Access::PrimaryRead => self.effects.contains(Effects::READS_TABLES),
             Access::Write => {
-                self.effects
-                    .intersects(Effects::USER_VARIABLE.with(Effects::OPAQUE))
-                    || self.doubt == Doubt::NotUnderstood
+                self.effects.intersects(SHOWS_DATA) || self.doubt == Doubt::NotUnderstood
             }
             Access::Begin(begin) => begin.snapshot,
             _ => false,

@@ -15,6 +15,7 @@ use sqlparser::dialect::MySqlDialect;
 use sqlparser::parser::Parser;
 
 use super::functions::{self, Function};
+use super::mode::Dialect;
 use super::schemas;
 
 /// What the parser says of a query.
@@ -29,8 +30,8 @@ pub(super) enum Testimony {
 }
 
 /// Parses a normalised query and looks at all of it.
-pub(super) fn testify(query: &[u8]) -> Testimony {
-    let Some(text) = dialect::translate(query) else {
+pub(super) fn testify(query: &[u8], dialect: Dialect) -> Testimony {
+    let Some(text) = dialect::translate(query, dialect) else {
         return Testimony::Objects;
     };
     let Ok(statements) = Parser::parse_sql(&MySqlDialect {}, &text) else {
@@ -39,7 +40,10 @@ pub(super) fn testify(query: &[u8]) -> Testimony {
     let [statement @ Statement::Query(_)] = statements.as_slice() else {
         return Testimony::Objects;
     };
-    match statement.visit(&mut Examiner { statements: 0 }) {
+    match statement.visit(&mut Examiner {
+        statements: 0,
+        dialect,
+    }) {
         ControlFlow::Continue(()) => Testimony::Reads,
         ControlFlow::Break(testimony) => testimony,
     }
@@ -48,6 +52,7 @@ pub(super) fn testify(query: &[u8]) -> Testimony {
 /// Stops at the first thing that is not a plain read.
 struct Examiner {
     statements: usize,
+    dialect: Dialect,
 }
 
 type Finding = ControlFlow<Testimony>;
@@ -72,7 +77,6 @@ impl Visitor for Examiner {
             || query.for_clause.is_some()
             || query.settings.is_some()
             || query.format_clause.is_some()
-            || query.fetch.is_some()
             || !query.pipe_operators.is_empty();
         if odd { OBJECTS } else { body(&query.body) }
     }
@@ -111,7 +115,7 @@ impl Visitor for Examiner {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> Finding {
         match expr {
-            Expr::Function(function) => call(&function.name),
+            Expr::Function(function) => call(&function.name, self.dialect),
             Expr::BinaryOp {
                 op: BinaryOperator::Assignment,
                 ..
@@ -151,10 +155,14 @@ fn body_of_arm(arm: &SetExpr) -> Finding {
     body(arm)
 }
 
-fn call(name: &ObjectName) -> Finding {
+fn call(name: &ObjectName, dialect: Dialect) -> Finding {
     match name.0.as_slice() {
         [part] => match part.as_ident() {
-            Some(ident) if functions::classify(ident.value.as_bytes()) == Function::Pure => FINE,
+            Some(ident)
+                if functions::classify(ident.value.as_bytes(), dialect) == Function::Pure =>
+            {
+                FINE
+            }
             _ => OBJECTS,
         },
         _ => OBJECTS,

@@ -5,6 +5,15 @@ use super::super::profile::{Access, Doubt, Effects};
 use super::super::token::{Token, Tokens};
 use super::{Decision, read};
 
+/// What a query begins with.
+const QUERIES: [&str; 4] = ["select", "with", "values", "table"];
+
+/// What a query begins with that MariaDB's ANALYZE runs: ANALYZE TABLE is another statement.
+const RUN_QUERIES: [&str; 3] = ["select", "with", "values"];
+
+/// What a write begins with that can be explained.
+const WRITES: [&str; 4] = ["insert", "replace", "update", "delete"];
+
 /// Decides behind the verb.
 pub(super) fn decide(mut tokens: Tokens<'_>, text: &[u8], facts: &Facts) -> Decision {
     let analyze = tokens.eat("analyze");
@@ -28,22 +37,41 @@ pub(super) fn decide(mut tokens: Tokens<'_>, text: &[u8], facts: &Facts) -> Deci
     }
     let start = tokens.position();
     while tokens.eat_op(b'(') {}
-    if tokens
-        .eat_any(&["select", "with", "values", "table"])
-        .is_some()
-    {
+    if tokens.eat_any(&QUERIES).is_some() {
         return query(text, start, analyze, facts);
     }
-    if tokens
-        .eat_any(&["insert", "replace", "update", "delete"])
-        .is_some()
-    {
+    if tokens.eat_any(&WRITES).is_some() {
         return of_write(analyze);
     }
     if options {
         Decision::not_understood()
     } else {
         table(tokens)
+    }
+}
+
+/// Whether MariaDB's ANALYZE is that of a statement: `[FORMAT = x] SELECT …`.
+pub(super) fn is_statement(mut tokens: Tokens<'_>) -> bool {
+    format(&mut tokens);
+    while tokens.eat_op(b'(') {}
+    tokens.eat_any(&RUN_QUERIES).is_some() || tokens.eat_any(&WRITES).is_some()
+}
+
+/// Decides behind the verb ANALYZE, which runs the statement and tells how it went.
+pub(super) fn analyze(mut tokens: Tokens<'_>, text: &[u8], facts: &Facts) -> Decision {
+    format(&mut tokens);
+    let start = tokens.position();
+    while tokens.eat_op(b'(') {}
+    if tokens.eat_any(&RUN_QUERIES).is_some() {
+        query(text, start, true, facts)
+    } else {
+        Decision::write(super::dml(facts).with(Effects::OPAQUE))
+    }
+}
+
+fn format(tokens: &mut Tokens<'_>) {
+    if tokens.eat("format") && tokens.eat_op(b'=') {
+        tokens.next();
     }
 }
 

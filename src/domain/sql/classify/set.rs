@@ -13,7 +13,11 @@ pub(super) fn decide(mut tokens: Tokens<'_>, facts: &Facts) -> Decision {
     if facts.unknown_function {
         return Decision::new(Access::Write, Effects::OPAQUE, Doubt::UnknownFunction);
     }
-    if facts.selects || facts.tables {
+    if facts.kill {
+        // SET STATEMENT … FOR KILL.
+        return Decision::new(Access::Kill, Effects::OPAQUE, Doubt::NotUnderstood);
+    }
+    if facts.selects || facts.tables || facts.writes {
         return opaque_with_assignments(facts);
     }
     if tokens.eat("names") || tokens.eat("charset") || tokens.eat_all(&["character", "set"]) {
@@ -38,11 +42,11 @@ fn follows(mut tokens: Tokens<'_>, word: &str) -> bool {
     tokens.eat(word) && (word == "password" || !is_assignment(tokens))
 }
 
-fn is_assignment(mut tokens: Tokens<'_>) -> bool {
+pub(super) fn is_assignment(mut tokens: Tokens<'_>) -> bool {
     tokens.eat_op(b'=') || (tokens.eat_op(b':') && tokens.eat_op(b'='))
 }
 
-fn opaque_with_assignments(facts: &Facts) -> Decision {
+pub(super) fn opaque_with_assignments(facts: &Facts) -> Decision {
     let mut effects = Effects::OPAQUE;
     if facts.effects.contains(Effects::USER_VARIABLE) {
         effects = effects.with(Effects::ASSIGNS_USER_VARIABLE);

@@ -27,6 +27,7 @@ pub(super) fn decide(tokens: Tokens<'_>, facts: &Facts) -> Decision {
         (_, Doubt::UnknownFunction) => {
             Decision::new(Access::Write, Effects::OPAQUE, Doubt::UnknownFunction)
         }
+        _ if facts.writes => Decision::write(reads),
         (About::Own, _) => Decision::new(Access::Own, none, Doubt::None),
         (About::Diagnostics, _) => Decision::new(Access::Diagnostics, none, Doubt::Function),
         (About::Metadata, Doubt::None) => Decision::new(Access::Read, reads, Doubt::None),
@@ -49,30 +50,37 @@ fn about(mut tokens: Tokens<'_>) -> About {
         _ if scoped => About::Unknown,
         b"tables" | b"columns" | b"fields" | b"index" | b"indexes" | b"keys" | b"databases"
         | b"schemas" | b"triggers" | b"events" | b"collation" | b"charset" => About::Metadata,
-        b"table" | b"procedure" | b"function" | b"library" if tokens.eat("status") => {
+        b"table" | b"procedure" | b"function" | b"library" | b"package" if tokens.eat("status") => {
             About::Metadata
         }
+        b"package" if tokens.eat_all(&["body", "status"]) => About::Metadata,
         b"character" if tokens.eat("set") => About::Metadata,
         b"create" => create(tokens),
         b"warnings" | b"errors" => About::Diagnostics,
         b"count" => count(tokens),
         b"processlist" | b"engines" | b"storage" | b"engine" | b"plugins" | b"privileges"
         | b"profiles" | b"profile" | b"binary" | b"binlog" | b"master" | b"replica" | b"slave"
-        | b"replicas" | b"relaylog" | b"open" | b"grants" | b"all" | b"explain" => About::Server,
+        | b"replicas" | b"relaylog" | b"open" | b"grants" | b"all" | b"explain" | b"analyze"
+        | b"slaves" | b"client_statistics" | b"index_statistics" | b"table_statistics"
+        | b"user_statistics" => About::Server,
         _ => About::Unknown,
     }
 }
 
-/// `VARIABLES [LIKE 'pattern' | WHERE …]`. The pattern is there only if it is a variable of ours.
+/// `VARIABLES [LIKE 'pattern' | WHERE …]`. The pattern is there only if it is for variables of ours.
 fn variables(mut tokens: Tokens<'_>) -> About {
-    let own = tokens.eat("like")
-        && matches!(tokens.next(), Some(Token::Str(pattern)) if pattern != b"?")
-        && tokens.at_end();
+    if tokens.eat("where") {
+        tokens.next();
+        tokens.eat_op(b'=');
+    }
+    tokens.eat("like");
+    let own =
+        matches!(tokens.next(), Some(Token::Str(pattern)) if pattern != b"?") && tokens.at_end();
     if own { About::Own } else { About::Server }
 }
 
 fn create(mut tokens: Tokens<'_>) -> About {
-    const KNOWN: [&str; 9] = [
+    const KNOWN: [&str; 11] = [
         "table",
         "view",
         "database",
@@ -82,6 +90,8 @@ fn create(mut tokens: Tokens<'_>) -> About {
         "trigger",
         "event",
         "library",
+        "sequence",
+        "package",
     ];
     match tokens.eat_any(&KNOWN) {
         Some(_) => About::Metadata,

@@ -1,12 +1,15 @@
 //! BEGIN, START TRANSACTION, COMMIT, ROLLBACK, SAVEPOINT and RELEASE SAVEPOINT.
 
+use super::super::mode::Dialect;
 use super::super::profile::{Access, Begin, Doubt, Effects};
 use super::super::token::{Token, Tokens};
 use super::Decision;
 
 /// Decides behind the verb.
-pub(super) fn decide(verb: &[u8], mut tokens: Tokens<'_>) -> Decision {
+pub(super) fn decide(verb: &[u8], mut tokens: Tokens<'_>, dialect: Dialect) -> Decision {
     match verb {
+        // A block, which goes on behind the next `;`.
+        b"begin" if dialect.oracle => Decision::not_understood(),
         b"begin" => {
             tokens.eat("work");
             or_else_unknown(tokens.at_end().then_some(Access::Begin(Begin::default())))

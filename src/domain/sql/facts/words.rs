@@ -1,18 +1,41 @@
 //! What single words mean to the walk over the tokens.
 
-/// Versions up to this one are in every server that Highwater speaks to, so a comment for them is
-/// always run. MariaDB skips the comments of MySQL 5.7.1 and later.
-const EVERY_VERSION: u32 = 50_700;
+use super::super::mode::Dialect;
 
-/// Whether a versioned comment with these digits is run by every server.
-pub(super) fn always_run(digits: &[u8]) -> bool {
+/// Versions up to this one are in every server that Highwater speaks to, so a comment for them is
+/// always run. MariaDB skips those from 50700 to 99999, which are of MySQL 5.7 and later.
+const EVERY_VERSION: u32 = 50_699;
+
+/// The oldest MariaDB that Highwater speaks to, as its own comments spell it.
+const EVERY_MARIADB: u32 = 100_600;
+
+/// Whether a versioned comment with these digits is run by every server of the dialect; `mariadb`:
+/// it begins with `/*M!`, which MySQL takes for a plain comment.
+pub(super) fn always_run(digits: &[u8], mariadb: bool, dialect: Dialect) -> bool {
+    if mariadb && !dialect.is_mariadb() {
+        return false;
+    }
     if digits.is_empty() {
         return true;
     }
     let number = std::str::from_utf8(digits)
         .ok()
         .and_then(|d| d.parse::<u32>().ok());
-    matches!(digits.len(), 5 | 6) && number.is_some_and(|n| n <= EVERY_VERSION)
+    // Other numbers of digits are no version: the digits are run too.
+    matches!(digits.len(), 5 | 6)
+        && number.is_some_and(|n| {
+            n <= EVERY_VERSION
+                || dialect.is_mariadb() && n <= EVERY_MARIADB && (mariadb || n >= 100_000)
+        })
+}
+
+/// Words of compound statements behind which another statement begins. None may stand before a
+/// column or an alias called `kill`, which is a reserved word.
+pub(super) fn begins_statement(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"atomic" | b"then" | b"else" | b"do" | b"loop" | b"repeat" | b"begin" | b"for"
+    )
 }
 
 /// Words that make a parse deeper.
@@ -69,6 +92,7 @@ pub(super) fn is_keyword_before_parenthesis(word: &[u8]) -> bool {
             | b"else"
             | b"except"
             | b"exists"
+            | b"for"
             | b"from"
             | b"group"
             | b"having"
@@ -104,6 +128,7 @@ pub(super) fn is_keyword_before_parenthesis(word: &[u8]) -> bool {
             | b"straight_join"
             | b"table"
             | b"then"
+            | b"to"
             | b"union"
             | b"unique"
             | b"using"

@@ -1,14 +1,19 @@
 //! From MySQL's grammar to the parser's: small changes of spelling that keep every name, every
-//! call and every clause, for forms of everyday SQL that sqlparser does not know.
+//! call and every clause, for forms of everyday SQL that sqlparser does not know. What is left out is
+//! plain: it holds no name, no call and no query.
+
+mod omit;
 
 use super::super::chars;
+use super::super::mode::Dialect;
 use super::super::token::{Token, Tokens};
 
 /// The query as the parser can read it; `None` if it is not UTF-8.
-pub(super) fn translate(query: &[u8]) -> Option<String> {
+pub(super) fn translate(query: &[u8], dialect: Dialect) -> Option<String> {
     let text = std::str::from_utf8(query).ok()?;
     let mut translator = Translator {
         text,
+        dialect,
         tokens: Tokens::new(query),
         out: String::with_capacity(query.len() + 64),
         before: [None; 2],
@@ -20,12 +25,26 @@ pub(super) fn translate(query: &[u8]) -> Option<String> {
 
 struct Translator<'t> {
     text: &'t str,
+    dialect: Dialect,
     tokens: Tokens<'t>,
     out: String,
     /// The token before the one at hand, and the one before that.
     before: [Option<Token<'t>>; 2],
-    /// For each open parenthesis, whether it holds a list of tables.
-    parentheses: Vec<bool>,
+    /// What each open parenthesis holds.
+    parentheses: Vec<Group>,
+}
+
+/// What a parenthesis holds, where that matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Group {
+    /// A list of tables.
+    Tables,
+    /// The arguments of a function of dynamic columns, some `AS` a type.
+    DynamicColumns,
+    /// The arguments of JSON_TABLE.
+    JsonTable,
+    /// Anything else.
+    Other,
 }
 
 impl Translator<'_> {
@@ -41,8 +60,8 @@ impl Translator<'_> {
             Token::Value => self.replace(spelled, "1"),
             Token::Op(b'!') if !self.next_is_op(b'=') => self.out.push_str(" not "),
             Token::Op(b'(') => {
-                let tables = self.begins_tables();
-                self.parentheses.push(tables);
+                let group = self.begins_group();
+                self.parentheses.push(group);
                 self.out.push_str(spelled);
             }
             Token::Op(b')') => {
@@ -50,10 +69,17 @@ impl Translator<'_> {
                 self.out.push_str(spelled);
             }
             // `JOIN (a, b)` joins both.
-            Token::Op(b',') if self.parentheses.last() == Some(&true) => {
+            Token::Op(b',') if self.parentheses.last() == Some(&Group::Tables) => {
                 self.out.push_str(" cross join ");
             }
             Token::Word(word) => self.word(word, spelled),
+            // Two literals, which normalising made one.
+            Token::Str(_)
+                if self.parentheses.last() == Some(&Group::JsonTable)
+                    && self.before[0].is_some_and(|t| t.is_op(b'(')) =>
+            {
+                self.out.push_str("'?','?'");
+            }
             _ => self.out.push_str(spelled),
         }
         self.before = [Some(token), self.before[0]];
@@ -64,6 +90,8 @@ impl Translator<'_> {
         let member = self.before[0].is_some_and(|t| t.is_op(b'.'));
         if member {
             self.out.push_str(spelled);
+        } else if self.omitted(word) {
+            // Nothing of it is written.
         } else if let Some(unit) = simple_unit(word) {
             self.replace(spelled, unit);
         } else if word == b"mod" && !self.next_is_op(b'(') && self.behind_operand() {
@@ -102,13 +130,50 @@ impl Translator<'_> {
         }
     }
 
+    /// What the parenthesis at hand opens.
+    fn begins_group(&self) -> Group {
+        match self.before[0].and_then(Token::word) {
+            Some(b"json_table") => Group::JsonTable,
+            Some(b"column_get" | b"column_create" | b"column_add") => Group::DynamicColumns,
+            _ if self.begins_tables() => Group::Tables,
+            _ => Group::Other,
+        }
+    }
+
+    /// Leaves out a clause of MariaDB's that begins with this word, if it is one of those.
+    fn omitted(&mut self, word: &[u8]) -> bool {
+        if !self.dialect.is_mariadb() {
+            return false;
+        }
+        let mut ahead = self.tokens;
+        let omitted = match word {
+            b"for" => omit::system_time(&mut ahead),
+            b"sql_cache" => self.before[0].is_some_and(|t| t.is("select")),
+            b"as" if self.parentheses.last() == Some(&Group::DynamicColumns) => {
+                omit::type_name(&mut ahead)
+            }
+            b"limit" => {
+                self.before[1].is_some_and(|t| t.is("separator")) && omit::limit(&mut ahead)
+            }
+            b"rows" => omit::examined(&mut ahead),
+            _ => false,
+        };
+        if omitted {
+            self.tokens = ahead;
+            if word == b"rows" && self.before[0].is_some_and(|t| t.is("limit")) {
+                self.out.push_str(" 1");
+            }
+        }
+        omitted
+    }
+
     /// Whether the parenthesis at hand opens a list of tables: it follows FROM or JOIN and is no
     /// subquery.
     fn begins_tables(&self) -> bool {
         let index_hint = self.before[1].is_some_and(|t| t.is("for"));
         let behind = self.before[0].is_some_and(|t| t.is("from") || t.is("join")) && !index_hint
             || (self.before[0].is_some_and(|t| t.is_op(b'('))
-                && self.parentheses.last() == Some(&true));
+                && self.parentheses.last() == Some(&Group::Tables));
         let subquery = self.tokens.peek().is_some_and(|t| {
             ["select", "with", "values", "table"]
                 .iter()
