@@ -139,9 +139,9 @@ impl Relay {
             links,
             state,
             shared,
+            results,
             statement_group,
             group,
-            results,
             ..
         } = self;
         let group = statement_group.as_ref().unwrap_or(group);

@@ -78,8 +78,8 @@ impl Relay {
         let level = terms.level;
         let had_primary = self.links.get(Side::Primary).is_some();
         let mut progress = Progress::default();
-        self.note_staleness(&statement);
         self.results = 0;
+        self.note_staleness(&statement);
         let mut next = self.first_route(&statement);
         next = self.shadowed(next, &statement, &terms);
         loop {

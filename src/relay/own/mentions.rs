@@ -18,7 +18,7 @@ impl Relay {
         &mut self,
         template: &Template,
     ) -> Result<Result<Answered, ClientError>, End> {
-        let text = match self.filled(template).await {
+        let text = match self.fill(template).await {
             Ok(text) => text,
             Err(error) => return Ok(Err(error)),
         };
@@ -46,19 +46,13 @@ impl Relay {
         Ok(Answered::ByServer(outcome))
     }
 
-    /// The text of a statement that mentions our variables, with their values put in.
-    pub(super) async fn filled(&mut self, template: &Template) -> Result<Vec<u8>, ClientError> {
-        let mut mentioned = Vec::new();
-        template.fill(|variable| -> Result<String, ClientError> {
-            mentioned.push(variable);
-            Ok(String::new())
-        })?;
+    /// A template with the values that our variables have now.
+    pub(super) async fn fill(&mut self, template: &Template) -> Result<Vec<u8>, ClientError> {
         let mut values = Vec::new();
-        for variable in mentioned {
+        for variable in template.variables() {
             values.push(self.value(variable).await?);
         }
-        let mut values = values.into_iter();
-        template.fill(|_| Ok(values.next().unwrap_or_default()))
+        Ok(template.fill(values))
     }
 
     pub(super) async fn profile_of(&mut self, text: &[u8]) -> StatementProfile {

@@ -62,7 +62,7 @@ impl Relay {
                 rest: Some(rest),
                 ..
             }) => (OwnPart::Sets(assignments), rest),
-            Some(OwnStatement::Mentions(template)) => match self.filled(&template).await {
+            Some(OwnStatement::Mentions(template)) => match self.fill(&template).await {
                 Ok(text) => (OwnPart::Mentions(template), text),
                 Err(error) => return self.refuse(error).await,
             },
@@ -117,10 +117,7 @@ impl Relay {
             return Ok(Execution::Run(Vec::new()));
         };
         let done = match part {
-            OwnPart::Sets(assignments) => {
-                let changes = self.changes(&assignments, &[]).await;
-                changes.map(Execution::Run)
-            }
+            OwnPart::Sets(assignments) => self.changes(&assignments, &[]).await.map(Execution::Run),
             OwnPart::Mentions(template) => self.refill(id, &template).await,
             OwnPart::Alone(assignments) => {
                 let started = Instant::now();
@@ -174,7 +171,7 @@ impl Relay {
         id: ClientStmtId,
         template: &Template,
     ) -> Result<Execution, ClientError> {
-        let text = self.filled(template).await?;
+        let text = self.fill(template).await?;
         let profile = self.profile_of(&text).await;
         let Some(statement) = self.statements.get_mut(id) else {
             return Ok(Execution::Run(Vec::new()));
@@ -207,17 +204,15 @@ impl Relay {
     ) -> Result<Vec<Change>, ClientError> {
         let mut changes = Vec::new();
         for set in assignments {
+            let variable = set.variable;
             let value = match &set.source {
                 OwnSource::Value(value) => value.clone(),
-                OwnSource::Of(variable) => OwnValue::Text(self.value(*variable).await?),
+                OwnSource::Of(other) => OwnValue::Text(self.value(*other).await?),
                 OwnSource::Placeholder(index) => {
-                    let name = set.variable.name();
-                    OwnValue::Text(bound(name, parameters.get(*index))?)
+                    OwnValue::Text(bound(variable.name(), parameters.get(*index))?)
                 }
             };
-            let variable = set.variable;
-            let assignment = OwnAssignment { variable, value };
-            changes.push(self.check(&assignment).await?);
+            changes.push(self.check(&OwnAssignment { variable, value }).await?);
         }
         Ok(changes)
     }

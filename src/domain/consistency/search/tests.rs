@@ -303,7 +303,7 @@ fn the_primary_waits_for_what_a_replica_showed() {
     let mut case = Case::new(Level::Session, &[5, 6]);
     let read = case.read_at(1);
     let mut gate = PrimaryGate::new(Level::Session, case.now, Duration::ZERO);
-    let mut poll = |case: &mut Case, gate: &mut PrimaryGate| {
+    let poll = |case: &mut Case, gate: &mut PrimaryGate| {
         gate.poll(&mut case.positions, &case.world, case.now)
     };
     assert_eq!(poll(&mut case, &mut gate), Some(Step::AskSeen(read)));

@@ -102,27 +102,30 @@ impl Template {
         Self { parts }
     }
 
-    /// The statement with these values.
-    ///
-    /// # Errors
-    /// Those of `value`.
-    pub fn fill<E>(
-        &self,
-        mut value: impl FnMut(OwnVariable) -> Result<String, E>,
-    ) -> Result<Vec<u8>, E> {
+    /// The variables whose values it needs, in their order.
+    pub fn variables(&self) -> impl Iterator<Item = OwnVariable> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Value { variable, .. } => Some(*variable),
+        })
+    }
+
+    /// The statement with the values of [`Self::variables`].
+    pub fn fill(&self, values: impl IntoIterator<Item = String>) -> Vec<u8> {
+        let mut values = values.into_iter();
         let mut text = Vec::new();
         for part in &self.parts {
             match part {
                 Part::Text(part) => text.extend_from_slice(part),
-                Part::Value { variable, label } => {
-                    put_literal(&mut text, &value(*variable)?);
+                Part::Value { label, .. } => {
+                    put_literal(&mut text, &values.next().unwrap_or_default());
                     if let Some(label) = label {
                         put_alias(&mut text, label);
                     }
                 }
             }
         }
-        Ok(text)
+        text
     }
 }
 

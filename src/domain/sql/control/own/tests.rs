@@ -147,8 +147,9 @@ fn filled(text: &str) -> Option<String> {
     else {
         return None;
     };
-    let value = |own: OwnVariable| Ok::<_, ()>(own.name().replace("highwater_", "the "));
-    Some(String::from_utf8(template.fill(value).unwrap()).unwrap())
+    let value = |own: OwnVariable| own.name().replace("highwater_", "the ");
+    let filled = template.fill(template.variables().map(value));
+    Some(String::from_utf8(filled).unwrap())
 }
 
 #[test]
@@ -208,7 +209,7 @@ fn mentions_are_filled_in() {
 fn literals_read_alike_everywhere() {
     let template = Template::of_show(&[OwnVariable::Group]);
     let fill = |value: &str| {
-        let filled = template.fill(|_| Ok::<_, ()>(value.to_owned())).unwrap();
+        let filled = template.fill([value.to_owned()]);
         let filled = String::from_utf8(filled).unwrap();
         let (_, literal) = filled.split_once("`, ").unwrap();
         literal.split_once(" AS").unwrap().0.to_owned()
