@@ -21,12 +21,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::consistency::Level;
+use crate::domain::consistency::{Level, Settings, Share};
+
+pub use crate::domain::consistency::OnTimeout;
 
 pub use address::Address;
 pub use error::{ConfigError, Origin, Problem};
 pub use layers::{Flags, OVERRIDES, Override};
-pub use secret::{Account, Secret, SecretSource};
+pub use secret::{Account, Secret, SecretSource, UserConsistency};
 
 /// Everything that can be configured, resolved: no value is missing or unparsed.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,36 +87,77 @@ pub struct ConsistencyConfig {
     pub level: Level,
     /// How long a read waits for a replica to catch up; zero does not wait.
     pub catch_up_timeout: Duration,
+    /// How old the answer of a `bounded` read may be.
+    pub max_staleness: Duration,
     /// What a read does when no replica caught up in time.
     pub on_timeout: OnTimeout,
+    /// The part of the primary's connections that reads may use which fell back to it.
+    pub primary_budget: Share,
     /// A replica further behind than this gets no reads.
     pub max_lag: Duration,
+    /// What a session's group is, unless it or its user names one.
+    pub group_key: GroupBy,
+    /// Groups that are remembered at most.
+    pub groups_max: usize,
+    /// A group that nobody used for this long is forgotten.
+    pub group_idle: Duration,
 }
 
 impl Default for ConsistencyConfig {
     fn default() -> Self {
+        let Settings {
+            level,
+            catch_up_timeout,
+            max_staleness,
+            on_timeout,
+        } = Settings::default();
         Self {
-            level: Level::default(),
-            catch_up_timeout: Duration::from_secs(1),
-            on_timeout: OnTimeout::Primary,
+            level,
+            catch_up_timeout,
+            max_staleness,
+            on_timeout,
+            primary_budget: Share::percent(20),
             max_lag: Duration::from_secs(30),
+            group_key: GroupBy::default(),
+            groups_max: 10_000,
+            group_idle: Duration::from_secs(600),
         }
     }
 }
 
-/// What a read does when no replica caught up in time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnTimeout {
-    /// The primary answers.
-    #[default]
-    Primary,
+impl ConsistencyConfig {
+    /// What a session of a user with these wishes starts with.
+    pub fn settings(&self, user: &UserConsistency) -> Settings {
+        Settings {
+            level: user.level.unwrap_or(self.level),
+            catch_up_timeout: user.catch_up_timeout.unwrap_or(self.catch_up_timeout),
+            max_staleness: user.max_staleness.unwrap_or(self.max_staleness),
+            on_timeout: user.on_timeout.unwrap_or(self.on_timeout),
+        }
+    }
 }
 
-impl OnTimeout {
-    /// The name used in configuration.
-    pub const fn name(self) -> &'static str {
+/// What a session's group is, unless it or its user names one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupBy {
+    /// All sessions of one account.
+    User,
+    /// All sessions that sent the same value of this connection attribute; a session that sent none
+    /// is in the group of its account.
+    Attribute(String),
+}
+
+impl Default for GroupBy {
+    fn default() -> Self {
+        Self::Attribute("highwater.group".to_owned())
+    }
+}
+
+impl std::fmt::Display for GroupBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Primary => "primary",
+            Self::User => f.write_str("user"),
+            Self::Attribute(name) => write!(f, "attribute:{name}"),
         }
     }
 }

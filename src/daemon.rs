@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -24,11 +24,12 @@ use tokio::time::Instant;
 use crate::admin::http::{self, Readiness};
 use crate::backend::{Credentials, Dialer, Pool, PoolKey, PoolLimits};
 use crate::config::Config;
+use crate::domain::consistency::Acknowledged;
 use crate::domain::ids::BackendId;
 use crate::domain::topology::{Role, Topology};
 use crate::monitor::{Monitor, Settings, Watch};
 use crate::net::Listener;
-use crate::relay::{Classifier, Refused, Registry, Shared, usual_profile};
+use crate::relay::{Budget, Classifier, Refused, Registry, Shared, usual_profile};
 use crate::telemetry::{BackendMetrics, Metrics};
 use knowledge::Known;
 use workers::Workers;
@@ -274,6 +275,13 @@ fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shar
     });
     let pools = pools.collect();
     let classifier = Classifier::start(config.limits.statement_cache)?;
+    let consistency = &config.consistency;
+    let acknowledged = Acknowledged::new(
+        consistency.groups_max,
+        consistency.group_idle,
+        std::time::Instant::now(),
+    );
+    let budget = Budget::new(consistency.primary_budget.of(config.pool.max_connections));
     Ok(Arc::new(Shared {
         config,
         watch,
@@ -284,6 +292,8 @@ fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shar
         refused: Refused::default(),
         turn: AtomicUsize::new(0),
         seats: AtomicUsize::new(0),
+        acknowledged: Mutex::new(acknowledged),
+        budget,
     }))
 }
 
@@ -313,6 +323,7 @@ async fn known(watch: &Watch) {
 async fn tend(shared: Arc<Shared>) {
     shared.watch.settled().await;
     loop {
+        shared.tend();
         for pool in &shared.pools {
             let usable = shared
                 .watch

@@ -6,12 +6,15 @@
 //! says of the session is taken in **before** its last packet goes to the client.
 
 mod attempt;
+mod budget;
 mod bulk;
 mod change_user;
 mod classify;
 mod commands;
 mod errors;
+mod fallback;
 mod freshness;
+mod groups;
 mod hints;
 mod infile;
 mod kill;
@@ -22,9 +25,13 @@ mod prepared;
 mod reply;
 mod session;
 mod shared;
+mod staleness;
 mod statement;
+mod tokens;
 mod trackers;
+mod values;
 
+pub use budget::Budget;
 pub use classify::Classifier;
 pub use kill::Registry;
 pub use login::usual_profile;

@@ -103,7 +103,7 @@ fn check_says_what_is_wrong_and_what_to_do() {
     assert_eq!(
         err,
         format!(
-            "highwater: {path}:12: consistency.level: expected one of eventual, session; found \"sesion\"\n\
+            "highwater: {path}:12: consistency.level: expected one of eventual, bounded, session, group, proxy, global; found \"sesion\"\n\
              highwater: {path}:13: consistency.max_lags: unknown key; did you mean max_lag?\n  \
              mend that and check again; config/reference.toml explains every key\n"
         )

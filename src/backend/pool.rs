@@ -113,6 +113,11 @@ impl Pool {
         self.leased.load(Ordering::Relaxed)
     }
 
+    /// Whether sessions hold every connection that there may be.
+    pub fn is_full(&self) -> bool {
+        self.leased() >= self.limits.max_connections
+    }
+
     /// A connection for a session: an idle one, else a new one, else the next that comes free.
     /// `schema` says whether the session has a default schema: a connection with one cannot lose it.
     ///

@@ -1,11 +1,9 @@
 //! `highwater explain`: what a statement's text says about it, and where it would go.
 
-use std::time::Duration;
-
 use clap::{Args, ValueEnum};
 
 use super::failure::Failure;
-use crate::domain::consistency::Level;
+use crate::domain::consistency::Settings;
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::{ClientTraits, Session};
 use crate::domain::sql::{
@@ -108,7 +106,7 @@ fn destination(profile: &StatementProfile) -> (&'static str, Reason) {
         found_rows: false,
         state_after_rows: true,
     };
-    let session = Session::new(Level::default(), Duration::ZERO, client);
+    let session = Session::new(Settings::default(), client);
     match route(&session, profile) {
         Route::Primary(reason)
         | Route::EndReplicaTransaction(reason)

@@ -1,7 +1,10 @@
 //! Reads accounts: a name, and where its password is. A password itself is never in the file.
 
+use std::time::Duration;
+
+use super::levels;
 use super::reader::Section;
-use super::secret::{Account, Secret, SecretSource, read_file};
+use super::secret::{Account, Secret, SecretSource, UserConsistency, read_file};
 
 const PLAIN: &str = "a password must not stand in the configuration: name a file that holds it with \
                      password_file, or an environment variable with password_env";
@@ -17,6 +20,26 @@ pub(super) fn account(section: &mut Section<'_, '_>, name_key: &'static str) -> 
         name: name?,
         password,
         source,
+        consistency: UserConsistency::default(),
+    })
+}
+
+/// Reads a `[[user]]`: an account that may log in, and what its sessions start with.
+pub(super) fn user(section: &mut Section<'_, '_>) -> Option<Account> {
+    let account = account(section, "name");
+    let consistency = UserConsistency {
+        level: section.text("consistency", levels::level),
+        catch_up_timeout: section.optional_duration("catch_up_timeout", Duration::ZERO),
+        max_staleness: section.optional_duration("max_staleness", Duration::ZERO),
+        on_timeout: section.text("on_timeout", levels::on_timeout),
+        group: section.text("group", |name| match name {
+            "" => Err("expected a name; found nothing".to_owned()),
+            _ => Ok(name.to_owned()),
+        }),
+    };
+    Some(Account {
+        consistency,
+        ..account?
     })
 }
 

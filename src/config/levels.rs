@@ -1,26 +1,14 @@
-//! Names of consistency levels and timeout actions in a configuration: those this version has, and
-//! those it only knows of.
+//! Values of the consistency keys: names of levels and actions, shares, and what a group is.
 
-use super::OnTimeout;
-use crate::domain::consistency::Level;
-
-/// Levels of the design that this version cannot hold.
-const LATER_LEVELS: [&str; 4] = ["bounded", "group", "proxy", "global"];
-/// Timeout actions of the design that this version does not have.
-const LATER_ACTIONS: [&str; 2] = ["error", "stale"];
+use super::GroupBy;
+use crate::domain::consistency::{Level, OnTimeout, Share};
 
 /// Reads a level's name, in any case.
 ///
 /// # Errors
 /// A sentence that says what was expected.
 pub(super) fn level(text: &str) -> Result<Level, String> {
-    Level::from_name(text).ok_or_else(|| {
-        if is_one_of(text, &LATER_LEVELS) {
-            "not available in this version: use eventual or session".to_owned()
-        } else {
-            one_of(Level::ALL.map(Level::name), text)
-        }
-    })
+    Level::from_name(text).ok_or_else(|| one_of(Level::ALL.map(Level::name), text))
 }
 
 /// Reads a timeout action's name, in any case.
@@ -28,20 +16,36 @@ pub(super) fn level(text: &str) -> Result<Level, String> {
 /// # Errors
 /// A sentence that says what was expected.
 pub(super) fn on_timeout(text: &str) -> Result<OnTimeout, String> {
-    if text.eq_ignore_ascii_case(OnTimeout::Primary.name()) {
-        Ok(OnTimeout::Primary)
-    } else if is_one_of(text, &LATER_ACTIONS) {
-        Err("not available in this version: use primary".to_owned())
-    } else {
-        Err(format!("expected primary; found {text:?}"))
+    OnTimeout::from_name(text).ok_or_else(|| one_of(OnTimeout::ALL.map(OnTimeout::name), text))
+}
+
+/// Reads a share such as `20%`.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub(super) fn share(text: &str) -> Result<Share, String> {
+    let percent = text
+        .strip_suffix('%')
+        .and_then(|number| number.parse().ok());
+    percent
+        .filter(|percent| *percent <= 100)
+        .map(Share::percent)
+        .ok_or_else(|| format!("expected whole percents from 0% to 100%; found {text:?}"))
+}
+
+/// Reads what a group is: `user` or `attribute:NAME`.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub(super) fn group_key(text: &str) -> Result<GroupBy, String> {
+    match text.split_once(':') {
+        None if text == "user" => Ok(GroupBy::User),
+        Some(("attribute", name)) if !name.is_empty() => Ok(GroupBy::Attribute(name.to_owned())),
+        _ => Err(format!("expected user or attribute:NAME; found {text:?}")),
     }
 }
 
 /// The message for a name that is not among `names`.
 pub(super) fn one_of<const N: usize>(names: [&str; N], found: &str) -> String {
     format!("expected one of {}; found {found:?}", names.join(", "))
-}
-
-fn is_one_of(text: &str, names: &[&str]) -> bool {
-    names.iter().any(|name| name.eq_ignore_ascii_case(text))
 }

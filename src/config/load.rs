@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::account::account;
+use super::account::{account, user};
 use super::error::{ConfigError, Origin, Problem};
 use super::layers::{self, Flags, Table};
 use super::reader::{Reader, Section};
@@ -115,8 +115,6 @@ fn proxy(section: &mut Section<'_, '_>) -> ProxyConfig {
 
 fn consistency(section: &mut Section<'_, '_>) -> ConsistencyConfig {
     let default = ConsistencyConfig::default();
-    section.later("max_staleness");
-    section.later("primary_budget");
     ConsistencyConfig {
         level: section
             .text("level", levels::level)
@@ -129,7 +127,16 @@ fn consistency(section: &mut Section<'_, '_>) -> ConsistencyConfig {
         on_timeout: section
             .text("on_timeout", levels::on_timeout)
             .unwrap_or(default.on_timeout),
+        max_staleness: section.duration("max_staleness", Duration::ZERO, default.max_staleness),
+        primary_budget: section
+            .text("primary_budget", levels::share)
+            .unwrap_or(default.primary_budget),
         max_lag: section.duration("max_lag", SOME_TIME, default.max_lag),
+        group_key: section
+            .text("group_key", levels::group_key)
+            .unwrap_or(default.group_key),
+        groups_max: section.number("groups_max", 1..=10_000_000, default.groups_max),
+        group_idle: section.duration("group_idle", SOME_TIME, default.group_idle),
     }
 }
 
@@ -170,7 +177,7 @@ fn monitor(section: &mut Section<'_, '_>) -> Option<MonitorConfig> {
 }
 
 fn users(reader: &mut Reader<'_>) -> Vec<Account> {
-    let accounts = reader.tables("user", |section| account(section, "name"));
+    let accounts = reader.tables("user", user);
     if accounts.is_empty() {
         let origin = reader.nowhere();
         reader.problem(origin, "user", NO_USER.to_owned());

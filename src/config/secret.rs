@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
+
+use crate::domain::consistency::{Level, OnTimeout};
 
 /// A password. Debug and Display hide it; its memory is overwritten when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
@@ -74,6 +77,23 @@ pub struct Account {
     pub password: Secret,
     /// Where the password came from.
     pub source: SecretSource,
+    /// What its sessions start with instead of what `[consistency]` says.
+    pub consistency: UserConsistency,
+}
+
+/// What the sessions of one user start with; `None` stands for what `[consistency]` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserConsistency {
+    /// The level.
+    pub level: Option<Level>,
+    /// How long a read waits for a replica.
+    pub catch_up_timeout: Option<Duration>,
+    /// How old the answer of a `bounded` read may be.
+    pub max_staleness: Option<Duration>,
+    /// What a read does when no replica caught up in time.
+    pub on_timeout: Option<OnTimeout>,
+    /// The group of its sessions that name none themselves.
+    pub group: Option<String>,
 }
 
 impl Account {
@@ -83,6 +103,7 @@ impl Account {
             name: name.into(),
             password: Secret::new(password),
             source: SecretSource::Code,
+            consistency: UserConsistency::default(),
         }
     }
 }

@@ -23,6 +23,7 @@ impl Config {
         for user in &self.users {
             out.table("[[user]]");
             out.account("name", user);
+            out.consistency_of(user);
         }
         self.show_resources(&mut out);
         out.0
@@ -37,7 +38,13 @@ impl Config {
             show_duration(consistency.catch_up_timeout),
         );
         out.text("on_timeout", consistency.on_timeout.name());
+        out.text("max_staleness", show_duration(consistency.max_staleness));
+        let budget = consistency.primary_budget.as_percent();
+        out.text("primary_budget", format!("{budget}%"));
         out.text("max_lag", show_duration(consistency.max_lag));
+        out.text("group_key", &consistency.group_key);
+        out.plain("groups_max", consistency.groups_max);
+        out.text("group_idle", show_duration(consistency.group_idle));
     }
 
     fn show_servers(&self, out: &mut Out) {
@@ -90,6 +97,27 @@ impl Out {
 
     fn text(&mut self, key: &str, value: impl std::fmt::Display) {
         self.plain(key, toml::Value::String(value.to_string()));
+    }
+
+    fn consistency_of(&mut self, user: &Account) {
+        let wishes = &user.consistency;
+        if let Some(level) = wishes.level {
+            self.text("consistency", level.name());
+        }
+        for (key, duration) in [
+            ("catch_up_timeout", wishes.catch_up_timeout),
+            ("max_staleness", wishes.max_staleness),
+        ] {
+            if let Some(duration) = duration {
+                self.text(key, show_duration(duration));
+            }
+        }
+        if let Some(action) = wishes.on_timeout {
+            self.text("on_timeout", action.name());
+        }
+        if let Some(group) = &wishes.group {
+            self.text("group", group);
+        }
     }
 
     fn account(&mut self, name_key: &str, account: &Account) {

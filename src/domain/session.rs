@@ -8,9 +8,9 @@ pub mod positions;
 pub mod transaction;
 pub mod wish;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::consistency::Level;
+use super::consistency::{Level, Settings};
 use super::ids::BackendId;
 use super::sql::{Access, Effects, Hints, StatementProfile};
 use super::topology::Generation;
@@ -63,6 +63,17 @@ pub enum Outcome {
     Lost,
 }
 
+/// What the end of a statement leaves unsaid of what it wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unsaid {
+    /// Nothing: it wrote nothing, or its position was told.
+    Nothing,
+    /// Where the write is, if there was one.
+    Position,
+    /// The same, and perhaps it is in no binary log at all.
+    Everything,
+}
+
 /// The server a statement ran on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RanOn {
@@ -86,12 +97,10 @@ pub struct ClientTraits {
 /// The state of one client session.
 #[derive(Debug)]
 pub struct Session {
-    /// The level its reads ask for.
-    pub level: Level,
+    /// What its reads ask for.
+    pub settings: Settings,
     /// What the client asks for the statement at hand alone.
     pub hints: Hints,
-    /// How long a read waits for a replica before it goes to the primary.
-    pub catch_up_timeout: Duration,
     /// Transaction and autocommit, from status flags.
     pub transaction: Transaction,
     /// Session variables and schema, from trackers.
@@ -113,6 +122,7 @@ pub struct Session {
 /// What the replies of the statement in flight have told so far.
 #[derive(Debug, Default)]
 struct Statement {
+    profile: Option<StatementProfile>,
     gtids: bool,
     state_change: bool,
     log_bin_touched: bool,
@@ -121,11 +131,10 @@ struct Statement {
 
 impl Session {
     /// A session that has just logged in.
-    pub fn new(level: Level, catch_up_timeout: Duration, client: ClientTraits) -> Self {
+    pub fn new(settings: Settings, client: ClientTraits) -> Self {
         Self {
-            level,
+            settings,
             hints: Hints::default(),
-            catch_up_timeout,
             transaction: Transaction::default(),
             mirror: Mirror::default(),
             positions: Positions::default(),
@@ -140,12 +149,26 @@ impl Session {
 
     /// The level of the read at hand: its hint's, or the session's.
     pub fn read_level(&self) -> Level {
-        self.hints.level.unwrap_or(self.level)
+        self.hints.level.unwrap_or(self.settings.level)
     }
 
     /// A statement is about to be sent.
-    pub fn on_start(&mut self) {
-        self.statement = Statement::default();
+    pub fn on_start(&mut self, profile: &StatementProfile) {
+        self.statement = Statement {
+            profile: Some(*profile),
+            ..Statement::default()
+        };
+    }
+
+    /// Before the statement that is in flight on the primary is acknowledged with this outcome: what
+    /// its reply, taken in so far, leaves unsaid. Of a packet that more results follow (`more`) only
+    /// what is certain to be at its end already.
+    pub fn unsaid(&self, outcome: Outcome, more: bool) -> Unsaid {
+        match &self.statement.profile {
+            Some(profile) if more => self.unsaid_between(profile),
+            Some(profile) => self.unsaid_at_end(profile, outcome),
+            None => Unsaid::Nothing,
+        }
     }
 
     /// Takes in one entry of a reply's state block. `applied` is the state of the connection that
@@ -223,19 +246,39 @@ impl Session {
     }
 
     fn after_primary(&mut self, profile: &StatementProfile, outcome: Outcome, now: Instant) {
-        let may_commit = !matches!(
-            profile.access,
-            Access::Read | Access::PrimaryRead | Access::Diagnostics
-        ) || profile.effects.contains(Effects::OPAQUE);
-        match outcome {
-            Outcome::Failed | Outcome::Lost if may_commit => self.positions.on_unknown(now),
+        match self.unsaid_at_end(profile, outcome) {
+            Unsaid::Nothing => {}
+            Unsaid::Position => self.positions.on_unknown(now),
+            Unsaid::Everything => self.positions.on_untracked_write(now),
+        }
+    }
+
+    /// One of several statements of a packet may have committed without a word.
+    fn unsaid_between(&self, profile: &StatementProfile) -> Unsaid {
+        if may_commit(profile) && !self.statement.gtids && !self.transaction.is_open() {
+            Unsaid::Position
+        } else {
+            Unsaid::Nothing
+        }
+    }
+
+    fn unsaid_at_end(&self, profile: &StatementProfile, outcome: Outcome) -> Unsaid {
+        let may_commit = may_commit(profile);
+        let unlogged = self.mirror.is(b"sql_log_bin", b"OFF") || self.statement.log_bin_touched;
+        if unlogged && may_commit {
+            return Unsaid::Everything;
+        }
+        // What it wrote after it turned the trackers off went untold.
+        let silenced = self.statement.trackers_touched && profile.access == Access::Write;
+        let by_outcome = match outcome {
+            Outcome::Failed | Outcome::Lost if may_commit => Unsaid::Position,
+            // A ROLLBACK names no GTID, yet changes to tables without transactions stay.
             Outcome::Done { .. }
                 if (profile.access == Access::TransactionEnd || !self.transaction.is_open())
                     && !self.statement.gtids
                     && self.transaction.may_have_written() =>
             {
-                // A ROLLBACK names no GTID, yet changes to tables without transactions stay.
-                self.positions.on_unknown(now);
+                Unsaid::Position
             }
             Outcome::Done { affected, .. }
                 if affected > 0
@@ -246,26 +289,21 @@ impl Session {
                     && self.transaction.autocommit()
                     && !self.holds.temporary_tables =>
             {
-                if self.client.found_rows {
+                match self.client.found_rows {
                     // Perhaps nothing changed.
-                    self.positions.on_unknown(now);
-                } else {
-                    self.positions.on_untracked_write(now);
+                    true => Unsaid::Position,
+                    false => Unsaid::Everything,
                 }
             }
+            // Its GTIDs, if any, had no packet to come in.
             Outcome::Done { rows: true, .. } if may_commit && !self.client.state_after_rows => {
-                // Its GTIDs, if any, had no packet to come in.
-                self.positions.on_unknown(now);
+                Unsaid::Position
             }
-            _ => {}
-        }
-        if self.statement.trackers_touched && profile.access == Access::Write {
-            // What it wrote behind that went untold.
-            self.positions.on_unknown(now);
-        }
-        let unlogged = self.mirror.is(b"sql_log_bin", b"OFF") || self.statement.log_bin_touched;
-        if unlogged && may_commit {
-            self.positions.on_untracked_write(now);
+            _ => Unsaid::Nothing,
+        };
+        match silenced {
+            true => by_outcome.max(Unsaid::Position),
+            false => by_outcome,
         }
     }
 
@@ -295,15 +333,24 @@ impl Session {
         self.holds.any() || self.transaction.one_shot()
     }
 
-    /// COM_RESET_CONNECTION or COM_CHANGE_USER succeeded: level, variables and holds are as after
+    /// COM_RESET_CONNECTION or COM_CHANGE_USER succeeded: settings, variables and holds are as after
     /// a login; the positions stay, since client pools reset between borrow and reuse.
-    pub fn on_reset(&mut self, level: Level, catch_up_timeout: Duration) {
+    pub fn on_reset(&mut self, settings: Settings) {
         let mut positions = std::mem::take(&mut self.positions);
         positions.on_reset();
         let mut mirror = std::mem::take(&mut self.mirror);
         mirror.reset();
-        *self = Self::new(level, catch_up_timeout, self.client);
+        *self = Self::new(settings, self.client);
         self.positions = positions;
         self.mirror = mirror;
     }
+}
+
+/// Whether a statement with this profile may commit something.
+fn may_commit(profile: &StatementProfile) -> bool {
+    let reads = matches!(
+        profile.access,
+        Access::Read | Access::PrimaryRead | Access::Diagnostics
+    );
+    !reads || profile.effects.contains(Effects::OPAQUE)
 }

@@ -133,6 +133,45 @@ pub enum ClientError {
         "the primary has not yet committed what this session read on a replica; nothing was done, a retry is safe"
     )]
     PrimaryBehind,
+    /// No replica caught up in time, and the session asked for an error then.
+    #[error(
+        "no replica caught up within {waited:?} with what this read must see at the level {level}; nothing was done, a retry is safe; a longer highwater_catch_up_timeout, highwater_on_timeout = 'primary' or a weaker highwater_read_consistency avoids this"
+    )]
+    CatchUpTimeout {
+        /// The read's level.
+        level: &'static str,
+        /// How long it waited.
+        waited: Duration,
+    },
+    /// No replica can answer, and the session asked for an error then.
+    #[error(
+        "{why}, and highwater_on_timeout is 'error'; nothing was done, a retry is safe, and 'primary' lets the primary answer"
+    )]
+    NoFreshReplica {
+        /// Why none can.
+        why: &'static str,
+    },
+    /// Too many reads fell back to the primary already.
+    #[error(
+        "no replica can answer this read now, and the reads that fell back to the primary use up its primary_budget; nothing was done, a retry later is safe"
+    )]
+    OverBudget,
+    /// A position that a read is to see, which the primary has never had.
+    #[error(
+        "the position names transactions that the primary has neither executed nor owns: it belongs to another cluster, or to a history that was lost"
+    )]
+    UnknownPosition,
+    /// A position was asked for that would have to name what has none.
+    #[error(
+        "this session wrote something that is in no binary log, so no position covers it; reset the session to go on without it"
+    )]
+    NoPosition,
+    /// An assignment to a variable of Highwater's own that only tells.
+    #[error("variable '{name}' is a read only variable")]
+    ReadOnlyVariable {
+        /// The variable.
+        name: String,
+    },
     /// A value that a variable of Highwater's own cannot take.
     #[error("variable '{name}' can't be set to the value of '{value}': {expected}")]
     WrongValue {
@@ -196,7 +235,14 @@ impl ClientError {
             | Self::ReadOnlyTransactionLost
             | Self::TimedOut(_) => (2013, *b"HY000"),
             Self::NotRestored => (1105, *b"HY000"),
-            Self::PrimaryBehind | Self::ReplicasBehind => (1205, *b"HY000"),
+            Self::PrimaryBehind
+            | Self::ReplicasBehind
+            | Self::CatchUpTimeout { .. }
+            | Self::NoFreshReplica { .. }
+            | Self::OverBudget => (1205, *b"HY000"),
+            Self::UnknownPosition => (1231, *b"42000"),
+            Self::NoPosition => (1105, *b"HY000"),
+            Self::ReadOnlyVariable { .. } => (1238, *b"HY000"),
             Self::WrongValue { .. } | Self::WrongHint { .. } => (1231, *b"42000"),
         }
     }
@@ -221,19 +267,27 @@ impl ClientError {
             | Self::NoCursor { .. }
             | Self::UnknownVariable { .. }
             | Self::Interrupted
+            | Self::UnknownPosition
+            | Self::NoPosition
+            | Self::ReadOnlyVariable { .. }
             | Self::WrongValue { .. }
             | Self::WrongHint { .. } => ErrorKind::Statement,
             Self::AccessDenied { .. } => ErrorKind::Auth,
-            Self::TooManySessions { .. } | Self::ShuttingDown | Self::PoolExhausted(_) => {
-                ErrorKind::Limit
-            }
+            Self::TooManySessions { .. }
+            | Self::ShuttingDown
+            | Self::PoolExhausted(_)
+            | Self::OverBudget => ErrorKind::Limit,
             Self::NoPrimary => ErrorKind::NoServer,
             Self::Unreachable(_) => ErrorKind::Unreachable,
             Self::PrimaryLost | Self::PrimaryLostIdle | Self::ReadOnlyTransactionLost => {
                 ErrorKind::Disconnected
             }
             Self::NotRestored => ErrorKind::Statement,
-            Self::PrimaryBehind | Self::ReplicasBehind | Self::TimedOut(_) => ErrorKind::Timeout,
+            Self::PrimaryBehind
+            | Self::ReplicasBehind
+            | Self::CatchUpTimeout { .. }
+            | Self::NoFreshReplica { .. }
+            | Self::TimedOut(_) => ErrorKind::Timeout,
         }
     }
 
@@ -259,10 +313,14 @@ impl ClientError {
             | Self::WrongValue { .. }
             | Self::WrongHint { .. }
             | Self::Interrupted
+            | Self::UnknownPosition
+            | Self::NoPosition
+            | Self::ReadOnlyVariable { .. }
             | Self::Unsupported(_) => Side::Client,
-            Self::TooManySessions { .. } | Self::ShuttingDown | Self::PoolExhausted(_) => {
-                Side::Proxy
-            }
+            Self::TooManySessions { .. }
+            | Self::ShuttingDown
+            | Self::PoolExhausted(_)
+            | Self::OverBudget => Side::Proxy,
             Self::NoPrimary
             | Self::Unreachable(_)
             | Self::PrimaryLost
@@ -270,6 +328,8 @@ impl ClientError {
             | Self::ReadOnlyTransactionLost
             | Self::NotRestored
             | Self::PrimaryBehind
+            | Self::CatchUpTimeout { .. }
+            | Self::NoFreshReplica { .. }
             | Self::ReplicasBehind
             | Self::TimedOut(_) => Side::Backend,
         }

@@ -7,7 +7,7 @@ mod greeting;
 mod response;
 
 pub use greeting::{Greeting, ServerGreeting};
-pub use response::{ClientHello, HandshakeResponse, hello, put_response};
+pub use response::{ClientHello, HandshakeResponse, connect_attribute, hello, put_response};
 
 use super::auth::{NONCE_LEN, Nonce};
 use super::frame;

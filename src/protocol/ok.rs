@@ -8,7 +8,7 @@ mod track;
 
 use super::reader::Reader;
 use super::status::Status;
-pub use rewrite::{rewrite_ok, strip_ok_in_place};
+pub use rewrite::{add_warning, rewrite_ok, strip_ok_in_place};
 pub use track::{SessionTrack, TrackEntry};
 
 /// An EOF packet: 0xFE, warnings, status.
@@ -90,6 +90,14 @@ impl<'a> OkView<'a> {
     /// What the server says about the session.
     pub fn session_track(&self) -> SessionTrack<'a> {
         SessionTrack::new(self.state)
+    }
+
+    /// Where the warnings stand in the payload: before an EOF's status, after an OK's.
+    fn warnings_at(&self) -> usize {
+        match self.info_end {
+            EOF_LEN if self.status_at == EOF_LEN - 2 => 1,
+            _ => self.status_at + 2,
+        }
     }
 
     /// Where the info begins in the payload of an OK packet: after status and warnings.

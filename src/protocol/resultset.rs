@@ -30,7 +30,7 @@ pub fn text_resultset<'r>(
         put_eof(status, 0, out, seq);
     }
     for row in rows {
-        frame::append_with(out, seq, |out| put_row(out, row));
+        frame::append_with(out, seq, |out| put_text_row(out, row));
     }
     let end = OkPacket {
         status,
@@ -53,7 +53,8 @@ fn put_column(out: &mut Vec<u8>, name: &str) {
     put_u16(out, 0);
 }
 
-fn put_row(out: &mut Vec<u8>, row: &[Option<&[u8]>]) {
+/// Appends the payload of a row of text. `None` is NULL.
+pub fn put_text_row(out: &mut Vec<u8>, row: &[Option<&[u8]>]) {
     for value in row {
         match value {
             Some(text) => put_lenenc_bytes(out, text),

@@ -8,6 +8,7 @@ use super::reply::{Expect, Relayed, Swallowed};
 use super::session::{End, Relay};
 use crate::domain::ids::ClientStmtId;
 use crate::domain::session::{Outcome, Side};
+use crate::domain::sql::StatementProfile;
 use crate::protocol::command::{StmtExecute, com_query};
 use crate::protocol::frame::{self, HEADER, append_packet};
 use crate::protocol::reply::ReplyKind;
@@ -48,6 +49,7 @@ impl Relay {
         side: Side,
         task: Task,
         total: usize,
+        profile: &StatementProfile,
         pipelined: bool,
         may_retry: bool,
     ) -> Result<Tried, End> {
@@ -66,7 +68,7 @@ impl Relay {
                 Prepared::Broken(tried) => return Ok(tried),
             }
         }
-        self.state.on_start();
+        self.state.on_start(profile);
         let mut replies = 0;
         if pipelined {
             self.out.clear();

@@ -4,6 +4,7 @@
 use super::freshness;
 use super::reply::{Expect, Relayed};
 use super::session::{End, Relay};
+use super::staleness::StaleNote;
 use crate::backend::ServerConn;
 use crate::domain::ids::BackendId;
 use crate::domain::routing::{Reason, Route, route};
@@ -83,6 +84,8 @@ impl Relay {
     /// transaction. It was not read, so anything may have happened; the trackers will tell.
     async fn stream_query(&mut self, header: FrameHeader) -> Result<(), End> {
         let started = std::time::Instant::now();
+        self.statement_group = None;
+        self.stale = StaleNote::None;
         if self.begins_with_kill(header).await? {
             self.skip_packet(header).await?;
             return self.refuse(ClientError::KillExpression).await;
@@ -98,7 +101,7 @@ impl Relay {
             self.refuse(error).await?;
             return if over { Err(End::StateLost) } else { Ok(()) };
         }
-        self.state.on_start();
+        self.state.on_start(&profile);
         self.registered.runs(Some(side));
         let sent = self.stream_packet(side, header).await;
         let kind = ReplyKind::Query;
@@ -161,7 +164,8 @@ impl Relay {
                 }
             });
         }
-        if freshness::primary_ready(&self.shared, &mut self.state)
+        let level = self.state.settings.level;
+        if freshness::primary_ready(&self.shared, &mut self.state, level)
             .await
             .is_err()
         {

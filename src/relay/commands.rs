@@ -1,6 +1,7 @@
 //! One command of the protocol: what it is, and who answers it.
 
 use super::attempt::Task;
+use super::groups::{group_of, settings_of};
 use super::hints;
 use super::kill;
 use super::reply::Swallowed;
@@ -179,9 +180,10 @@ impl Relay {
 
     /// The session is as after a login.
     pub(super) fn after_reset(&mut self) {
-        let consistency = &self.shared.config.consistency;
         self.state
-            .on_reset(consistency.level, consistency.catch_up_timeout);
+            .on_reset(settings_of(&self.shared.config, &self.who.user));
+        self.group = group_of(&self.shared.config, &self.who);
+        self.read_after.clear();
         self.start_from_globals();
         self.statements.clear();
     }

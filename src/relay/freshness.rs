@@ -1,23 +1,29 @@
 //! Which server is fresh enough for a session's read, and waiting for one.
 //!
-//! Reads stay on the replica of the last read. To read elsewhere, an upper bound of what was seen
-//! is asked for first, and the new server must cover it. A read that waits holds no connection that
-//! others could use.
+//! The decisions are [`Search`]'s and [`PrimaryGate`]'s; here their steps are performed: probes are
+//! asked for, positions waited for. A read that waits for longer than a moment gives its connection
+//! to the replica back, at once if others wait for one.
 
 use std::time::{Duration, Instant};
 
+use super::kill::Registered;
+use super::links::Links;
 use super::shared::Shared;
-use crate::domain::consistency::Level;
+use crate::domain::consistency::search::Situation;
+use crate::domain::consistency::{
+    Executed, GiveUp, GroupKey, Level, PrimaryGate, Requirement, Search, Server, Servers, Step,
+    Watermark,
+};
 use crate::domain::ids::BackendId;
-use crate::domain::position::Position;
-use crate::domain::routing::{Candidate, Reason, pick};
-use crate::domain::session::{LastRead, Session};
-use crate::domain::topology::Generation;
-use crate::monitor::{ProbeError, Watch};
+use crate::domain::position::{MixedKinds, Position};
+use crate::domain::routing::Reason;
+use crate::domain::session::{LastRead, Positions, Session, Side};
+use crate::domain::topology::{BackendView, Generation};
+use crate::monitor::{NotCovered, ProbeError, Watch};
 use crate::telemetry::{Outcome, SessionGauge, SessionState};
 
-/// How long a read on the primary waits at least for commits that a replica already showed.
-const COMMIT_GRACE: Duration = Duration::from_secs(1);
+/// Most waits are over sooner than a connection would be given back and taken again.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// A replica that may answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,241 +33,299 @@ pub(super) struct Settled {
     /// `eventual`, where any life will do.
     pub(super) generation: Option<Generation>,
     pub(super) waited: bool,
+    /// Whether it has less than the read asked for.
+    pub(super) stale: bool,
+}
+
+/// What one read asks for: the session's settings, as changed by the statement's hints.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    pub(super) level: Level,
+    pub(super) group: GroupKey,
+    /// A position that this statement alone must see.
+    pub(super) after: Position,
+    pub(super) arrived: Instant,
 }
 
 /// The primary cannot yet show what the session saw on a replica.
 #[derive(Debug)]
 pub(super) struct PrimaryBehind;
 
-/// Finds a replica for the session's next read. `held` is the replica it already has a connection
-/// to; `lost` are those that just failed it.
-///
-/// # Errors
-/// The reason for which the primary must answer instead.
-pub(super) async fn settle(
-    shared: &Shared,
-    session: &mut Session,
-    held: Option<(BackendId, Option<Generation>)>,
-    lost: &[BackendId],
-    gauge: &mut SessionGauge,
-) -> Result<Settled, Reason> {
-    if session.read_level() == Level::Session
-        && let Some((backend, Some(generation))) = held
-        && still_there(shared, session, backend, generation)
-    {
-        return Ok(Settled {
-            backend,
-            generation: Some(generation),
-            waited: false,
-        });
-    }
-    let topology = shared.watch.topology();
-    let usable: Vec<_> = topology
-        .usable_replicas()
-        .filter(|view| !lost.contains(&view.id))
-        .filter_map(|view| Some((view.id, view.generation?)))
-        .collect();
-    if usable.is_empty() {
-        return Err(Reason::NoReplica);
-    }
-    match session.read_level() {
-        Level::Eventual => Ok(any(shared, session, held, &usable)),
-        Level::Session => {
-            Search {
-                shared,
-                session,
-                held,
-                usable,
-                gauge,
-            }
-            .run()
-            .await
+/// What finding a server needs of the session.
+pub(super) struct Seeker<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) session: &'a mut Session,
+    pub(super) links: &'a mut Links,
+    pub(super) registered: &'a Registered,
+    pub(super) gauge: &'a mut SessionGauge,
+}
+
+/// A search that gave up, for what comes instead.
+pub(super) struct Failed {
+    pub(super) why: GiveUp,
+    pub(super) deadline: Instant,
+    /// A replica that could answer with what it has.
+    pub(super) stale: Option<Settled>,
+}
+
+impl Failed {
+    /// Every connection to the replicas was taken for as long as a session waits for one.
+    pub(super) fn exhausted(arrived: Instant) -> Self {
+        Self {
+            why: GiveUp::Exhausted,
+            deadline: arrived,
+            stale: None,
         }
+    }
+}
+
+impl Seeker<'_> {
+    /// Finds a replica for the session's next read. `lost` are those that just failed it.
+    ///
+    /// # Errors
+    /// Why no replica may answer.
+    pub(super) async fn settle(
+        &mut self,
+        terms: &Terms,
+        lost: &[BackendId],
+    ) -> Result<Settled, Failed> {
+        let held = self.held();
+        if let Some(server) = held
+            && still_there(self.shared, self.session, terms, server)
+        {
+            return Ok(settled(terms.level, server, false));
+        }
+        let settings = self.session.settings;
+        let situation = Situation {
+            held: self
+                .links
+                .get(Side::Replica)
+                .map(|link| link.identity.backend),
+            lost: lost.to_vec(),
+            replicas_configured: !self.shared.config.cluster.replicas.is_empty(),
+        };
+        let timeout = settings.catch_up_timeout;
+        let requirement = self.requirement(terms);
+        let mixed = requirement.is_err();
+        let requirement =
+            requirement.unwrap_or_else(|_| Requirement::new(terms.level, terms.arrived));
+        let mut search = Search::new(requirement, situation, terms.arrived, timeout);
+        if mixed {
+            search.give_up(GiveUp::NoPositions);
+        }
+        let found = self.run(terms, &mut search).await;
+        if search.waited() {
+            self.shared
+                .metrics
+                .waited(terms.level, terms.arrived.elapsed());
+        }
+        match found {
+            Ok(server) => Ok(settled(terms.level, server, search.waited())),
+            Err(why) => Err(Failed {
+                why,
+                deadline: search.deadline(),
+                stale: search
+                    .stale(&self.session.positions, self.shared)
+                    .map(|server| Settled {
+                        stale: true,
+                        ..settled(Level::Eventual, server, false)
+                    }),
+            }),
+        }
+    }
+
+    /// What the read must see besides what its session has written and read.
+    fn requirement(&self, terms: &Terms) -> Result<Requirement, MixedKinds> {
+        let Terms { level, arrived, .. } = *terms;
+        let requirement = Requirement::new(level, arrived);
+        let requirement = match level {
+            Level::Bounded => {
+                let staleness = self.session.settings.max_staleness;
+                let sample = self.shared.watch.sample(staleness, arrived);
+                requirement.within(sample.as_ref(), arrived)?
+            }
+            Level::Group => {
+                let mut acknowledged = self.shared.acknowledged();
+                requirement.at(acknowledged.group(&terms.group, arrived))?
+            }
+            Level::Proxy => requirement.at(self.shared.acknowledged().proxy())?,
+            Level::Eventual | Level::Session | Level::Global => requirement,
+        };
+        requirement.and(&terms.after)
+    }
+
+    async fn run(&mut self, terms: &Terms, search: &mut Search) -> Result<Server, GiveUp> {
+        let shared = self.shared;
+        loop {
+            let positions = &mut self.session.positions;
+            match search.poll(positions, shared, Instant::now()) {
+                Step::Read(server) => return Ok(server),
+                Step::GiveUp(why) => return Err(why),
+                Step::AskSeen(read) => {
+                    let bound = seen_bound(&shared.watch, read).await;
+                    search.on_seen(positions, bound.as_ref().map_err(no_positions));
+                }
+                Step::AskPrimary { not_before } => {
+                    let bound = shared
+                        .watch
+                        .upper_bound(BackendId::PRIMARY, not_before)
+                        .await;
+                    search.on_primary(positions, bound.as_ref().map_err(no_positions));
+                }
+                Step::AskExecuted { not_before } => {
+                    let executed = shared.watch.executed(not_before).await;
+                    let executed = executed.map(|probed| Executed {
+                        position: probed.position,
+                        sent: probed.sent,
+                    });
+                    if let Ok(executed) = &executed {
+                        shared.acknowledged().on_executed(
+                            &terms.group,
+                            &executed.position,
+                            executed.sent,
+                            Instant::now(),
+                        );
+                    }
+                    search.on_executed(executed.as_ref().map_err(no_positions));
+                }
+                Step::Wait {
+                    servers,
+                    position,
+                    deadline,
+                } => {
+                    let there = self.wait(&servers, &position, deadline).await;
+                    search.on_wait(there.is_ok());
+                }
+            }
+        }
+    }
+
+    async fn wait(
+        &mut self,
+        servers: &[Server],
+        position: &Position,
+        deadline: Instant,
+    ) -> Result<BackendId, NotCovered> {
+        let servers: Vec<_> = servers
+            .iter()
+            .map(|server| (server.backend, server.generation))
+            .collect();
+        let watch = &self.shared.watch;
+        self.gauge.set(SessionState::CatchingUp);
+        let moment = (Instant::now() + MOMENT).min(deadline);
+        let mut there = Err(NotCovered::Timeout);
+        if !self.others_lack_its_connection() {
+            there = watch.wait_covered(&servers, position, moment).await;
+        }
+        if matches!(there, Err(NotCovered::Timeout)) && Instant::now() < deadline {
+            self.links.release(Side::Replica, self.registered);
+            there = watch.wait_covered(&servers, position, deadline).await;
+        }
+        self.gauge.set(SessionState::Active);
+        there
+    }
+
+    /// Whether the session holds a replica's connection while that server's pool is exhausted.
+    fn others_lack_its_connection(&self) -> bool {
+        self.links
+            .get(Side::Replica)
+            .and_then(|link| self.shared.pool(link.identity.backend))
+            .is_some_and(|pool| pool.is_full())
+    }
+
+    fn held(&self) -> Option<Server> {
+        let identity = self.links.get(Side::Replica)?.identity;
+        Some(Server {
+            backend: identity.backend,
+            generation: identity.generation?,
+        })
+    }
+}
+
+fn settled(level: Level, server: Server, waited: bool) -> Settled {
+    Settled {
+        backend: server.backend,
+        generation: (level != Level::Eventual).then_some(server.generation),
+        waited,
+        stale: false,
     }
 }
 
 /// The common case: the session's replica lives, is healthy, was the last one read from (or
 /// nothing was read), and has all that is needed.
-fn still_there(
-    shared: &Shared,
-    session: &Session,
-    backend: BackendId,
-    generation: Generation,
-) -> bool {
+fn still_there(shared: &Shared, session: &Session, terms: &Terms, server: Server) -> bool {
     let positions = &session.positions;
-    positions.unknown_since().is_none()
+    let covers = |position: &Position| shared.covers(server, position);
+    let usable = || {
+        let topology = shared.watch.topology();
+        let view = topology.get(server.backend);
+        view.is_some_and(|view| view.usable() && view.generation == Some(server.generation))
+    };
+    let at_mark = |mark: &Watermark| mark.unknown_since().is_none() && covers(mark.position());
+    terms.after.is_empty()
+        && positions.unknown_since().is_none()
         && positions
             .last_read()
-            .is_none_or(|read| read.backend == backend && read.generation == generation)
-        && shared
-            .watch
-            .topology()
-            .get(backend)
-            .is_some_and(|view| view.usable() && view.generation == Some(generation))
-        && shared
-            .watch
-            .bound_covers(backend, generation, positions.need())
-}
-
-/// Any healthy replica, the held one first.
-fn any(
-    shared: &Shared,
-    session: &mut Session,
-    held: Option<(BackendId, Option<Generation>)>,
-    usable: &[(BackendId, Generation)],
-) -> Settled {
-    let held = held
-        .map(|(backend, _)| backend)
-        .filter(|id| usable.iter().any(|(known, _)| known == id));
-    let backend = held.unwrap_or_else(|| least_loaded(shared, usable));
-    let stays =
-        |read: LastRead| read.backend == backend && usable.contains(&(backend, read.generation));
-    if session
-        .positions
-        .last_read()
-        .is_some_and(|read| !stays(read))
-    {
-        session.positions.on_left_unasked(Instant::now());
-    }
-    Settled {
-        backend,
-        generation: None,
-        waited: false,
-    }
-}
-
-fn least_loaded(shared: &Shared, servers: &[(BackendId, Generation)]) -> BackendId {
-    let candidates: Vec<_> = servers
-        .iter()
-        .map(|(backend, _)| Candidate {
-            backend: *backend,
-            leased: shared
-                .pool(*backend)
-                .map_or(usize::MAX, |pool| pool.leased()),
-        })
-        .collect();
-    pick(&candidates, shared.next_turn()).unwrap_or(BackendId::PRIMARY)
-}
-
-/// The way to a replica that covers what a session needs.
-struct Search<'a> {
-    shared: &'a Shared,
-    session: &'a mut Session,
-    held: Option<(BackendId, Option<Generation>)>,
-    usable: Vec<(BackendId, Generation)>,
-    gauge: &'a mut SessionGauge,
-}
-
-impl Search<'_> {
-    async fn run(mut self) -> Result<Settled, Reason> {
-        let started = Instant::now();
-        let deadline = started + self.session.catch_up_timeout;
-        self.resolve_unknown().await?;
-        self.shared.watch.compact(self.session.positions.need_mut());
-        let mut waited = false;
-        loop {
-            let covering = self.covering();
-            let chosen = if covering.is_empty() {
-                waited = true;
-                self.wait(deadline).await?
-            } else {
-                self.prefer(&covering)
-            };
-            if self.may_read_at(chosen) {
-                if waited {
-                    self.shared
-                        .metrics
-                        .waited(self.session.read_level(), started.elapsed());
-                }
-                let (backend, generation) = chosen;
-                return Ok(Settled {
-                    backend,
-                    generation: Some(generation),
-                    waited,
-                });
+            .is_none_or(|read| read.server() == server)
+        && usable()
+        && match terms.level {
+            Level::Eventual => true,
+            Level::Session => covers(positions.need()),
+            Level::Group => {
+                covers(positions.need())
+                    && at_mark(shared.acknowledged().group(&terms.group, terms.arrived))
             }
-            self.leave_last_server().await?;
+            Level::Proxy => covers(positions.need()) && at_mark(shared.acknowledged().proxy()),
+            Level::Bounded | Level::Global => false,
         }
-    }
+}
 
-    /// Something may have been committed of which no GTID is known: ask the primary.
-    async fn resolve_unknown(&mut self) -> Result<(), Reason> {
-        if let Some(since) = self.session.positions.unknown_since() {
-            let bound = self
-                .shared
-                .watch
-                .upper_bound(BackendId::PRIMARY, since)
-                .await;
-            self.session
-                .positions
-                .on_primary_bound(&bound.map_err(no_positions)?);
-        }
-        Ok(())
-    }
-
-    fn covering(&self) -> Vec<(BackendId, Generation)> {
-        let need = self.session.positions.need();
-        let covers = |server: &&(BackendId, Generation)| {
-            self.shared.watch.bound_covers(server.0, server.1, need)
+impl Servers for Shared {
+    fn usable(&self) -> Vec<Server> {
+        let topology = self.watch.topology();
+        let life = |view: &BackendView| {
+            Some(Server {
+                backend: view.id,
+                generation: view.generation?,
+            })
         };
-        self.usable.iter().filter(covers).copied().collect()
+        topology.usable_replicas().filter_map(life).collect()
     }
 
-    async fn wait(&mut self, deadline: Instant) -> Result<(BackendId, Generation), Reason> {
-        let need = self.session.positions.need();
-        self.gauge.set(SessionState::CatchingUp);
-        let there = self
-            .shared
-            .watch
-            .wait_covered(&self.usable, need, deadline)
-            .await;
-        self.gauge.set(SessionState::Active);
-        let backend = there.map_err(|_| Reason::CatchUpTimeout)?;
-        let server = self.usable.iter().find(|(id, _)| *id == backend);
-        server.copied().ok_or(Reason::CatchUpTimeout)
-    }
-
-    /// The server of the last read first, then the one a connection is held to, then by load.
-    fn prefer(&self, covering: &[(BackendId, Generation)]) -> (BackendId, Generation) {
-        let last = self.session.positions.last_read().map(|read| read.backend);
-        let held = self.held.map(|(backend, _)| backend);
-        let at = |wanted: Option<BackendId>| {
-            covering
-                .iter()
-                .find(|(backend, _)| Some(*backend) == wanted)
-                .copied()
-        };
-        at(last).or_else(|| at(held)).unwrap_or_else(|| {
-            let backend = least_loaded(self.shared, covering);
-            at(Some(backend)).unwrap_or((backend, Generation(0)))
+    fn primary(&self) -> Option<Server> {
+        let topology = self.watch.topology();
+        let view = topology.get(BackendId::PRIMARY)?;
+        Some(Server {
+            backend: view.id,
+            generation: view.generation?,
         })
     }
 
-    /// Whether nothing that was seen elsewhere stands between the session and this server.
-    fn may_read_at(&self, (backend, generation): (BackendId, Generation)) -> bool {
-        self.session
-            .positions
-            .last_read()
-            .is_none_or(|read| read.backend == backend && read.generation == generation)
+    fn covers(&self, server: Server, position: &Position) -> bool {
+        self.watch
+            .bound_covers(server.backend, server.generation, position)
     }
 
-    /// Finds out what can have been seen on the server of the last read.
-    async fn leave_last_server(&mut self) -> Result<(), Reason> {
-        let Some(read) = self.session.positions.last_read() else {
-            return Ok(());
-        };
-        let bound = seen_bound(&self.shared.watch, read).await;
-        self.session
-            .positions
-            .on_seen_bound(&bound.map_err(no_positions)?);
-        Ok(())
+    fn load(&self, backend: BackendId) -> usize {
+        match self.pool(backend) {
+            Some(pool) if !pool.is_full() => pool.leased(),
+            _ => usize::MAX,
+        }
+    }
+
+    fn turn(&self) -> usize {
+        self.next_turn()
+    }
+
+    fn compact(&self, position: &mut Position) {
+        self.watch.compact(position);
     }
 }
 
 /// What can have been seen by a read: from its server if that still lives the same life, else from
 /// the primary, where all of it came from. The primary's answer says more, since it also names what
 /// somebody may own for long before it is committed.
-async fn seen_bound(watch: &Watch, read: LastRead) -> Result<Position, ProbeError> {
+pub(super) async fn seen_bound(watch: &Watch, read: LastRead) -> Result<Position, ProbeError> {
     let topology = watch.topology();
     let alive = topology.get(read.backend).is_some_and(|view| view.usable());
     if alive
@@ -274,60 +338,75 @@ async fn seen_bound(watch: &Watch, read: LastRead) -> Result<Position, ProbeErro
     watch.upper_bound(BackendId::PRIMARY, read.ended).await
 }
 
-fn no_positions(_: ProbeError) -> Reason {
-    Reason::NoPositions
+fn no_positions(error: &ProbeError) -> GiveUp {
+    tracing::debug!(%error, "nobody says how far a read's past reaches");
+    match error {
+        ProbeError::Unsupported => GiveUp::NoPositionsHere,
+        _ => GiveUp::NoPositions,
+    }
 }
 
 /// Before a read on the primary: it can be behind a replica for a moment, so it must have committed
-/// all that can have been seen by the session's last read on a replica.
+/// all that can have been seen by the session's reads on replicas.
 ///
 /// # Errors
 /// When it does not get there within the session's timeout.
 pub(super) async fn primary_ready(
     shared: &Shared,
     session: &mut Session,
+    level: Level,
 ) -> Result<(), PrimaryBehind> {
-    let from_replica = session
-        .positions
-        .last_read()
-        .filter(|read| !read.backend.is_primary());
-    let (Level::Session, Some(read)) = (session.read_level(), from_replica) else {
+    if nothing_seen_elsewhere(&session.positions) {
         return Ok(());
-    };
-    let watch = &shared.watch;
-    // Commits take moments, so even a session that does not wait for replicas waits for this.
-    let deadline = Instant::now() + session.catch_up_timeout.max(COMMIT_GRACE);
-    let bound = match seen_bound(watch, read).await {
-        Ok(bound) => bound,
-        Err(ProbeError::Unsupported) => return Ok(()),
-        Err(error) => {
-            tracing::debug!(%error, "nobody says what was seen on a replica");
-            return Err(PrimaryBehind);
-        }
-    };
-    let generation = watch
-        .topology()
-        .get(BackendId::PRIMARY)
-        .and_then(|view| view.generation);
-    if let Some(generation) = generation
-        && !watch.bound_covers(BackendId::PRIMARY, generation, &bound)
-    {
-        let primary = [(BackendId::PRIMARY, generation)];
-        let there = watch.wait_covered(&primary, &bound, deadline).await;
-        there.map_err(|error| {
-            tracing::debug!(?error, %bound, "the primary is behind what was seen on a replica");
-            PrimaryBehind
-        })?;
     }
-    session.positions.on_seen_bound(&bound);
+    let timeout = session.settings.catch_up_timeout;
+    let positions = &mut session.positions;
+    let watch = &shared.watch;
+    let mut gate = PrimaryGate::new(level, Instant::now(), timeout);
+    while let Some(step) = gate.poll(positions, shared, Instant::now()) {
+        match step {
+            Step::AskSeen(read) => {
+                let bound = seen_bound(watch, read).await;
+                gate.on_seen(bound.as_ref().map_err(no_positions));
+            }
+            Step::AskPrimary { not_before } => {
+                let bound = watch.upper_bound(BackendId::PRIMARY, not_before).await;
+                gate.on_primary(positions, bound.as_ref().map_err(no_positions));
+            }
+            Step::Wait {
+                servers,
+                position,
+                deadline,
+            } => {
+                let primary: Vec<_> = servers.iter().map(|s| (s.backend, s.generation)).collect();
+                let there = watch.wait_covered(&primary, &position, deadline).await;
+                gate.on_wait(there.is_ok());
+            }
+            Step::GiveUp(why) => {
+                tracing::debug!(?why, "the primary is behind what was seen on a replica");
+                return Err(PrimaryBehind);
+            }
+            Step::Read(_) | Step::AskExecuted { .. } => break,
+        }
+    }
     Ok(())
+}
+
+/// The common case of a session on the primary.
+fn nothing_seen_elsewhere(positions: &Positions) -> bool {
+    positions.unasked_since().is_none()
+        && positions
+            .last_read()
+            .is_none_or(|read| read.backend.is_primary())
 }
 
 /// How a read got what its level promises, for the metrics.
 pub(super) fn outcome(reason: Reason) -> Outcome {
     match reason {
-        Reason::Fresh => Outcome::Fresh,
+        Reason::Fresh | Reason::ReplicaLost | Reason::ReadOnlyTransaction => Outcome::Fresh,
         Reason::Waited => Outcome::Waited,
+        Reason::Stale => Outcome::Stale,
+        Reason::NotFresh | Reason::OverBudget => Outcome::Error,
         _ => Outcome::Primary,
     }
 }

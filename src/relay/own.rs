@@ -1,17 +1,13 @@
 //! What Highwater answers itself: its own variables, and KILL.
 
-use std::time::Duration;
-
 use super::attempt::Task;
 use super::kill;
 use super::session::{End, Relay};
 use super::statement::Statement;
-use crate::domain::consistency::Level;
+use super::values::Change;
 use crate::domain::routing::Reason;
 use crate::domain::session::Outcome;
-use crate::domain::sql::control::{
-    OwnAssignment, OwnItem, OwnStatement, OwnValue, parse_kill, parse_own,
-};
+use crate::domain::sql::control::{OwnItem, OwnStatement, parse_kill, parse_own};
 use crate::domain::sql::{Access, Doubt, Effects, OwnVariable, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::packets::OkPacket;
@@ -19,13 +15,6 @@ use crate::protocol::reply::ReplyKind;
 use crate::protocol::resultset::text_resultset;
 use crate::protocol::status::Status;
 use crate::telemetry::Target;
-
-/// An assignment of one of our variables that was found right.
-#[derive(Clone, Copy, Debug)]
-enum Change {
-    Level(Level),
-    CatchUpTimeout(Duration),
-}
 
 impl Relay {
     /// Answers a statement whose access is [`Access::Own`] or [`Access::Kill`].
@@ -68,14 +57,14 @@ impl Relay {
         let mode = self.lexer.mode(&self.state).unwrap_or_default();
         match parse_own(text, mode) {
             Some(OwnStatement::Set { assignments, rest }) => {
-                let changes: Result<Vec<_>, _> = assignments
-                    .iter()
-                    .map(|assignment| self.check(assignment))
-                    .collect();
-                match changes {
-                    Err(error) => Ok(Err(error)),
-                    Ok(changes) => self.set_own(&changes, rest).await.map(Ok),
+                let mut changes = Vec::new();
+                for assignment in &assignments {
+                    match self.check(assignment).await {
+                        Ok(change) => changes.push(change),
+                        Err(error) => return Ok(Err(error)),
+                    }
                 }
+                self.set_own(changes, rest).await.map(Ok)
             }
             Some(OwnStatement::Select(items)) => self.select_own(&items).await,
             Some(OwnStatement::ShowVariable(variable)) => self.show_own(variable).await,
@@ -87,38 +76,8 @@ impl Relay {
         }
     }
 
-    fn check(&self, assignment: &OwnAssignment) -> Result<Change, ClientError> {
-        let name = assignment.variable.name();
-        let wrong = |value: &str, expected: &str| ClientError::WrongValue {
-            name: name.to_owned(),
-            value: value.to_owned(),
-            expected: expected.to_owned(),
-        };
-        let consistency = &self.shared.config.consistency;
-        match (assignment.variable, &assignment.value) {
-            (OwnVariable::AuroraReplicaReadConsistency | OwnVariable::ReadConsistency, value) => {
-                match value {
-                    OwnValue::Default => Ok(Change::Level(consistency.level)),
-                    OwnValue::Text(text) => Level::from_name(text)
-                        .map(Change::Level)
-                        .ok_or_else(|| wrong(text, "this version has eventual and session")),
-                }
-            }
-            (OwnVariable::CatchUpTimeout, OwnValue::Default) => {
-                Ok(Change::CatchUpTimeout(consistency.catch_up_timeout))
-            }
-            (OwnVariable::CatchUpTimeout, OwnValue::Text(text)) => match text.parse::<u32>() {
-                Ok(millis) => Ok(Change::CatchUpTimeout(Duration::from_millis(millis.into()))),
-                Err(_) => Err(wrong(text, "expected milliseconds, 0 for not waiting")),
-            },
-            _ => Err(ClientError::UnknownVariable {
-                name: name.to_owned(),
-            }),
-        }
-    }
-
     /// The assignments that are not ours go to the server; ours count only if those succeed.
-    async fn set_own(&mut self, changes: &[Change], rest: Option<Vec<u8>>) -> Result<(), End> {
+    async fn set_own(&mut self, changes: Vec<Change>, rest: Option<Vec<u8>>) -> Result<(), End> {
         match rest {
             None => self.answer_ok().await?,
             Some(rest) => {
@@ -141,27 +100,25 @@ impl Relay {
             }
         }
         for change in changes {
-            match *change {
-                Change::Level(level) => self.state.level = level,
-                Change::CatchUpTimeout(timeout) => self.state.catch_up_timeout = timeout,
-            }
+            self.apply(change);
         }
         Ok(())
     }
 
     async fn select_own(&mut self, items: &[OwnItem]) -> Result<Result<(), ClientError>, End> {
-        let values: Result<Vec<_>, _> =
-            items.iter().map(|item| self.value(item.variable)).collect();
-        let values = match values {
-            Ok(values) => values,
-            Err(error) => return Ok(Err(error)),
-        };
+        let mut values = Vec::new();
+        for item in items {
+            match self.value(item.variable).await {
+                Ok(value) => values.push(value),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
         let labels: Vec<_> = items.iter().map(|item| item.label.as_str()).collect();
         self.answer_row(&labels, &values).await.map(Ok)
     }
 
     async fn show_own(&mut self, variable: OwnVariable) -> Result<Result<(), ClientError>, End> {
-        let value = match self.value(variable) {
+        let value = match self.value(variable).await {
             Ok(value) => value,
             Err(error) => return Ok(Err(error)),
         };
@@ -169,18 +126,6 @@ impl Relay {
         self.answer_row(&["Variable_name", "Value"], &row)
             .await
             .map(Ok)
-    }
-
-    fn value(&self, variable: OwnVariable) -> Result<String, ClientError> {
-        match variable {
-            OwnVariable::AuroraReplicaReadConsistency | OwnVariable::ReadConsistency => {
-                Ok(self.state.level.name().to_owned())
-            }
-            OwnVariable::CatchUpTimeout => Ok(self.state.catch_up_timeout.as_millis().to_string()),
-            _ => Err(ClientError::UnknownVariable {
-                name: variable.name().to_owned(),
-            }),
-        }
     }
 
     async fn answer_row(&mut self, labels: &[&str], values: &[String]) -> Result<(), End> {

@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::groups::acknowledge;
 use super::links::Links;
 use super::session::{End, Relay};
+use super::staleness::StaleNote;
 use crate::backend::Identity;
 use crate::domain::ids::ClientStmtId;
 use crate::domain::session::{Applied, Outcome, Session, Side, Tracked, TrackerWish};
@@ -91,6 +93,17 @@ impl Relay {
                     return Ok(verdict);
                 }
                 outcome = self.take_in(expect, ready, event, outcome);
+                if self.stale == StaleNote::Row
+                    && event.kind == EventKind::ResultEnd
+                    && tracker.is_done()
+                {
+                    self.forward(expect.side, ready).await?;
+                    let len = self.show(expect, 0, event);
+                    return self.add_row(expect.side, len, outcome).await;
+                }
+                if tracker.is_done() {
+                    self.flag_end(expect.side, ready, event.len);
+                }
                 ready += self.show(expect, ready, event);
             }
             if ready > 0 {
@@ -125,8 +138,11 @@ impl Relay {
             links,
             state,
             shared,
+            statement_group,
+            group,
             ..
         } = self;
+        let group = statement_group.as_ref().unwrap_or(group);
         let Some(link) = links.get_mut(expect.side) else {
             return before;
         };
@@ -149,12 +165,20 @@ impl Relay {
                 };
                 on.state_block(&ok, state, &mut link.applied);
                 state.on_status(expect.side, ok.status.0);
-                Outcome::Done {
+                self.warnings = ok.warnings;
+                let outcome = Outcome::Done {
                     affected: ok.affected_rows,
                     rows: event.kind == EventKind::ResultEnd,
-                }
+                };
+                acknowledge(shared, state, group, expect.side, outcome, event.more);
+                outcome
             }
-            EventKind::Err => Outcome::Failed,
+            EventKind::Err => {
+                self.warnings = 1;
+                let outcome = Outcome::Failed;
+                acknowledge(shared, state, group, expect.side, outcome, false);
+                outcome
+            }
             EventKind::Prepared {
                 stmt_id, params, ..
             } => {

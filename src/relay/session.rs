@@ -8,11 +8,14 @@ use tokio::task::AbortHandle;
 
 use super::bulk::GATHERED;
 use super::classify::Lexer;
+use super::groups::{group_of, settings_of};
 use super::kill::Registered;
 use super::links::Links;
 use super::login::{self, Client};
 use super::prepared::Statements;
 use super::shared::Shared;
+use super::staleness::StaleNote;
+use crate::domain::consistency::GroupKey;
 use crate::domain::ids::SessionId;
 use crate::domain::session::{ClientTraits, Session, Side};
 use crate::domain::sql::Hints;
@@ -81,6 +84,16 @@ pub(super) struct Relay {
     /// Bytes of the command at hand that stand in the client's buffer until it is answered; 0 for
     /// one that was streamed or gathered.
     pub(super) standing: usize,
+    /// The causal group that the session is in.
+    pub(super) group: GroupKey,
+    /// The one of the statement at hand, if it names one itself.
+    pub(super) statement_group: Option<GroupKey>,
+    /// What `highwater_read_after` was set to last.
+    pub(super) read_after: String,
+    /// How many warnings the last statement left, by the server's count.
+    pub(super) warnings: u16,
+    /// What the client is still to be told of an answer that was older than asked for.
+    pub(super) stale: StaleNote,
     pub(super) diary: Diary,
 }
 
@@ -165,13 +178,14 @@ impl Relay {
     ) -> Self {
         let registered =
             Registered::enter(Arc::clone(&shared), diary.id, Arc::clone(&who.user), task);
-        let consistency = &shared.config.consistency;
+        let settings = settings_of(&shared.config, &who.user);
+        let group = group_of(&shared.config, &who);
         let traits = ClientTraits {
             found_rows: who.caps.contains(CapabilityFlags::CLIENT_FOUND_ROWS),
             state_after_rows: who.profile.deprecate_eof(),
         };
         gauge.set(SessionState::Idle);
-        let state = Session::new(consistency.level, consistency.catch_up_timeout, traits);
+        let state = Session::new(settings, traits);
         Self {
             links: Links::new(Arc::clone(&shared), who.key()),
             lexer: Lexer::default(),
@@ -181,6 +195,11 @@ impl Relay {
             reply_seq: 1,
             gathered: Vec::new(),
             standing: 0,
+            group,
+            statement_group: None,
+            read_after: String::new(),
+            warnings: 0,
+            stale: StaleNote::None,
             diary,
             shared,
             client,

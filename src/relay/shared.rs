@@ -1,13 +1,15 @@
 //! What all sessions share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
 
+use super::budget::Budget;
 use super::{Classifier, Registry};
 use crate::backend::Pool;
 use crate::config::Config;
+use crate::domain::consistency::Acknowledged;
 use crate::domain::ids::BackendId;
 use crate::monitor::Watch;
 use crate::telemetry::Metrics;
@@ -36,6 +38,10 @@ pub struct Shared {
     pub turn: AtomicUsize,
     /// Clients that are connected or logging in.
     pub seats: AtomicUsize,
+    /// What the sessions of this process were told is committed.
+    pub acknowledged: Mutex<Acknowledged>,
+    /// How many reads that fell back to the primary may run there.
+    pub budget: Budget,
 }
 
 impl Shared {
@@ -64,6 +70,19 @@ impl Shared {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, under)
             .ok()?;
         Some(Seat(Arc::clone(self)))
+    }
+
+    /// What sessions were told is committed. The lock is held for moments, never across an await.
+    pub(super) fn acknowledged(&self) -> MutexGuard<'_, Acknowledged> {
+        // A holder that panicked left every position whole: each change is one join.
+        self.acknowledged
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what nobody used for long. Called every second or so.
+    pub fn tend(&self) {
+        self.acknowledged().tend(std::time::Instant::now());
     }
 
     /// A number that grows with each call.

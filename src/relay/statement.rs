@@ -3,11 +3,17 @@
 use std::time::Instant;
 
 use super::attempt::{Task, Tried};
+use super::budget::Permit;
 use super::errors::client_error;
-use super::freshness::{self, Settled};
+use super::fallback::Fell;
+use super::freshness::{self, Failed, Seeker, Settled, Terms};
 use super::reply::{Relayed, Swallowed};
 use super::session::{End, Relay};
+use super::staleness::StaleNote;
+use crate::backend::BackendError;
+use crate::domain::consistency::{GroupKey, Level};
 use crate::domain::ids::BackendId;
+use crate::domain::position::Position;
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::{Holds, Outcome, RanOn, Side};
 use crate::domain::sql::{Access, Effects, StatementProfile};
@@ -47,11 +53,25 @@ struct Progress {
     lost: Vec<BackendId>,
     /// Times that the primary's connection turned out dead before anything was sent.
     redialled: usize,
+    /// The right to run on the primary a read that was meant for a replica.
+    permit: Option<Permit>,
+}
+
+/// Whether a connection is held now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    Yes,
+    /// The server cannot be reached, or lives another life.
+    No,
+    /// Others have all connections to it.
+    Exhausted,
 }
 
 /// What comes next.
 enum Next {
     Answered(Side, Reason, Outcome),
+    /// By Highwater itself, with an error.
+    Refused(Reason),
     Again(Route),
 }
 
@@ -59,17 +79,27 @@ impl Relay {
     /// Runs a statement and gives the client its reply, or an error that says what went wrong.
     pub(super) async fn run_statement(&mut self, statement: Statement) -> Result<Outcome, End> {
         let started = Instant::now();
-        let level = self.state.read_level();
+        let terms = match self.terms(started).await {
+            Ok(terms) => terms,
+            Err(error) => {
+                self.refuse(error).await?;
+                return Ok(Outcome::Failed);
+            }
+        };
+        let level = terms.level;
+        let had_primary = self.links.get(Side::Primary).is_some();
         let mut progress = Progress::default();
+        self.note_staleness(&statement);
         let mut next = self.first_route(&statement);
         loop {
             let done = match next {
                 Route::Primary(reason) => {
-                    self.on_primary(&statement, reason, &mut progress).await?
+                    self.on_primary(&statement, &terms, reason, &mut progress)
+                        .await?
                 }
                 Route::HeldReplica(reason) => self.on_held_replica(&statement, reason).await?,
                 Route::Replica { transaction } => {
-                    self.on_replica(&statement, transaction, &mut progress)
+                    self.on_replica(&statement, &terms, transaction, &mut progress)
                         .await?
                 }
                 Route::EndReplicaTransaction(reason) => {
@@ -82,30 +112,55 @@ impl Relay {
                 Route::MoveTransaction(reason) => self.move_transaction(reason).await?,
                 Route::Own => return self.run_own(&statement).await,
             };
-            match done {
-                Next::Answered(side, reason, outcome) => {
-                    let target = self.count(side);
-                    let access = statement.profile.access;
-                    let took = started.elapsed();
-                    self.shared.metrics.statement(access, target, reason, took);
-                    tracing::trace!(
-                        session = self.diary.id.0,
-                        fingerprint = statement.profile.fingerprint,
-                        target = target.name(),
-                        reason = reason.name(),
-                        micros = took.as_micros(),
-                        "statement"
-                    );
-                    if access == Access::Read {
-                        self.shared
-                            .metrics
-                            .outcome(level, freshness::outcome(reason));
+            let (target, reason, outcome) = match done {
+                Next::Again(route) => {
+                    if self.stale == StaleNote::Flag {
+                        self.stale = StaleNote::None;
                     }
-                    return Ok(outcome);
+                    next = route;
+                    continue;
                 }
-                Next::Again(route) => next = route,
+                Next::Refused(reason) => (Target::Proxy, reason, Outcome::Failed),
+                Next::Answered(side, reason, outcome) => (self.count(side), reason, outcome),
+            };
+            let access = statement.profile.access;
+            let took = started.elapsed();
+            self.shared.metrics.statement(access, target, reason, took);
+            tracing::trace!(
+                session = self.diary.id.0,
+                fingerprint = statement.profile.fingerprint,
+                target = target.name(),
+                reason = reason.name(),
+                micros = took.as_micros(),
+                "statement"
+            );
+            if access == Access::Read {
+                self.shared
+                    .metrics
+                    .outcome(level, freshness::outcome(reason));
             }
+            self.after_staleness();
+            if progress.permit.take().is_some() {
+                self.leave_primary(had_primary);
+            }
+            return Ok(outcome);
         }
+    }
+
+    /// What the statement at hand asks for, by its hints and its session.
+    async fn terms(&mut self, arrived: Instant) -> Result<Terms, ClientError> {
+        let after = match &self.state.hints.after {
+            Some(text) => self.position_of_token(text).await?,
+            None => Position::Nothing,
+        };
+        let hinted = self.state.hints.group.as_ref();
+        self.statement_group = hinted.map(|name| GroupKey::named(name.as_bytes()));
+        Ok(Terms {
+            level: self.state.read_level(),
+            group: self.group().clone(),
+            after,
+            arrived,
+        })
     }
 
     fn first_route(&self, statement: &Statement) -> Route {
@@ -137,11 +192,12 @@ impl Relay {
     async fn on_primary(
         &mut self,
         statement: &Statement,
+        terms: &Terms,
         reason: Reason,
         progress: &mut Progress,
     ) -> Result<Next, End> {
         if statement.profile.may_show_data()
-            && freshness::primary_ready(&self.shared, &mut self.state)
+            && freshness::primary_ready(&self.shared, &mut self.state, terms.level)
                 .await
                 .is_err()
         {
@@ -181,7 +237,7 @@ impl Relay {
             profile.effects = profile.effects.with(Effects::OPAQUE);
         }
         let tried = self
-            .attempt(Side::Primary, task, total, false, false)
+            .attempt(Side::Primary, task, total, &profile, false, false)
             .await?;
         match tried {
             Tried::Relayed(Relayed::Done(outcome)) => {
@@ -250,23 +306,28 @@ impl Relay {
     async fn on_replica(
         &mut self,
         statement: &Statement,
+        terms: &Terms,
         transaction: bool,
         progress: &mut Progress,
     ) -> Result<Next, End> {
-        let held = self
-            .links
-            .get(Side::Replica)
-            .map(|link| (link.identity.backend, link.identity.generation));
         let Self {
             shared,
             state,
+            links,
             gauge,
             registered,
             ..
         } = self;
+        let mut seeker = Seeker {
+            shared,
+            session: state,
+            links,
+            registered,
+            gauge,
+        };
         let settled = tokio::select! {
             biased;
-            settled = freshness::settle(shared, state, held, &progress.lost, gauge) => settled,
+            settled = seeker.settle(terms, &progress.lost) => settled,
             () = registered.interrupted() => {
                 gauge.set(SessionState::Active);
                 return self
@@ -276,12 +337,10 @@ impl Relay {
         };
         let settled = match settled {
             Ok(settled) => settled,
-            Err(reason) if reason == Reason::CatchUpTimeout && self.state.hints.asks_replica() => {
-                return self
-                    .answer_error(ClientError::ReplicasBehind, Side::Replica, reason)
-                    .await;
-            }
-            Err(reason) => return Ok(Next::Again(Route::Primary(reason))),
+            Err(failed) => match self.fall_back(failed, terms, transaction).await {
+                Fell::Stale(settled) => settled,
+                fell => return self.fell(fell, progress).await,
+            },
         };
         if self.state.mirror.collation_untold() && !self.learn_collation().await {
             if !self.drop_primary() {
@@ -289,16 +348,29 @@ impl Relay {
             }
             return Ok(Next::Again(Route::Primary(Reason::CannotRestore)));
         }
-        if !self.hold_replica(settled).await {
-            progress.lost.push(settled.backend);
-            return Ok(Next::Again(Route::Replica { transaction }));
+        match self.hold_replica(settled).await {
+            Held::Yes => {}
+            Held::No => {
+                progress.lost.push(settled.backend);
+                return Ok(Next::Again(Route::Replica { transaction }));
+            }
+            Held::Exhausted => {
+                let failed = Failed::exhausted(terms.arrived);
+                let fell = self.fall_back(failed, terms, transaction).await;
+                return self.fell(fell, progress).await;
+            }
         }
         let reason = match (progress.lost.is_empty(), settled.waited) {
+            _ if settled.stale => Reason::Stale,
             _ if transaction => Reason::ReadOnlyTransaction,
             (false, _) => Reason::ReplicaLost,
             (true, true) => Reason::Waited,
             (true, false) => Reason::Fresh,
         };
+        if settled.stale {
+            self.stale = StaleNote::Flag;
+        }
+        self.observe_staleness(terms.level, settled.backend);
         let Statement {
             task,
             total,
@@ -306,7 +378,7 @@ impl Relay {
             ..
         } = *statement;
         let tried = self
-            .attempt(Side::Replica, task, total, !transaction, true)
+            .attempt(Side::Replica, task, total, &profile, !transaction, true)
             .await?;
         match tried {
             Tried::Relayed(Relayed::Done(outcome)) => {
@@ -342,8 +414,32 @@ impl Relay {
         }
     }
 
+    /// Goes on with what comes instead of a fresh replica.
+    async fn fell(&mut self, fell: Fell, progress: &mut Progress) -> Result<Next, End> {
+        match fell {
+            Fell::Primary(reason, permit) => {
+                progress.permit = permit;
+                Ok(Next::Again(Route::Primary(reason)))
+            }
+            Fell::Refused(reason, error) => {
+                self.refuse(error).await?;
+                Ok(Next::Refused(reason))
+            }
+            // Only a search gives one, and that is taken where the search is.
+            Fell::Stale(_) => Ok(Next::Again(Route::Primary(Reason::NoReplica))),
+        }
+    }
+
+    /// How old the answer of a replica may be: as far as it is known to be behind now.
+    fn observe_staleness(&self, level: Level, backend: BackendId) {
+        let topology = self.shared.watch.topology();
+        if let Some(lag) = topology.get(backend).and_then(|view| view.lag) {
+            self.shared.metrics.staleness(level, lag);
+        }
+    }
+
     /// Holds a connection to the chosen replica, to the very life of it that was found fresh.
-    async fn hold_replica(&mut self, settled: Settled) -> bool {
+    async fn hold_replica(&mut self, settled: Settled) -> Held {
         let Self {
             links,
             state,
@@ -358,24 +454,28 @@ impl Relay {
         for _ in 0..2 {
             let held = tokio::select! {
                 biased;
-                held = links.hold(Side::Replica, settled.backend, has_schema, registered) => held.is_ok(),
+                held = links.hold(Side::Replica, settled.backend, has_schema, registered) => match held {
+                    Ok(()) => Held::Yes,
+                    Err(BackendError::PoolExhausted { .. }) => return Held::Exhausted,
+                    Err(_) => Held::No,
+                },
                 // A server that hangs does not refuse a connection either.
-                () = shared.watch.down(settled.backend, settled.generation) => false,
+                () = shared.watch.down(settled.backend, settled.generation) => Held::No,
             };
-            if !held {
+            if held == Held::No {
                 shared.watch.suspect(settled.backend);
-                return false;
+                return held;
             }
             let generation = links
                 .get(Side::Replica)
                 .and_then(|link| link.identity.generation);
             if right_life(generation) {
-                return true;
+                return held;
             }
             // A leftover of an earlier life, or one opened before the monitor knew this life.
             links.discard(Side::Replica, registered);
         }
-        false
+        Held::No
     }
 
     /// Asks the connection that the charset was set on for the collation that came with it.
@@ -442,7 +542,7 @@ impl Relay {
             ..
         } = *statement;
         match self
-            .attempt(Side::Replica, task, total, false, false)
+            .attempt(Side::Replica, task, total, &profile, false, false)
             .await?
         {
             Tried::Relayed(Relayed::Done(outcome)) => {

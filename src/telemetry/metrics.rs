@@ -35,6 +35,9 @@ pub struct Metrics {
     consistency_wait: Box<[Histogram]>,
     /// `consistency_outcome_total{level,outcome}`: how reads got what their level promises.
     pub consistency_outcome: Grid<Level, Outcome>,
+    /// `served_staleness_seconds{level}`: how far the replica that answered a read was known to be
+    /// behind the primary at most, by its last probe. The answer may be fresher.
+    served_staleness: Box<[Histogram]>,
     /// `probe_coalesced_total`: reads that shared a position probe another read had asked for.
     pub probe_coalesced: IntCounter,
     /// `pins_total{reason}`: how often a session was bound to one connection.
@@ -84,6 +87,11 @@ impl Metrics {
                 "consistency_outcome_total",
                 "How reads got what their consistency level promises.",
                 &["level", "outcome"],
+            )?,
+            served_staleness: make.histograms::<Level>(
+                "served_staleness_seconds",
+                "Seconds that the replica which answered a read was behind the primary at most.",
+                "level",
             )?,
             probe_coalesced: make.counter(
                 "probe_coalesced_total",
@@ -138,6 +146,11 @@ impl Metrics {
     /// Counts a wait for a server to catch up.
     pub fn waited(&self, level: Level, took: Duration) {
         self.consistency_wait[level.index()].observe(took.as_secs_f64());
+    }
+
+    /// Counts an answer of a replica that was behind by so much at most.
+    pub fn staleness(&self, level: Level, lag: Duration) {
+        self.served_staleness[level.index()].observe(lag.as_secs_f64());
     }
 
     /// Counts how a read's requirement was met.

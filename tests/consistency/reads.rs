@@ -57,6 +57,7 @@ async fn look(conn: &mut Conn, sql: &str) -> String {
 async fn every_kind_of_read_is_remembered() {
     let setup = Setup::with(Cluster::builder(), |config| {
         config.consistency.catch_up_timeout = std::time::Duration::from_millis(20);
+        config.consistency.max_lag = std::time::Duration::from_secs(3600);
     })
     .await;
     let replicas = setup.cluster.replicas();
@@ -155,6 +156,7 @@ const REVEALING: &[&[&str]] = &[
 async fn what_a_statement_on_the_primary_revealed_is_remembered() {
     let setup = Setup::with(Cluster::builder(), |config| {
         config.consistency.catch_up_timeout = std::time::Duration::from_millis(20);
+        config.consistency.max_lag = std::time::Duration::from_secs(3600);
     })
     .await;
     let replicas = setup.cluster.replicas();

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::config::{Secret, SecretSource};
-use crate::domain::consistency::Level;
+use crate::domain::consistency::{Level, OnTimeout};
 
 const REFERENCE: &str = include_str!("../../../config/reference.toml");
 
@@ -80,8 +80,13 @@ fn every_key_is_read() {
         [consistency]
         level = "Eventual"
         catch_up_timeout = "0s"
-        on_timeout = "primary"
+        on_timeout = "Stale"
+        max_staleness = "2s"
+        primary_budget = "7%"
         max_lag = "1.5s"
+        group_key = "attribute:tenant"
+        groups_max = 3
+        group_idle = "1h"
         [cluster]
         primary = "db1:3307"
         replicas = ["db2", "[::1]:3308"]
@@ -96,6 +101,11 @@ fn every_key_is_read() {
         [[user]]
         name = "b"
         password_env = "B_PASSWORD"
+        consistency = "global"
+        catch_up_timeout = "3s"
+        max_staleness = "0s"
+        on_timeout = "error"
+        group = "shop"
         [pool]
         max_connections = 9
         min_idle = 0
@@ -122,6 +132,12 @@ fn every_key_is_read() {
     let replicas = config.cluster.replicas.iter().map(Address::to_string);
     assert_eq!(replicas.collect::<Vec<_>>(), ["db2:3306", "[::1]:3308"]);
     assert_eq!(config.users[1].password, Secret::new("the B_PASSWORD"));
+    assert_eq!(config.consistency.primary_budget.as_percent(), 7);
+    let wishes = |user: usize| config.consistency.settings(&config.users[user].consistency);
+    assert_eq!(wishes(0).level, Level::Eventual);
+    assert_eq!(wishes(0).on_timeout, OnTimeout::Stale);
+    assert_eq!(wishes(1).level, Level::Global);
+    assert_eq!(wishes(1).max_staleness, Duration::ZERO);
     assert_eq!(config.limits.max_command_held, 65_536);
     assert_eq!(config.log.format, LogFormat::Json);
 
@@ -139,19 +155,19 @@ fn what_is_wrong_is_said_with_line_key_and_expectation() {
     for (text, expected) in [
         (
             "[consistency]\nlevel = \"sesion\"",
-            r#"config.toml:11: consistency.level: expected one of eventual, session; found "sesion""#,
+            r#"config.toml:11: consistency.level: expected one of eventual, bounded, session, group, proxy, global; found "sesion""#,
         ),
         (
-            "[consistency]\nlevel = \"global\"",
-            "config.toml:11: consistency.level: not available in this version: use eventual or session",
+            "[consistency]\non_timeout = \"retry\"",
+            r#"config.toml:11: consistency.on_timeout: expected one of primary, error, stale; found "retry""#,
         ),
         (
-            "[consistency]\non_timeout = \"stale\"",
-            "config.toml:11: consistency.on_timeout: not available in this version: use primary",
+            "[consistency]\nprimary_budget = \"101%\"",
+            r#"config.toml:11: consistency.primary_budget: expected whole percents from 0% to 100%; found "101%""#,
         ),
         (
-            "[consistency]\nmax_staleness = \"1s\"",
-            "config.toml:11: consistency.max_staleness: not available in this version",
+            "[consistency]\ngroup_key = \"attribute:\"",
+            r#"config.toml:11: consistency.group_key: expected user or attribute:NAME; found "attribute:""#,
         ),
         (
             "[consistency]\n\nlevle = \"session\"",

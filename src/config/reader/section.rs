@@ -89,6 +89,15 @@ impl Section<'_, '_> {
         least: Duration,
         default: Duration,
     ) -> Duration {
+        self.optional_duration(key, least).unwrap_or(default)
+    }
+
+    /// A duration of at least `least`, if one is given.
+    pub(in crate::config) fn optional_duration(
+        &mut self,
+        key: &'static str,
+        least: Duration,
+    ) -> Option<Duration> {
         let parse = |text: &str| match units::duration(text) {
             Some(duration) if duration >= least => Ok(duration),
             Some(_) => Err(format!(
@@ -97,7 +106,7 @@ impl Section<'_, '_> {
             )),
             None => Err(format!("expected {}; found {text:?}", units::DURATION)),
         };
-        self.text(key, parse).unwrap_or(default)
+        self.text(key, parse)
     }
 
     /// A size in bytes within `range`.

@@ -133,10 +133,10 @@ fn stays_on_primary(session: &Session) -> Option<Reason> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
-    use crate::domain::consistency::Level;
+    use crate::domain::consistency::Settings;
     use crate::domain::ids::BackendId;
     use crate::domain::session::{ClientTraits, Outcome, RanOn};
     use crate::domain::sql::Doubt;
@@ -159,7 +159,7 @@ mod tests {
             found_rows: false,
             state_after_rows: false,
         };
-        let mut session = Session::new(Level::Session, Duration::ZERO, client);
+        let mut session = Session::new(Settings::default(), client);
         let assigns = profile(Access::Session, Effects::ASSIGNS_USER_VARIABLE);
         let locks = profile(Access::PrimaryRead, Effects::NAMED_LOCK);
         session.on_status(Side::Replica, IN_TRANSACTION);

@@ -60,6 +60,10 @@ reasons! {
     NoReplica => "no_replica", "no usable replica";
     NoPositions => "no_positions", "the servers give no positions, so freshness cannot be known";
     CatchUpTimeout => "catch_up_timeout", "no replica caught up in time";
+    PoolExhausted => "pool_exhausted", "every connection to the replicas is taken";
+    Stale => "stale", "no replica caught up in time, and one answers with what it has, with a warning";
+    NotFresh => "not_fresh", "no replica caught up in time, and the session asked for an error then";
+    OverBudget => "over_budget", "no replica can answer, and fallen-back reads use up the primary's budget";
     LongData => "long_data", "its parameters were sent to the primary ahead";
     Cursor => "cursor", "opens or uses a cursor, which lives on the primary's connection";
     Command => "command", "a protocol command that the primary answers";

@@ -24,7 +24,11 @@ pub struct Positions {
     need: Position,
     last_read: Option<LastRead>,
     unknown_since: Option<Instant>,
+    /// When a server was last left without asking what was seen there.
+    unasked_since: Option<Instant>,
     untracked_write: bool,
+    /// Own positions that were told and not yet taken.
+    told: Option<Position>,
     /// Fragments that `need` may have before it is made compact.
     room: usize,
 }
@@ -38,7 +42,9 @@ impl Default for Positions {
             need: Position::Nothing,
             last_read: None,
             unknown_since: None,
+            unasked_since: None,
             untracked_write: false,
+            told: None,
             room: ROOM,
         }
     }
@@ -72,10 +78,22 @@ impl Positions {
         self.last_read
     }
 
-    /// When something may have been committed of which no GTID is known: the next read first takes
-    /// a probe of the primary that is sent after this moment.
+    /// When something may have been committed, or was seen, of which no position is known: the next
+    /// read first takes a probe of the primary that is sent after this moment.
     pub fn unknown_since(&self) -> Option<Instant> {
-        self.unknown_since
+        self.unknown_since.max(self.unasked_since)
+    }
+
+    /// When a server was last left without asking what was seen there. Of this even the primary may
+    /// lack something for a moment.
+    pub fn unasked_since(&self) -> Option<Instant> {
+        self.unasked_since
+    }
+
+    /// The own positions that were told since this was last asked, for those who are to see them;
+    /// [`Position::Nothing`] for one that could not be read.
+    pub fn take_told(&mut self) -> Option<Position> {
+        self.told.take()
     }
 
     /// Whether a write is in no binary log, so that only the primary can show it.
@@ -96,10 +114,27 @@ impl Positions {
 
     fn on_own(&mut self, written: Result<Position, PositionError>) {
         match written {
-            Ok(position) => self.join(&position),
+            Ok(position) => self.add_own(position),
             // A server that says something we cannot read: only the primary is certain to have it.
-            Err(_) => self.untracked_write = true,
+            Err(_) => {
+                self.untracked_write = true;
+                self.told.get_or_insert_default();
+            }
         }
+    }
+
+    fn add_own(&mut self, position: Position) {
+        self.join(&position);
+        match &mut self.told {
+            // The kinds differ only where `join` found them to.
+            Some(told) => drop(told.join(&position)),
+            None => self.told = Some(position),
+        }
+    }
+
+    /// Reads from now on must see this position as well.
+    pub fn on_read_after(&mut self, position: &Position) {
+        self.join(position);
     }
 
     /// A read on that server ended. One on another server, or on another life of it, whose sights
@@ -108,7 +143,7 @@ impl Positions {
         let elsewhere =
             |last: LastRead| (last.backend, last.generation) != (read.backend, read.generation);
         if self.last_read.is_some_and(elsewhere) {
-            self.unknown_since.get_or_insert(read.ended);
+            self.unasked_since = self.unasked_since.max(Some(read.ended));
         }
         self.last_read = Some(read);
     }
@@ -129,6 +164,7 @@ impl Positions {
     pub fn on_primary_bound(&mut self, bound: &Position) {
         self.join(bound);
         self.unknown_since = None;
+        self.unasked_since = None;
     }
 
     /// An upper bound of what the last read can have seen: from now on any server that covers it
@@ -142,7 +178,8 @@ impl Positions {
     /// a later, stronger level finds out from the primary.
     pub fn on_left_unasked(&mut self, now: Instant) {
         self.last_read = None;
-        self.unknown_since.get_or_insert(now);
+        // The latest time counts: an answer that suits an earlier leaving may miss this one's sights.
+        self.unasked_since = self.unasked_since.max(Some(now));
     }
 
     pub(super) fn on_reset(&mut self) {
@@ -154,5 +191,36 @@ impl Positions {
             // Another kind of history than before: only the primary is certain to have both.
             self.untracked_write = true;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_unknown_counts_from_the_last_time_it_became_so() {
+        let start = Instant::now();
+        let read = |server: u16, millis| LastRead {
+            backend: BackendId(server),
+            generation: Generation(1),
+            ended: start + Duration::from_millis(millis),
+        };
+        let mut positions = Positions::default();
+        positions.on_read(read(1, 1));
+        positions.on_read(read(2, 2));
+        assert_eq!(positions.unknown_since(), Some(read(2, 2).ended));
+        positions.on_read(read(2, 3));
+        positions.on_left_unasked(read(2, 9).ended);
+        positions.on_read(read(1, 10));
+        // A probe sent at 2 ms would miss what was seen on the second server until 9 ms.
+        assert_eq!(positions.unknown_since(), Some(read(2, 9).ended));
+        positions.on_unknown(read(1, 11).ended);
+        assert_eq!(positions.unknown_since(), Some(read(1, 11).ended));
+        assert_eq!(positions.unasked_since(), Some(read(2, 9).ended));
+        positions.on_primary_bound(&GtidSet::new().into());
+        assert_eq!(positions.unknown_since(), None);
     }
 }

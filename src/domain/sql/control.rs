@@ -6,7 +6,9 @@
 mod kill;
 mod lexeme;
 mod own;
+mod warnings;
 
 pub use super::variables::OwnVariable;
 pub use kill::{Kill, begins_with_kill, parse_kill};
 pub use own::{OwnAssignment, OwnItem, OwnStatement, OwnValue, parse_own};
+pub use warnings::asks_for_warnings;

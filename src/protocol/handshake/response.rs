@@ -77,6 +77,22 @@ pub fn hello(payload: &[u8]) -> Option<ClientHello<'_>> {
     }))
 }
 
+/// The value of a connection attribute among undecoded ones; the last counts. `None` if there is no
+/// such attribute, or what stands before it cannot be read.
+pub fn connect_attribute<'a>(attributes: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut reader = Reader::new(attributes);
+    let mut found = None;
+    while !reader.is_empty() {
+        let (Some(key), Some(value)) = (reader.lenenc_bytes(), reader.lenenc_bytes()) else {
+            break;
+        };
+        if key == name {
+            found = Some(value);
+        }
+    }
+    found
+}
+
 fn read_auth<'a>(reader: &mut Reader<'a>, caps: CapabilityFlags) -> Option<&'a [u8]> {
     if caps.contains(CapabilityFlags::CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA) {
         reader.lenenc_bytes()

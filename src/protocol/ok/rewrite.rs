@@ -35,6 +35,17 @@ fn strip(frame: &mut [u8]) -> Option<usize> {
     Some(HEADER + len)
 }
 
+/// Counts one warning more in the OK or EOF packet at the start of `frame`. Another packet stays as it is.
+pub fn add_warning(frame: &mut [u8]) {
+    let Some(ok) = frame::payload(frame).and_then(OkView::parse) else {
+        return;
+    };
+    let (at, warnings) = (HEADER + ok.warnings_at(), ok.warnings.saturating_add(1));
+    if let Some(place) = frame.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+        *place = warnings.to_le_bytes();
+    }
+}
+
 /// Appends the OK packet at the start of `frame` to `out` with only the entries that `keep` allows; none if the client has
 /// no CLIENT_SESSION_TRACK. Several variables of one entry are asked for one by one.
 ///

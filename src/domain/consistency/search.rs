@@ -1,0 +1,322 @@
+//! The way of one read to a replica that has what it must see, as a machine without I/O.
+//!
+//! ```text
+//! poll ─▶ AskPrimary / AskExecuted ─▶ (Wait) ─▶ (AskSeen ─▶ again) ─▶ Read
+//!                └──────────────────────┴──────────────┴────────────▶ GiveUp
+//! ```
+//! The caller performs each [`Step`], tells the machine what came of it, and polls again. Reads keep
+//! to the replica of the session's last read; before one goes elsewhere an upper bound of what was
+//! seen is asked for, and the new server must cover it.
+
+use std::time::{Duration, Instant};
+
+use super::requirement::Requirement;
+use crate::domain::ids::BackendId;
+use crate::domain::position::Position;
+use crate::domain::routing::{Candidate, pick};
+use crate::domain::session::{LastRead, Positions};
+use crate::domain::topology::Generation;
+
+/// One life of one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Server {
+    /// The server.
+    pub backend: BackendId,
+    /// Its life.
+    pub generation: Generation,
+}
+
+impl LastRead {
+    /// Where the read ran.
+    pub fn server(&self) -> Server {
+        Server {
+            backend: self.backend,
+            generation: self.generation,
+        }
+    }
+}
+
+/// The servers as they are known at this moment.
+pub trait Servers {
+    /// The replicas that may take reads.
+    fn usable(&self) -> Vec<Server>;
+
+    /// The primary, if it answers.
+    fn primary(&self) -> Option<Server>;
+
+    /// Whether a read that starts now on this life of the server is certain to see `position`.
+    fn covers(&self, server: Server, position: &Position) -> bool;
+
+    /// How busy the server is, in connections of this proxy; `usize::MAX` when none is to be had.
+    fn load(&self, backend: BackendId) -> usize;
+
+    /// A number that grows with each call; servers of equal load take turns by it.
+    fn turn(&self) -> usize;
+
+    /// Fills gaps of a position with what the primary is known to have executed.
+    fn compact(&self, position: &mut Position);
+}
+
+/// An executed set of the primary, and when the question for it was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executed {
+    /// The set.
+    pub position: Position,
+    /// When the question was sent.
+    pub sent: Instant,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Run the read there.
+    Read(Server),
+    /// Ask for an upper bound of what a read that ended on this server can have seen: the server
+    /// itself if it still lives the same life, else the primary, from a question sent after the end.
+    AskSeen(LastRead),
+    /// Ask the primary for an upper bound (owned, then executed) from a question sent then or later.
+    AskPrimary {
+        /// The earliest time of the question.
+        not_before: Instant,
+    },
+    /// Ask the primary for its executed set, from a question sent then or later.
+    AskExecuted {
+        /// The earliest time of the question.
+        not_before: Instant,
+    },
+    /// Wait, without a connection, until one of these servers covers the position.
+    Wait {
+        /// The servers.
+        servers: Vec<Server>,
+        /// What one of them must have.
+        position: Position,
+        /// When to stop waiting.
+        deadline: Instant,
+    },
+    /// There is no replica for this read.
+    GiveUp(GiveUp),
+}
+
+/// Why no replica may answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GiveUp {
+    /// No replica is configured.
+    NotConfigured,
+    /// No replica is usable now.
+    NoReplica,
+    /// These servers have no positions that could be compared.
+    NoPositionsHere,
+    /// Nobody could say how far the read's past reaches.
+    NoPositions,
+    /// No replica got there in time.
+    Timeout,
+    /// Every connection to the replicas is taken.
+    Exhausted,
+}
+
+/// What the caller knows of the session besides its positions.
+#[derive(Clone, Debug, Default)]
+pub struct Situation {
+    /// The replica that a connection is held to.
+    pub held: Option<BackendId>,
+    /// Replicas that just failed this read.
+    pub lost: Vec<BackendId>,
+    /// Whether the cluster has replicas at all.
+    pub replicas_configured: bool,
+}
+
+/// The search of one read.
+#[derive(Debug)]
+pub struct Search {
+    requirement: Requirement,
+    situation: Situation,
+    deadline: Instant,
+    over: Option<GiveUp>,
+    waited: bool,
+}
+
+impl Search {
+    /// A read that arrived at `arrived` and waits so long for a replica at most.
+    pub fn new(
+        requirement: Requirement,
+        situation: Situation,
+        arrived: Instant,
+        catch_up_timeout: Duration,
+    ) -> Self {
+        Self {
+            requirement,
+            situation,
+            deadline: arrived + catch_up_timeout,
+            over: None,
+            waited: false,
+        }
+    }
+
+    /// Something outside speaks against every replica.
+    pub fn give_up(&mut self, why: GiveUp) {
+        self.over = Some(why);
+    }
+
+    /// When waiting ends.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Whether a wait was asked for.
+    pub fn waited(&self) -> bool {
+        self.waited
+    }
+
+    /// What to do now.
+    pub fn poll(
+        &mut self,
+        positions: &mut Positions,
+        servers: &impl Servers,
+        now: Instant,
+    ) -> Step {
+        if let Some(why) = self.over {
+            return Step::GiveUp(why);
+        }
+        let usable = self.usable(servers);
+        if usable.is_empty() {
+            return Step::GiveUp(match self.situation.replicas_configured {
+                true => GiveUp::NoReplica,
+                false => GiveUp::NotConfigured,
+            });
+        }
+        let session = self.requirement.level().keeps_session();
+        if session && let Some(not_before) = positions.unknown_since() {
+            return Step::AskPrimary { not_before };
+        }
+        if let Some(not_before) = self.requirement.executed_since() {
+            return Step::AskExecuted { not_before };
+        }
+        if session {
+            servers.compact(positions.need_mut());
+        }
+        let covering: Vec<_> = usable
+            .iter()
+            .copied()
+            .filter(|server| self.is_fresh(positions, servers, *server))
+            .collect();
+        if covering.is_empty() {
+            return self.wait(positions, usable, now);
+        }
+        let Some(chosen) = self.prefer(positions, servers, &covering) else {
+            return Step::GiveUp(GiveUp::NoReplica);
+        };
+        match positions.last_read() {
+            Some(read) if session && read.server() != chosen => Step::AskSeen(read),
+            Some(read) if !session && read.server() != chosen => {
+                positions.on_left_unasked(now);
+                Step::Read(chosen)
+            }
+            _ => Step::Read(chosen),
+        }
+    }
+
+    /// The answer to [`Step::AskPrimary`].
+    pub fn on_primary(&mut self, positions: &mut Positions, answer: Result<&Position, GiveUp>) {
+        match answer {
+            Ok(bound) => positions.on_primary_bound(bound),
+            Err(why) => self.over = Some(why),
+        }
+    }
+
+    /// The answer to [`Step::AskSeen`].
+    pub fn on_seen(&mut self, positions: &mut Positions, answer: Result<&Position, GiveUp>) {
+        match answer {
+            Ok(bound) => positions.on_seen_bound(bound),
+            Err(why) => self.over = Some(why),
+        }
+    }
+
+    /// The answer to [`Step::AskExecuted`].
+    pub fn on_executed(&mut self, answer: Result<&Executed, GiveUp>) {
+        let joined = answer.and_then(|executed| {
+            self.requirement
+                .on_executed(&executed.position, executed.sent)
+                .map_err(|_| GiveUp::NoPositions)
+        });
+        self.over = joined.err();
+    }
+
+    /// The wait of [`Step::Wait`] ended: a server got there, or the deadline passed, or no server is
+    /// left that could.
+    pub fn on_wait(&mut self, there: bool) {
+        self.over = (!there).then_some(GiveUp::Timeout);
+    }
+
+    /// A replica that may answer with what it has: that of the last read, else the one a connection
+    /// is held to, else the least busy.
+    pub fn stale(&self, positions: &Positions, servers: &impl Servers) -> Option<Server> {
+        self.prefer(positions, servers, &self.usable(servers))
+    }
+
+    fn usable(&self, servers: &impl Servers) -> Vec<Server> {
+        let mut usable = servers.usable();
+        usable.retain(|server| !self.situation.lost.contains(&server.backend));
+        usable
+    }
+
+    fn is_fresh(&self, positions: &Positions, servers: &impl Servers, server: Server) -> bool {
+        let beyond = self.requirement.beyond();
+        let session = self.requirement.level().keeps_session();
+        (!session || servers.covers(server, positions.need()))
+            && (beyond.is_empty() || servers.covers(server, beyond))
+    }
+
+    fn wait(&mut self, positions: &Positions, servers: Vec<Server>, now: Instant) -> Step {
+        if now >= self.deadline {
+            return Step::GiveUp(GiveUp::Timeout);
+        }
+        let mut position = self.requirement.beyond().clone();
+        let session = self.requirement.level().keeps_session();
+        if session && position.join(positions.need()).is_err() {
+            return Step::GiveUp(GiveUp::NoPositions);
+        }
+        self.waited = true;
+        Step::Wait {
+            servers,
+            position,
+            deadline: self.deadline,
+        }
+    }
+
+    /// The server of the last read first, then the one a connection is held to, then by load.
+    fn prefer(
+        &self,
+        positions: &Positions,
+        servers: &impl Servers,
+        among: &[Server],
+    ) -> Option<Server> {
+        let held = self.situation.held;
+        let last = positions.last_read().map(|read| read.backend);
+        let reachable = |id: &BackendId| held == Some(*id) || servers.load(*id) < usize::MAX;
+        let at = |wanted: Option<BackendId>| {
+            among
+                .iter()
+                .find(|server| Some(server.backend) == wanted)
+                .copied()
+        };
+        let last = match self.requirement.level().keeps_session() {
+            true => last.filter(reachable),
+            // Where the connection is costs least where nothing else matters.
+            false => None,
+        };
+        at(last).or_else(|| at(held)).or_else(|| {
+            let candidates: Vec<_> = among
+                .iter()
+                .map(|server| Candidate {
+                    backend: server.backend,
+                    leased: servers.load(server.backend),
+                })
+                .collect();
+            at(pick(&candidates, servers.turn()))
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "search/tests.rs"]
+mod tests;

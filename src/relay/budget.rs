@@ -1,0 +1,44 @@
+//! The part of the primary's connections that reads may use which were meant for a replica.
+//!
+//! A lag spike must not send every read to the primary at once. A read that falls back holds a permit
+//! while it runs; the permit comes free when it is dropped, whatever became of the read.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout_at;
+
+/// So many reads may run on the primary at a time.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    free: Arc<Semaphore>,
+}
+
+/// The right to run one read on the primary; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Permit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+impl Budget {
+    /// A budget of so many reads.
+    pub fn new(reads: usize) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(reads.min(Semaphore::MAX_PERMITS))),
+        }
+    }
+
+    /// A permit, if one is free.
+    pub(super) fn take(&self) -> Option<Permit> {
+        Arc::clone(&self.free).try_acquire_owned().ok().map(Permit)
+    }
+
+    /// The next permit that comes free, unless none does by the deadline.
+    pub(super) async fn take_by(&self, deadline: Instant) -> Option<Permit> {
+        if let Some(permit) = self.take() {
+            return Some(permit);
+        }
+        let next = Arc::clone(&self.free).acquire_owned();
+        let permit = timeout_at(deadline.into(), next).await.ok()?;
+        permit.ok().map(Permit)
+    }
+}

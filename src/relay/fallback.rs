@@ -1,0 +1,101 @@
+//! What becomes of a read for which no replica is fresh enough: the primary within its budget, an
+//! older answer with a warning, or an error.
+
+use std::time::{Duration, Instant};
+
+use super::budget::Permit;
+use super::freshness::{Failed, Settled, Terms};
+use super::session::Relay;
+use crate::domain::consistency::{Fallback, GiveUp};
+use crate::domain::routing::Reason;
+use crate::domain::session::Side;
+use crate::frontend::ClientError;
+use crate::telemetry::SessionState;
+
+/// What comes instead of a fresh replica.
+#[derive(Debug)]
+pub(super) enum Fell {
+    /// The primary, within its budget if there is a permit.
+    Primary(Reason, Option<Permit>),
+    /// This replica, with what it has.
+    Stale(Settled),
+    /// An error, for this reason.
+    Refused(Reason, ClientError),
+}
+
+impl Relay {
+    /// Decides what a read does whose search failed. `transaction` says whether it opens a READ ONLY
+    /// transaction, for which no older answer will do.
+    pub(super) async fn fall_back(
+        &mut self,
+        failed: Failed,
+        terms: &Terms,
+        transaction: bool,
+    ) -> Fell {
+        let Failed {
+            why,
+            deadline,
+            stale,
+        } = failed;
+        let on_timeout = self.state.settings.on_timeout;
+        let reason = reason_of(why);
+        if why == GiveUp::Timeout && self.state.hints.asks_replica() {
+            return Fell::Refused(Reason::NotFresh, ClientError::ReplicasBehind);
+        }
+        match (Fallback::of(why, on_timeout), stale) {
+            (Fallback::Belongs, _) => Fell::Primary(reason, None),
+            (Fallback::Stale, Some(settled)) if !transaction => Fell::Stale(settled),
+            (Fallback::Refused, _) => {
+                let waited = self.state.settings.catch_up_timeout;
+                Fell::Refused(Reason::NotFresh, refusal(why, waited, terms))
+            }
+            (Fallback::Budgeted { may_queue: true }, _) => {
+                self.gauge.set(SessionState::CatchingUp);
+                let permit = self.shared.budget.take_by(deadline).await;
+                self.gauge.set(SessionState::Active);
+                within_budget(reason, permit)
+            }
+            (Fallback::Budgeted { may_queue: false } | Fallback::Stale, _) => {
+                within_budget(reason, self.shared.budget.take())
+            }
+        }
+    }
+
+    /// Gives the primary's connection back that was taken for a read that fell back, unless its
+    /// client may still ask about the warnings it left: reads that were meant for replicas do not
+    /// take the primary's connections away from those that write.
+    pub(super) fn leave_primary(&mut self, had_link: bool) {
+        let free = !self.state.transaction.is_open() && !self.state.holds_connection();
+        if !had_link && free && self.warnings == 0 {
+            self.links.release(Side::Primary, &self.registered);
+        }
+    }
+}
+
+fn within_budget(reason: Reason, permit: Option<Permit>) -> Fell {
+    match permit {
+        Some(permit) => Fell::Primary(reason, Some(permit)),
+        None => Fell::Refused(Reason::OverBudget, ClientError::OverBudget),
+    }
+}
+
+fn reason_of(why: GiveUp) -> Reason {
+    match why {
+        GiveUp::NotConfigured | GiveUp::NoReplica => Reason::NoReplica,
+        GiveUp::NoPositions | GiveUp::NoPositionsHere => Reason::NoPositions,
+        GiveUp::Timeout => Reason::CatchUpTimeout,
+        GiveUp::Exhausted => Reason::PoolExhausted,
+    }
+}
+
+fn refusal(why: GiveUp, waited: Duration, terms: &Terms) -> ClientError {
+    match why {
+        GiveUp::Timeout => ClientError::CatchUpTimeout {
+            level: terms.level.name(),
+            waited: waited.min(Instant::now().saturating_duration_since(terms.arrived)),
+        },
+        _ => ClientError::NoFreshReplica {
+            why: reason_of(why).text(),
+        },
+    }
+}

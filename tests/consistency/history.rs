@@ -1,0 +1,259 @@
+//! Level `session`: no read goes back in time, whatever becomes of the servers.
+
+use std::path::Path;
+use std::time::Duration;
+
+use highwater::rig::{APP, Cluster, Server};
+use mysql_async::Error;
+use mysql_async::prelude::Queryable;
+
+use super::measure::Held;
+use super::monotonic::{Watchers, counter};
+use super::support::{Setup, run};
+
+/// Reads never go back in time while their servers change, and each change is made when the other
+/// replica stands still: whoever goes there without asking sees the past.
+#[tokio::test]
+async fn reads_never_go_back_in_time() {
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.consistency.catch_up_timeout = Duration::from_millis(20);
+        config.consistency.max_lag = Duration::from_secs(3600);
+    })
+    .await;
+    let replicas = setup.cluster.replicas();
+    let watchers = Watchers::start(&setup, "session").await;
+    for (one, other) in [(0, 1), (1, 0)] {
+        // Stopped: it takes no reads; those of its readers must not go to the other.
+        let held = Held::hold(&replicas[other]).await;
+        watchers.go_on().await;
+        replicas[one].stop_applier().await.unwrap();
+        setup.replicas_usable(1).await;
+        watchers.go_on().await;
+        replicas[one].start_applier().await.unwrap();
+        setup.replicas_usable(2).await;
+        watchers.go_on().await;
+        // Frozen: nothing answers, and nothing breaks.
+        replicas[one].freeze().await.unwrap();
+        watchers.go_on().await;
+        replicas[one].thaw().unwrap();
+        setup.replicas_usable(2).await;
+        watchers.go_on().await;
+        // Killed, and back in another life.
+        replicas[one].kill();
+        watchers.go_on().await;
+        replicas[one].restart().await.unwrap();
+        setup.replicas_usable(2).await;
+        held.release().await;
+        watchers.go_on().await;
+    }
+    // Both gone: the primary, and back.
+    replicas.iter().for_each(Server::kill);
+    watchers.go_on().await;
+    for replica in replicas {
+        replica.restart().await.unwrap();
+    }
+    setup.replicas_usable(2).await;
+    watchers.go_on().await;
+    let found = watchers.end().await;
+    println!(
+        "session: {} reads, {} transactions lost",
+        found.reads, found.lost_transactions
+    );
+    assert!(found.backwards.is_empty(), "{:?}", found.backwards);
+
+    // The check can fail: the same at eventual, across one replica that stands still.
+    let watchers = Watchers::start(&setup, "eventual").await;
+    let held = Held::hold(&replicas[1]).await;
+    watchers.go_on().await;
+    replicas[0].stop_applier().await.unwrap();
+    setup.replicas_usable(1).await;
+    watchers.go_on().await;
+    let found = watchers.end().await;
+    assert!(!found.backwards.is_empty());
+    held.release().await;
+    setup.proxy.shut_down().await;
+}
+
+/// With a semi-synchronous primary that waits for nobody's word, a replica shows a transaction well
+/// before the primary does.
+#[tokio::test]
+async fn a_read_on_the_primary_waits_for_what_a_replica_showed() {
+    let _ = highwater::telemetry::log::init(
+        highwater::telemetry::log::Format::Text,
+        &std::env::var("HW_LOG").unwrap_or("off".into()),
+    );
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.consistency.catch_up_timeout = Duration::from_secs(30);
+    })
+    .await;
+    let primary = setup.cluster.primary();
+    let mut writer = setup.connect().await;
+    run(&mut writer, "CREATE TABLE counter (v BIGINT UNSIGNED)").await;
+    run(&mut writer, "INSERT INTO counter VALUES (0)").await;
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    for sql in [
+        "INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'",
+        "SET GLOBAL rpl_semi_sync_source_timeout = 1500",
+        "SET GLOBAL rpl_semi_sync_source_wait_no_replica = ON",
+    ] {
+        primary.exec(sql).await.unwrap();
+    }
+    let mut reader = setup.connect().await;
+    let mut behind = primary.connect(&APP).await.unwrap();
+    let ways: [&[&str]; 4] = [
+        &["BEGIN"],
+        &["START TRANSACTION WITH CONSISTENT SNAPSHOT"],
+        &["SET autocommit = 0"],
+        &[
+            "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+            "BEGIN",
+        ],
+    ];
+    for (expected, way) in (1..).zip(ways) {
+        // It gives up waiting after one timeout; this makes it wait again.
+        for on in ["OFF", "ON"] {
+            primary
+                .exec(&format!("SET GLOBAL rpl_semi_sync_source_enabled = {on}"))
+                .await
+                .unwrap();
+        }
+        let writing = tokio::spawn(async move {
+            run(&mut writer, "UPDATE counter SET v = v + 1").await;
+            writer
+        });
+        while counter(&mut reader).await != expected {}
+        assert_eq!(
+            counter(&mut behind).await,
+            expected - 1,
+            "the primary is not behind"
+        );
+        for sql in way {
+            run(&mut reader, sql).await;
+        }
+        assert_eq!(counter(&mut reader).await, expected, "{way:?}");
+        run(&mut reader, "COMMIT").await;
+        reader.reset().await.unwrap();
+        writer = writing.await.unwrap();
+    }
+    // It does not wait for ever: an error that says so, never the past.
+    for sql in [
+        "SET GLOBAL rpl_semi_sync_source_timeout = 60000",
+        "SET GLOBAL rpl_semi_sync_source_enabled = OFF",
+        "SET GLOBAL rpl_semi_sync_source_enabled = ON",
+    ] {
+        primary.exec(sql).await.unwrap();
+    }
+    let writing = tokio::spawn(async move {
+        run(&mut writer, "UPDATE counter SET v = 100").await;
+    });
+    while counter(&mut reader).await != 100 {}
+    run(&mut reader, "SET highwater_catch_up_timeout = 0").await;
+    run(&mut reader, "BEGIN").await;
+    let refused = reader.query_drop("SELECT v FROM counter").await;
+    assert!(
+        matches!(&refused, Err(Error::Server(error)) if error.code == 1205),
+        "{refused:?}"
+    );
+    primary
+        .exec("SET GLOBAL rpl_semi_sync_source_enabled = OFF")
+        .await
+        .unwrap();
+    writing.await.unwrap();
+    assert_eq!(counter(&mut reader).await, 100);
+    run(&mut reader, "COMMIT").await;
+    setup.proxy.shut_down().await;
+}
+
+/// What an application read at a level that promises nothing counts once it asks for more.
+#[tokio::test]
+async fn what_was_read_at_eventual_counts_at_session() {
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.consistency.catch_up_timeout = Duration::from_millis(20);
+        config.consistency.max_lag = Duration::from_secs(3600);
+    })
+    .await;
+    let replicas = setup.cluster.replicas();
+    let mut writer = setup.connect().await;
+    run(&mut writer, "CREATE TABLE counter (v BIGINT UNSIGNED)").await;
+    run(&mut writer, "INSERT INTO counter VALUES (0)").await;
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    let held = Held::hold(&replicas[1]).await;
+    run(&mut writer, "UPDATE counter SET v = 1").await;
+    setup.cluster.wait_caught_up(0).await.unwrap();
+    let (mut readers, mut others) = (Vec::new(), Vec::new());
+    for _ in 0..8 {
+        let mut reader = setup.connect().await;
+        run(&mut reader, "SET highwater_read_consistency = 'eventual'").await;
+        match counter(&mut reader).await {
+            1 => readers.push(reader),
+            _ => others.push(reader),
+        }
+    }
+    assert!(readers.len() > 1, "nobody reads from the first replica");
+    replicas[0].kill();
+    setup.replicas_usable(1).await;
+    for (number, reader) in readers.iter_mut().enumerate() {
+        if number % 2 == 0 {
+            // Back in time, as it was asked for.
+            assert_eq!(counter(reader).await, 0);
+        }
+        run(reader, "SET highwater_read_consistency = 'session'").await;
+        assert_eq!(counter(reader).await, 1);
+    }
+    held.release().await;
+    setup.proxy.shut_down().await;
+}
+
+/// A replica that comes back with less than it had: what was known of its former life is void.
+#[tokio::test]
+async fn a_replica_that_lost_its_past_is_not_believed() {
+    let setup = Setup::with(Cluster::builder().replicas(1), |config| {
+        config.consistency.catch_up_timeout = Duration::from_millis(20);
+        config.consistency.max_lag = Duration::from_secs(3600);
+    })
+    .await;
+    let replica = setup.cluster.replica(0);
+    let mut conn = setup.connect().await;
+    run(&mut conn, "CREATE TABLE counter (v BIGINT UNSIGNED)").await;
+    run(&mut conn, "INSERT INTO counter VALUES (0)").await;
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    // A copy of its data, in which it applies nothing for half a minute.
+    replica.delay(25).await.unwrap();
+    replica.shut_down().await.unwrap();
+    let folder = replica.error_log().parent().unwrap().to_owned();
+    copy(&folder.join("data"), &folder.join("copy"));
+    replica.restart().await.unwrap();
+    replica.delay(0).await.unwrap();
+    setup.replicas_usable(1).await;
+    run(&mut conn, "UPDATE counter SET v = 1").await;
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    let mut reader = setup.connect().await;
+    for conn in [&mut conn, &mut reader] {
+        assert_eq!(counter(conn).await, 1);
+    }
+    replica.kill();
+    std::fs::remove_dir_all(folder.join("data")).unwrap();
+    std::fs::rename(folder.join("copy"), folder.join("data")).unwrap();
+    replica.restart().await.unwrap();
+    setup.replicas_usable(1).await;
+    let mut other = setup.connect().await;
+    assert_eq!(counter(&mut other).await, 0, "the replica has lost nothing");
+    for conn in [&mut conn, &mut reader] {
+        assert_eq!(counter(conn).await, 1);
+    }
+    setup.proxy.shut_down().await;
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (entry, to) = (
+            entry.as_ref().unwrap(),
+            to.join(entry.as_ref().unwrap().file_name()),
+        );
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(std::fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}

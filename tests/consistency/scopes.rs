@@ -1,0 +1,321 @@
+//! Levels `group`, `proxy` and `global`: what other sessions wrote is seen, as far as the level says.
+//!
+//! The replicas are healthy and stand still. Whoever does not have to see a write reads it from
+//! there, and does not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use highwater::config::{Account, GroupBy};
+use highwater::domain::ids::BackendId;
+use highwater::rig::{APP, Cluster};
+use mysql_async::prelude::Queryable;
+use mysql_async::{ChangeUserOpts, Conn, Opts};
+use tokio::task::JoinSet;
+
+use super::measure::{Held, count};
+use super::monotonic::counter;
+use super::session::prepare_writes;
+use super::support::{Setup, cell, run};
+use super::writes::{CASES, look, perform};
+
+/// A reader of the counter at a level, in a group.
+async fn reader(setup: &Setup, level: &str, group: &str) -> Conn {
+    let mut conn = setup.connect().await;
+    let sql = format!("SET highwater_read_consistency = '{level}', highwater_group = '{group}'");
+    run(&mut conn, &sql).await;
+    conn
+}
+
+async fn impatient() -> Setup {
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.consistency.catch_up_timeout = Duration::from_millis(20);
+        config.consistency.max_lag = Duration::from_secs(600);
+        config.users.push(Account::new("second", "second-pw"));
+    })
+    .await;
+    let primary = setup.cluster.primary();
+    for sql in [
+        "CREATE TABLE app.counter (v BIGINT UNSIGNED)",
+        "INSERT INTO app.counter VALUES (0)",
+        "CREATE USER 'second'@'%' IDENTIFIED BY 'second-pw'",
+        "GRANT SELECT ON *.* TO 'second'@'%'",
+    ] {
+        primary.exec(sql).await.unwrap();
+    }
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    setup
+}
+
+async fn hold(setup: &Setup) -> Vec<Held> {
+    let mut held = Vec::new();
+    for replica in setup.cluster.replicas() {
+        held.push(Held::hold(replica).await);
+    }
+    held
+}
+
+#[tokio::test]
+async fn each_level_sees_the_writes_of_its_scope_and_no_more() {
+    let setup = impatient().await;
+    let mut writer = setup.connect().await;
+    run(&mut writer, "SET highwater_group = 'cart'").await;
+    let mut readers = Vec::new();
+    for (level, group, sees_proxy, sees_all) in [
+        ("eventual", "cart", false, false),
+        ("session", "cart", false, false),
+        ("group", "cart", true, false),
+        ("group", "other", false, false),
+        ("group", "", false, false),
+        ("proxy", "other", true, false),
+        ("global", "other", true, true),
+    ] {
+        let mut conn = reader(&setup, level, group).await;
+        // What was acknowledged before the proxy started is unknown until somebody asks.
+        assert_eq!(counter(&mut conn).await, 0);
+        readers.push((level, group, conn, sees_proxy, sees_all));
+    }
+    let held = hold(&setup).await;
+    run(&mut writer, "UPDATE counter SET v = 1").await;
+    for (level, group, conn, sees, _) in &mut readers {
+        let seen = counter(conn).await;
+        assert_eq!(seen, u64::from(*sees), "{level} in group {group:?}");
+    }
+    // One that goes past the proxy.
+    let mut direct = setup.cluster.primary().connect(&APP).await.unwrap();
+    run(&mut direct, "UPDATE counter SET v = v + 10").await;
+    for (level, group, conn, sees_proxy, sees_all) in &mut readers {
+        let seen = counter(conn).await;
+        // Who fell back to the primary saw more than the level asks for, and keeps to that.
+        let fell_back = *sees_proxy;
+        let expected = if *sees_all || fell_back { 11 } else { 0 };
+        assert_eq!(seen, expected, "{level} in group {group:?}");
+    }
+    // A session that has seen nothing yet tells them apart.
+    for (level, expected) in [("proxy", 1), ("global", 11)] {
+        let mut fresh = reader(&setup, level, "").await;
+        let seen = counter(&mut fresh).await;
+        assert!(seen >= expected, "{level}: {seen}");
+    }
+    for held in held {
+        held.release().await;
+    }
+    setup.proxy.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_write_past_the_proxy_is_seen_at_global_alone() {
+    let setup = impatient().await;
+    for level in ["eventual", "session", "group", "proxy"] {
+        counter(&mut reader(&setup, level, "").await).await;
+    }
+    let held = hold(&setup).await;
+    let mut direct = setup.cluster.primary().connect(&APP).await.unwrap();
+    run(&mut direct, "UPDATE counter SET v = 1").await;
+    for (level, expected) in [
+        ("eventual", 0),
+        ("session", 0),
+        ("group", 0),
+        ("proxy", 0),
+        ("global", 1),
+    ] {
+        let mut conn = reader(&setup, level, "").await;
+        assert_eq!(counter(&mut conn).await, expected, "{level}");
+    }
+    for held in held {
+        held.release().await;
+    }
+    setup.proxy.shut_down().await;
+}
+
+/// Whatever a session did not learn of its write, group and proxy know that something is unknown.
+#[tokio::test]
+async fn every_kind_of_write_is_seen_by_its_group_and_its_proxy() {
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.consistency.catch_up_timeout = Duration::from_millis(20);
+        config.consistency.max_lag = Duration::from_secs(600);
+    })
+    .await;
+    prepare_writes(&setup).await;
+    let held = hold(&setup).await;
+    let mut wrong = Vec::new();
+    for (n, case) in (1..).zip(CASES) {
+        for (offset, level) in [(0, "group"), (1000, "proxy")] {
+            let n = n + offset;
+            // Both read before, so that nothing is left that was unknown.
+            let mut other = reader(&setup, level, "cart").await;
+            look(&mut other, case, n, false).await;
+            let mut conn = setup.connect().await;
+            run(&mut conn, "SET highwater_group = 'cart'").await;
+            perform(&mut conn, case, n).await;
+            let seen = look(&mut other, case, n, false).await;
+            if seen != case.sees && !leaves_its_group(case.name) {
+                wrong.push(format!("{level}, {}: {seen}", case.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "not seen: {wrong:#?}");
+    for held in held {
+        held.release().await;
+    }
+    setup.proxy.shut_down().await;
+}
+
+/// Cases whose session is in its default group when it writes last.
+fn leaves_its_group(name: &str) -> bool {
+    name.contains("reset") || name.contains("change user")
+}
+
+#[tokio::test]
+async fn a_group_is_the_users_own_until_one_is_named() {
+    let setup = impatient().await;
+    let mut second = second(&setup).await;
+    let mut mine = reader(&setup, "group", "").await;
+    let mut named = reader(&setup, "group", "app").await;
+    for conn in [&mut mine, &mut named, &mut second] {
+        assert_eq!(counter(conn).await, 0);
+    }
+    let held = hold(&setup).await;
+    let mut writer = setup.connect().await;
+    run(&mut writer, "UPDATE counter SET v = 1").await;
+    assert_eq!(counter(&mut mine).await, 1);
+    assert_eq!(counter(&mut second).await, 0, "another user's group");
+    assert_eq!(
+        counter(&mut named).await,
+        0,
+        "a name is no user's own group"
+    );
+    // A group that is named is shared by all users.
+    run(&mut second, "SET highwater_group = 'shared'").await;
+    run(&mut writer, "SET highwater_group = 'shared'").await;
+    run(&mut writer, "UPDATE counter SET v = 2").await;
+    assert_eq!(counter(&mut second).await, 2);
+    assert_eq!(
+        cell(&mut second, "SELECT @@highwater_group")
+            .await
+            .as_deref(),
+        Some("shared")
+    );
+    for held in held {
+        held.release().await;
+    }
+    setup.proxy.shut_down().await;
+}
+
+async fn second(setup: &Setup) -> Conn {
+    let opts = setup.opts().user(Some("second")).pass(Some("second-pw"));
+    let mut conn = Conn::new(Opts::from(opts)).await.unwrap();
+    run(&mut conn, "SET highwater_read_consistency = 'group'").await;
+    conn
+}
+
+/// What the configuration gives a user is there at the login, after a reset, and after a change to
+/// that user; what a session wrote stays through all of it.
+#[tokio::test]
+async fn users_start_with_their_own_settings() {
+    let setup = Setup::with(Cluster::builder().replicas(1), |config| {
+        config.consistency.catch_up_timeout = Duration::from_millis(20);
+        config.consistency.group_key = GroupBy::User;
+        let mut account = Account::new("second", "second-pw");
+        account.consistency.level = Some(highwater::domain::consistency::Level::Global);
+        account.consistency.max_staleness = Some(Duration::from_secs(3));
+        account.consistency.group = Some("shop".to_owned());
+        config.users.push(account);
+    })
+    .await;
+    let primary = setup.cluster.primary();
+    for sql in [
+        "CREATE USER 'second'@'%' IDENTIFIED BY 'second-pw'",
+        "GRANT SELECT ON *.* TO 'second'@'%'",
+    ] {
+        primary.exec(sql).await.unwrap();
+    }
+    const ALL: &str = "SELECT @@highwater_read_consistency, @@highwater_max_staleness, \
+                       @@highwater_on_timeout, @@highwater_group";
+    type Shown = (String, String, String, String);
+    let shown = async |conn: &mut Conn| -> Shown { conn.query_first(ALL).await.unwrap().unwrap() };
+    let of = |all: [&str; 4]| -> Shown { all.map(str::to_owned).into() };
+    let app = of(["session", "500", "primary", ""]);
+    let shop = of(["global", "3000", "primary", "shop"]);
+    let mut conn = setup.connect().await;
+    assert_eq!(shown(&mut conn).await, app);
+    run(
+        &mut conn,
+        "SET highwater_read_consistency = 'proxy', highwater_max_staleness = 7, \
+         highwater_on_timeout = 'Stale', highwater_group = 'x'",
+    )
+    .await;
+    assert_eq!(shown(&mut conn).await, of(["proxy", "7", "stale", "x"]));
+    conn.reset().await.unwrap();
+    assert_eq!(shown(&mut conn).await, app);
+    let user = ChangeUserOpts::new()
+        .with_user(Some("second".to_owned()))
+        .with_pass(Some("second-pw".to_owned()));
+    conn.change_user(user).await.unwrap();
+    assert_eq!(shown(&mut conn).await, shop);
+    run(
+        &mut conn,
+        "SET highwater_read_consistency = 'eventual', highwater_group = 'y'",
+    )
+    .await;
+    run(
+        &mut conn,
+        "SET highwater_read_consistency = DEFAULT, highwater_group = DEFAULT",
+    )
+    .await;
+    assert_eq!(shown(&mut conn).await, shop);
+    setup.proxy.shut_down().await;
+}
+
+/// Readers that arrive together share the primary's answers; and each sees a write that was
+/// acknowledged, past the proxy, before it asked.
+#[tokio::test]
+async fn concurrent_global_reads_share_probes() {
+    const READERS: usize = 200;
+    let setup = Arc::new(Setup::start().await);
+    let mut conn = setup.connect().await;
+    run(&mut conn, "CREATE TABLE seen (id INT PRIMARY KEY, v INT)").await;
+    for id in 0..READERS {
+        run(&mut conn, &format!("INSERT INTO seen VALUES ({id}, 0)")).await;
+    }
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    let mut sessions = Vec::new();
+    for _ in 0..READERS {
+        sessions.push(reader(&setup, "global", "").await);
+    }
+    let mut direct = setup.cluster.primary().connect(&APP).await.unwrap();
+    let before = setup.proxy.watch().counters(BackendId::PRIMARY);
+    for round in 1..=3 {
+        run(&mut direct, &format!("UPDATE seen SET v = {round}")).await;
+        let mut reads = JoinSet::new();
+        for (id, mut conn) in sessions.drain(..).enumerate() {
+            reads.spawn(async move {
+                let seen = cell(&mut conn, &format!("SELECT v FROM seen WHERE id = {id}")).await;
+                assert_eq!(seen, Some(round.to_string()));
+                conn
+            });
+        }
+        while let Some(read) = reads.join_next().await {
+            sessions.push(read.unwrap());
+        }
+    }
+    let after = setup.proxy.watch().counters(BackendId::PRIMARY);
+    let asked = after.executed_asked - before.executed_asked;
+    let sent = after.upper_bounds_sent - before.upper_bounds_sent;
+    println!(
+        "global: {asked} reads asked what the primary has executed, {sent} questions were sent"
+    );
+    assert_eq!(asked, 3 * READERS as u64);
+    assert!(
+        sent >= 3 && sent <= asked / 2,
+        "{sent} questions for {asked} reads"
+    );
+    let outcomes = count(
+        &setup.proxy,
+        "consistency_outcome_total",
+        &["level=\"global\""],
+    );
+    assert!(outcomes >= asked);
+    drop(sessions);
+    Arc::into_inner(setup).unwrap().proxy.shut_down().await;
+}
