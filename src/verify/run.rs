@@ -61,6 +61,9 @@ pub struct Plan {
     /// At level `group`, what the name of every group begins with. At other levels groups are known
     /// to the checker only.
     pub group_key: String,
+    /// Whether sessions send COM_RESET_CONNECTION now and then, as pools do between two borrowers. The
+    /// session goes on: what it wrote and read still binds.
+    pub resets: bool,
     /// What the pseudo-random choices begin with.
     pub seed: u64,
 }
@@ -123,7 +126,7 @@ async fn perform(
     for (number, mailbox) in (0..).zip(mailboxes) {
         let shared = (Arc::clone(&work), Arc::clone(dial), Arc::clone(table));
         let past = number >= plan.sessions;
-        let session = Session::new(number, past, shared, mailbox, plan.seed);
+        let session = Session::new(number, past, shared, mailbox, plan);
         sessions.spawn(session.run());
     }
     let begun = Instant::now();
