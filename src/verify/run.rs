@@ -75,6 +75,9 @@ pub struct Made {
     pub history: History,
     /// How long it took.
     pub took: Duration,
+    /// Reads whose answer came with a warning, by which Highwater says that it may be old. They are not
+    /// in the history: nothing was promised of them.
+    pub flagged: u64,
     /// How the level was set.
     pub told: Told,
     /// Statements and connections that failed: what, and how often.
@@ -163,6 +166,7 @@ async fn perform(
             last: last.ok(),
         },
         took,
+        flagged: work.flagged(),
         told: dial.told(),
         errors,
         cut_short: work.cut_short(),

@@ -181,6 +181,7 @@ pub fn assert_holds(claim: Claim, made: &Made, findings: &Findings) {
     }
     assert!(findings.tried(claim), "{}: {findings:?}", claim.name());
     assert!(made.errors.is_empty(), "{:?}", made.errors);
+    assert_eq!(made.flagged, 0);
 }
 
 /// Fails unless a kind was found.

@@ -253,6 +253,11 @@ impl Session {
             .patiently(send_read(&mut link.endpoint, &table, key, prepared))
             .await;
         let returned = self.work.now();
+        if result.is_ok() && link.endpoint.get_warnings() > 0 {
+            // The endpoint itself says that this may be old.
+            self.work.count_flagged();
+            return Ok(());
+        }
         let action = match result {
             Ok(action) => action,
             Err(error) => return self.failed(&error),
