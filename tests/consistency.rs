@@ -33,3 +33,15 @@ mod tokens;
 mod wire;
 #[path = "consistency/writes.rs"]
 mod writes;
+
+use highwater::rig::{Cluster, ClusterBuilder};
+
+/// The servers of the tests that run on both engines.
+fn cluster() -> ClusterBuilder {
+    Cluster::builder()
+}
+
+/// Whether these servers know a statement.
+fn is_known(_: &&str) -> bool {
+    true
+}

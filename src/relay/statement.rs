@@ -81,6 +81,7 @@ impl Relay {
         self.results = 0;
         self.note_staleness(&statement);
         let mut next = self.first_route(&statement);
+        next = self.shadowed(next, &statement, &terms);
         loop {
             let done = match next {
                 Route::Primary(reason) => {
@@ -308,6 +309,10 @@ impl Relay {
         transaction: bool,
         progress: &mut Progress,
     ) -> Result<Next, End> {
+        if let Some(error) = freshness::refusal(&self.shared, terms.level) {
+            self.refuse(error).await?;
+            return Ok(Next::Refused(Reason::LevelBroken));
+        }
         let Self {
             shared,
             state,
@@ -563,6 +568,7 @@ impl Relay {
                 .metrics
                 .error(ErrorKind::Statement, telemetry::Side::Backend);
         }
+        let on = self.foresight.ran_on(on);
         let before = self.state.holds;
         self.state.on_end(profile, on, outcome, Instant::now());
         if self.state.positions.is_scattered() {

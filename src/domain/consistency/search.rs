@@ -10,6 +10,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::Level;
 use super::requirement::Requirement;
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
@@ -55,6 +56,11 @@ pub trait Servers {
 
     /// Fills gaps of a position with what the primary is known to have executed.
     fn compact(&self, position: &mut Position);
+
+    /// Whether the settings of a replica let it keep what this level promises.
+    fn may_keep(&self, _backend: BackendId, _level: Level) -> bool {
+        true
+    }
 }
 
 /// An executed set of the primary, and when the question for it was sent.
@@ -258,8 +264,11 @@ impl Search {
     fn usable(&self, servers: &impl Servers) -> Vec<Server> {
         let mut usable = servers.usable();
         let Situation { bound, lost, .. } = &self.situation;
+        let level = self.requirement.level();
         usable.retain(|server| {
-            !lost.contains(&server.backend) && bound.is_none_or(|bound| server.backend == bound)
+            !lost.contains(&server.backend)
+                && bound.is_none_or(|bound| server.backend == bound)
+                && servers.may_keep(server.backend, level)
         });
         usable
     }
