@@ -8,7 +8,7 @@ use super::errors::client_error;
 use super::fallback::Fell;
 use super::freshness::{self, Failed, Seeker, Terms};
 use super::replica::Held;
-use super::reply::{Relayed, Swallowed};
+use super::reply::{Relayed, Swallowed, ahead_of, left};
 use super::session::{End, Relay};
 use super::staleness::StaleNote;
 use crate::domain::consistency::GroupKey;
@@ -319,6 +319,7 @@ impl Relay {
             links,
             gauge,
             registered,
+            client,
             ..
         } = self;
         let mut seeker = Seeker {
@@ -338,6 +339,7 @@ impl Relay {
                     .answer_error(ClientError::Interrupted, Side::Replica, Reason::Waited)
                     .await;
             }
+            () = left(client, ahead_of(shared)) => return Err(End::ClientGone),
         };
         let settled = match settled {
             Ok(settled) => settled,
