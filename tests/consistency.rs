@@ -15,6 +15,8 @@ mod levels;
 mod measure;
 #[path = "consistency/monotonic.rs"]
 mod monotonic;
+#[path = "consistency/order.rs"]
+mod order;
 #[path = "consistency/pairs.rs"]
 mod pairs;
 #[path = "consistency/reads.rs"]

@@ -192,8 +192,10 @@ impl Session {
                 } else {
                     let read_only = matches!(name, b"transaction_read_only" | b"tx_read_only");
                     applied.guard_changed |= read_only && side == Side::Replica;
-                    self.mirror.on_tracked(name, value);
-                    applied.set(name, value);
+                    if !self.settings_pass() {
+                        self.mirror.on_tracked(name, value);
+                        applied.set(name, value);
+                    }
                 }
             }
             Tracked::Schema(name) => {
@@ -218,6 +220,13 @@ impl Session {
             self.statement.gtids = true;
             self.positions.on_last_gtid(value);
         }
+    }
+
+    /// Whether variables that the reply in flight tells have their old values again already.
+    fn settings_pass(&self) -> bool {
+        let passing =
+            |profile: StatementProfile| profile.effects.contains(Effects::PASSING_SETTINGS);
+        self.statement.profile.is_some_and(passing)
     }
 
     /// Takes in the status flags of an OK, EOF or end of rows, also of those between results.
@@ -378,4 +387,33 @@ fn may_commit(profile: &StatementProfile) -> bool {
         Access::Read | Access::PrimaryRead | Access::Diagnostics
     );
     !reads || profile.effects.contains(Effects::OPAQUE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::sql::{Dialect, LexMode, Seed, explain};
+
+    #[test]
+    fn settings_of_one_statement_leave_the_mirror_alone() {
+        let client = ClientTraits {
+            found_rows: false,
+            state_after_rows: true,
+        };
+        for (sql, told) in [
+            ("SET STATEMENT sql_mode = 'ANSI_QUOTES' FOR SELECT 1", None),
+            ("SET sql_mode = 'ANSI_QUOTES'", Some(&b"ANSI_QUOTES"[..])),
+        ] {
+            let mode = LexMode {
+                dialect: Dialect::MARIADB,
+                ..LexMode::default()
+            };
+            let mut session = Session::new(Settings::default(), client);
+            let mut applied = Applied::default();
+            session.on_start(&explain(sql.as_bytes(), mode, &Seed::new(1)));
+            let reported = Tracked::Variable(b"sql_mode", b"ANSI_QUOTES");
+            session.on_tracked(Side::Primary, reported, &mut applied);
+            assert_eq!(session.mirror.get(b"sql_mode"), told, "{sql}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What a data connection must know of a server, read once in its life and kept fresh.
 
 mod baseline;
+mod history;
 mod survey;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,8 @@ use super::ProbeError;
 use super::link::{Link, Table};
 use super::shared::{Backend, Shared};
 use crate::domain::ids::BackendId;
-use crate::domain::topology::{Engine, Generation};
+use crate::domain::topology::guarantee::Flaws;
+use crate::domain::topology::{Engine, Generation, Role};
 use survey::Survey;
 
 /// How often the servers' defaults are read again: SET GLOBAL may change them.
@@ -41,6 +43,8 @@ pub struct ServerFacts {
     pub baseline: Option<Vec<(String, String)>>,
     /// The global values of the session variables, which sessions start with.
     pub globals: BTreeMap<String, String>,
+    /// What its settings take away from the levels.
+    pub flaws: Flaws,
 }
 
 /// The global values of a server's session variables.
@@ -114,10 +118,16 @@ impl Keeper {
         let Some((_, survey)) = &self.survey else {
             return Ok(());
         };
-        let all = answer.get(2).into_iter().flat_map(Table::pairs);
+        let all: Vec<_> = answer.get(2).into_iter().flat_map(Table::pairs).collect();
+        let role = match backend.id.is_primary() {
+            true => Role::Primary,
+            false => Role::Replica,
+        };
+        let flaws = history::flaws(&mut self.link, greeting.engine, role, &all).await?;
+        let is_default = |(name, _): &(String, String)| survey.is_default(name);
         let own = Globals {
             generation,
-            values: all.filter(|(name, _)| survey.is_default(name)).collect(),
+            values: all.into_iter().filter(is_default).collect(),
             system_zone: Table::first(&answer).text(1).unwrap_or_default(),
         };
         let mut facts = ServerFacts {
@@ -129,6 +139,7 @@ impl Keeper {
             tracked_variables: survey.tracked(greeting.engine),
             baseline: backend.id.is_primary().then(Vec::new),
             globals: own.values.clone(),
+            flaws,
         };
         self.offer(shared, backend, &own);
         if !backend.id.is_primary() {

@@ -143,6 +143,7 @@ pub fn plan(endpoint: impl Into<Opts>, level: Option<Claim>, reads: u64) -> Plan
         // Less than a replica may be late, so that the bound matters.
         max_staleness: Duration::from_millis(40),
         group_key: "test".to_owned(),
+        resets: true,
         seed: 7,
     }
 }
@@ -180,6 +181,7 @@ pub fn assert_holds(claim: Claim, made: &Made, findings: &Findings) {
     }
     assert!(findings.tried(claim), "{}: {findings:?}", claim.name());
     assert!(made.errors.is_empty(), "{:?}", made.errors);
+    assert_eq!(made.flagged, 0);
 }
 
 /// Fails unless a kind was found.
