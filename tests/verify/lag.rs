@@ -132,7 +132,7 @@ async fn by_turns(cluster: &Cluster, pace: &mut Interval) -> Infallible {
         for held in [&replicas[..1], &replicas[1..], replicas, &[]] {
             let mut holds = Vec::new();
             for replica in held {
-                holds.push(Held::hold(replica).await);
+                holds.extend(Held::attempt(replica).await);
             }
             pace.tick().await;
             for hold in holds {
