@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use highwater::domain::consistency::{Executed, GiveUp, Server, Servers};
 use highwater::domain::ids::BackendId;
-use highwater::domain::position::Position;
+use highwater::domain::position::{Position, PositionKind};
 use highwater::domain::session::LastRead;
 use highwater::domain::topology::health::{PrimaryState, judge_primary, judge_replica};
 use highwater::domain::topology::{
@@ -254,6 +254,8 @@ impl Sim {
             server_id: server as u64,
             read_only: backend > 0,
             replication: (backend > 0).then_some(replication),
+            positions: PositionKind::Gtids,
+            acknowledged: (backend == 0).then(|| world.servers[server].executed.clone().into()),
             executed: Some(executed.into()),
         })
     }
