@@ -1,7 +1,7 @@
 //! From a statement's profile and its session's state to a route.
 
 use super::Reason;
-use crate::domain::session::{Session, Side};
+use crate::domain::session::{Deferred, Session, Side};
 use crate::domain::sql::{Access, Effects, StatementProfile, is_server_local_schema};
 
 /// Where a statement goes, before freshness is looked at.
@@ -23,6 +23,11 @@ pub enum Route {
     /// The READ ONLY transaction on the replica, which has read nothing yet, is ended there and begun
     /// on the primary, where the statement then runs.
     MoveTransaction(Reason),
+    /// Highwater answers BEGIN; the transaction is opened on the primary at its first write.
+    Defer(Deferred),
+    /// Highwater answers COMMIT or ROLLBACK of a transaction that was never opened, if it is a plain one;
+    /// otherwise it is opened on the primary to be ended there.
+    EndDeferred,
     /// Highwater answers.
     Own,
 }
@@ -43,6 +48,10 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
         Some(Side::Primary) => return Route::Primary(Reason::InTransaction),
         None => {}
     }
+    let defers = session.defers_transactions();
+    if !session.transaction.autocommit() && !(defers && may_defer(session, profile)) {
+        return Route::Primary(Reason::AutocommitOff);
+    }
     if let Some(reason) = stays_on_primary(session) {
         return Route::Primary(reason);
     }
@@ -59,7 +68,14 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
         Access::Begin(begin) => {
             let by_session = session.mirror.is(b"transaction_read_only", b"ON");
             if !begin.read_only.unwrap_or(by_session) {
-                Route::Primary(Reason::InTransaction)
+                match defers && !begin.snapshot {
+                    true => Route::Defer(Deferred {
+                        read_write: begin.read_only == Some(false),
+                    }),
+                    false => Route::Primary(Reason::InTransaction),
+                }
+            } else if !session.transaction.autocommit() {
+                Route::Primary(Reason::AutocommitOff)
             } else if session.holds.bind_transactions() {
                 Route::Primary(Reason::HeldState)
             } else if asks_primary(session) {
@@ -68,6 +84,7 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
                 Route::Replica { transaction: true }
             }
         }
+        Access::TransactionEnd if session.transaction.deferred().is_some() => Route::EndDeferred,
         Access::TransactionEnd => Route::Primary(Reason::InTransaction),
         Access::Own | Access::Kill => Route::Own,
     }
@@ -111,11 +128,17 @@ fn in_server_local_schema(session: &Session) -> bool {
     })
 }
 
+/// Whether a statement need not open or find a transaction on the primary though autocommit is off.
+fn may_defer(session: &Session, profile: &StatementProfile) -> bool {
+    match profile.access {
+        Access::Read | Access::Diagnostics | Access::Begin(_) => true,
+        Access::TransactionEnd => session.transaction.deferred().is_some(),
+        _ => false,
+    }
+}
+
 /// What keeps a whole session on the primary.
 fn stays_on_primary(session: &Session) -> Option<Reason> {
-    if !session.transaction.autocommit() {
-        return Some(Reason::AutocommitOff);
-    }
     if session.transaction.one_shot() {
         return Some(Reason::OneShot);
     }
