@@ -9,7 +9,7 @@ mod transaction_reads {
     mod clients;
     mod random;
     mod script;
-    pub mod seen;
+    pub(crate) mod seen;
 }
 
 use highwater::domain::consistency::TransactionReads;

@@ -39,7 +39,7 @@ fn statement(rng: &mut Dice) -> String {
         27 => "ROLLBACK TO a".to_owned(),
         28 => format!("SET autocommit = {}", id % 2),
         _ => [
-            "START TRANSACTION READ ONLY",
+            "START TRANSACTION READ WRITE",
             "COMMIT AND CHAIN",
             "SELECT 1",
             "DO 1",

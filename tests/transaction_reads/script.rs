@@ -53,10 +53,6 @@ const SCRIPT: &str = "
     p COMMIT
 
     o BEGIN
-    p SET @a = 1
-    p:in_transaction SELECT COUNT(*) FROM t
-    p COMMIT
-    o BEGIN
     p SET autocommit = 0
     p COMMIT
     p SET autocommit = 1
@@ -96,10 +92,19 @@ const SCRIPT: &str = "
     p:in_transaction SELECT COUNT(*) FROM t
     p COMMIT
     o BEGIN
-    p CREATE TEMPORARY TABLE tt (id INT)
+    r SELECT COUNT(*) FROM t
+    p SET @a = 1
+    p:in_transaction SELECT COUNT(*) FROM t
     p COMMIT
     o BEGIN
-    p:temporary_tables SELECT COUNT(*) FROM tt
+    r SELECT COUNT(*) FROM t
+    p:user_variable SELECT @a
+    p COMMIT
+    o BEGIN
+    p CREATE TEMPORARY TABLE tt (id INT)
+    p COMMIT
+    p:temporary_tables BEGIN
+    p:in_transaction SELECT COUNT(*) FROM tt
     p COMMIT
 
     new
@@ -127,7 +132,7 @@ const SCRIPT: &str = "
     p COMMIT
     r SELECT * FROM t
     p SET TRANSACTION ISOLATION LEVEL SERIALIZABLE
-    o ROLLBACK
+    p ROLLBACK
     p:autocommit_off START TRANSACTION READ ONLY
     p:in_transaction SELECT COUNT(*) FROM t
     p COMMIT

@@ -9,15 +9,15 @@ const FLAGS: u16 = 0x2003;
 
 /// What a client sees of an answer, apart from the names and lengths of columns.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Seen {
-    pub error: Option<u16>,
-    pub rows: Vec<Vec<u8>>,
-    pub affected: u64,
-    pub flags: u16,
+pub(crate) struct Seen {
+    pub(crate) error: Option<u16>,
+    pub(crate) rows: Vec<Vec<u8>>,
+    pub(crate) affected: u64,
+    pub(crate) flags: u16,
 }
 
 /// Runs a statement as text.
-pub async fn run(client: &mut Raw, sql: &str) -> Seen {
+pub(crate) async fn run(client: &mut Raw, sql: &str) -> Seen {
     let frames = client.query(sql).await;
     let error = error_of(&frames);
     let last = frames.last().unwrap();
