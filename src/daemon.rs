@@ -378,9 +378,8 @@ async fn observe(shared: Arc<Shared>) {
 /// How many reads shared a probe of this server that another read had asked for.
 fn shared_probes(watch: &Watch, backend: BackendId) -> u64 {
     let counters = watch.counters(backend);
-    counters
-        .upper_bounds_asked
-        .saturating_sub(counters.upper_bounds_sent)
+    let asked = counters.upper_bounds_asked + counters.executed_asked;
+    asked.saturating_sub(counters.upper_bounds_sent)
 }
 
 fn show(topology: &Topology, metrics: &[BackendMetrics]) {

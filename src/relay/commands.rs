@@ -318,7 +318,7 @@ impl Relay {
             })
             .await?;
         if outcome != Outcome::Failed {
-            self.apply_all(changes);
+            self.apply(changes);
         }
         let home = bound.and_then(|(side, _)| Some(self.links.get(side)?.identity.serial));
         if let Some(statement) = self.statements.get_mut(id) {

@@ -109,7 +109,7 @@ impl Relay {
     ) -> Result<Answered, End> {
         let Some(rest) = rest else {
             self.answer_ok().await?;
-            self.apply_all(changes);
+            self.apply(changes);
             return Ok(Answered::Here);
         };
         let profile = StatementProfile {
@@ -120,16 +120,9 @@ impl Relay {
         };
         let outcome = self.run_rewritten(rest, profile).await?;
         if outcome != Outcome::Failed {
-            self.apply_all(changes);
+            self.apply(changes);
         }
         Ok(Answered::ByServer(outcome))
-    }
-
-    /// Makes assignments that were found right.
-    pub(super) fn apply_all(&mut self, changes: Vec<Change>) {
-        for change in changes {
-            self.apply(change);
-        }
     }
 
     async fn select_own(&mut self, items: &[OwnItem]) -> Result<Result<(), ClientError>, End> {

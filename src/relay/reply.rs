@@ -101,7 +101,8 @@ impl Relay {
                     let len = self.show(expect, 0, event);
                     return self.add_row(expect.side, len, outcome).await;
                 }
-                if tracker.is_done() {
+                let ends = matches!(event.kind, EventKind::Ok | EventKind::ResultEnd);
+                if ends && tracker.is_done() {
                     self.flag_end(expect.side, ready, event.len);
                 }
                 ready += self.show(expect, ready, event);

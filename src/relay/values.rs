@@ -76,8 +76,14 @@ impl Relay {
         }
     }
 
-    /// Makes an assignment that was found right.
-    pub(super) fn apply(&mut self, change: Change) {
+    /// Makes assignments that were found right.
+    pub(super) fn apply(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            self.apply_one(change);
+        }
+    }
+
+    fn apply_one(&mut self, change: Change) {
         let settings = &mut self.state.settings;
         match change {
             Change::Level(level) => settings.level = level,

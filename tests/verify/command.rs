@@ -6,6 +6,7 @@ use std::time::Duration;
 use highwater::rig::{APP, Cluster, Server};
 use serde_json::Value;
 
+use super::support::Setup;
 use super::support::stage::until;
 
 fn command(server: &Server, flags: &[&str]) -> Command {
@@ -80,6 +81,32 @@ async fn the_exit_status_is_the_answer_and_nothing_is_left_behind() {
     assert_eq!(code, 0, "{out}");
     assert!(out.contains("no level asked for"), "{out}");
     assert_eq!(tables(primary).await, "0");
+}
+
+#[tokio::test]
+async fn highwater_is_told_the_level_and_tells_how_long_reads_waited() {
+    let setup = Setup::start().await;
+    let addresses = setup.proxy.addresses();
+    let schema = APP.database.unwrap();
+    let url = format!(
+        "mysql://{}:{}@{}/{schema}",
+        APP.user, APP.password, addresses.mysql
+    );
+    let metrics = format!("http://{}/metrics", addresses.http);
+    for (level, group) in [("group", Some("cart")), ("proxy", None)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
+        command.args(["verify", "--url", &url, "--level", level, "--reads", "1000"]);
+        command.args(["--seconds", "120", "--json", "--metrics-url", &metrics]);
+        command.args(group.iter().flat_map(|key| ["--group-key", key]));
+        let (code, out, err) = finish(command).await;
+        assert_eq!((code, err.as_str()), (0, ""), "{out}");
+        let json: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(json["level_set_by"], "highwater_read_consistency");
+        assert_eq!(json["violations"][level]["found"], 0);
+        assert!(json["violations"][level]["checked"].as_u64().unwrap() > 0);
+        assert!(json["waits"]["count"].as_u64().unwrap() > 0, "{out}");
+    }
+    setup.proxy.shut_down().await;
 }
 
 #[tokio::test]

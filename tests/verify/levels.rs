@@ -1,34 +1,62 @@
-//! Each level holds through Highwater, and the checks of the stronger ones fail there.
+//! Each level holds through Highwater, and the check of the next stronger one fails there.
 
-use highwater::rig::Cluster;
-use highwater::verify::{Claim, Kind, Told};
+use std::convert::Infallible;
+use std::time::Duration;
 
-use super::lag::{assert_found, assert_holds, direct, history, plan};
+use highwater::rig::{APP, Cluster, ROOT, Server};
+use highwater::verify::{self, Claim, Kind, Told};
+use mysql_async::prelude::Queryable;
+use tokio::sync::watch;
+
+use super::lag::{Lag, assert_found, assert_holds, direct, history, plan};
 use super::support::Setup;
 
-async fn setup() -> Setup {
-    Setup::with(Cluster::builder(), |config| {
-        config.consistency.catch_up_timeout = std::time::Duration::from_secs(30);
-    })
-    .await
-}
+/// Reads of one history; the figure.
+const READS: u64 = 2_000;
+
+/// A level, whether others write past the proxy, and what is not promised and must be found.
+const LEVELS: &[(Claim, bool, &[Kind])] = &[
+    (
+        Claim::Eventual,
+        false,
+        &[Kind::OwnWrites, Kind::Bounded, Kind::Group],
+    ),
+    (Claim::Bounded, false, &[Kind::OwnWrites, Kind::Group]),
+    // The other connection of its pair.
+    (Claim::Session, false, &[Kind::Group, Kind::Proxy]),
+    (Claim::Group, false, &[Kind::Proxy]),
+    (Claim::Proxy, true, &[Kind::Global]),
+    (Claim::Global, true, &[]),
+];
 
 #[tokio::test]
-async fn session_holds_and_less_than_session_is_found() {
-    let setup = setup().await;
+async fn each_level_holds_and_the_next_stronger_one_is_found_wanting() {
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.consistency.catch_up_timeout = Duration::from_secs(30);
+    })
+    .await;
     let cluster = &setup.cluster;
-    let (made, findings) = history(cluster, &plan(setup.opts(), Some(Claim::Session))).await;
-    assert_eq!(made.told, Told::Highwater);
-    assert_holds(Claim::Session, &made, &findings);
-    // What a session is not promised: the other connection of its pair.
-    for kind in [Kind::Group, Kind::Proxy, Kind::Global] {
-        assert_found(kind, &findings);
+    for (claim, past, wanting) in LEVELS {
+        let mut plan = plan(setup.opts(), Some(*claim), READS);
+        plan.past = past.then(|| direct(cluster.primary()));
+        let (made, findings) = history(cluster, &plan, Lag::ByTurns).await;
+        assert_eq!(made.told, Told::Highwater);
+        assert!(findings.reads >= READS);
+        println!("{}: {} reads", claim.name(), findings.reads);
+        assert_holds(*claim, &made, &findings);
+        for kind in *wanting {
+            assert_found(*kind, &findings);
+        }
     }
-
-    let (made, findings) = history(cluster, &plan(setup.opts(), Some(Claim::Eventual))).await;
-    assert_holds(Claim::Eventual, &made, &findings);
-    for kind in [Kind::OwnWrites, Kind::Bounded, Kind::Group] {
-        assert_found(kind, &findings);
+    // Sessions whose replica leaves.
+    for claim in [Claim::Session, Claim::Eventual] {
+        let mut plan = plan(setup.opts(), Some(claim), u64::MAX);
+        plan.stop.after = Duration::from_secs(6);
+        let (made, findings) = history(cluster, &plan, Lag::Leaving).await;
+        assert_holds(claim, &made, &findings);
+        if claim == Claim::Eventual {
+            assert_found(Kind::Monotonic, &findings);
+        }
     }
     setup.proxy.shut_down().await;
 }
@@ -37,9 +65,9 @@ async fn session_holds_and_less_than_session_is_found() {
 async fn a_naive_split_and_a_single_server_are_told_apart() {
     let cluster = Cluster::builder().start().await.unwrap();
     // The application writes to the primary and reads from one replica.
-    let mut split = plan(direct(cluster.replica(0)), Some(Claim::Session));
+    let mut split = plan(direct(cluster.replica(0)), Some(Claim::Session), READS);
     split.writes = Some(direct(cluster.primary()));
-    let (made, findings) = history(&cluster, &split).await;
+    let (made, findings) = history(&cluster, &split, Lag::ByTurns).await;
     assert_eq!(made.told, Told::Unknown);
     for kind in [Kind::OwnWrites, Kind::Bounded, Kind::Group, Kind::Global] {
         assert_found(kind, &findings);
@@ -48,13 +76,67 @@ async fn a_naive_split_and_a_single_server_are_told_apart() {
     assert_eq!(findings.tally(Kind::Monotonic).violations, 0);
     assert_holds(Claim::Eventual, &made, &findings);
 
-    let mut single = plan(direct(cluster.primary()), None);
+    let mut single = plan(direct(cluster.primary()), None, READS);
     single.past = Some(direct(cluster.primary()));
-    let (made, findings) = history(&cluster, &single).await;
+    // Some writes are longer ago than this.
+    single.max_staleness = Duration::from_millis(1);
+    let (made, findings) = history(&cluster, &single, Lag::ByTurns).await;
     assert_eq!(made.told, Told::Nothing);
     for claim in Claim::ALL {
         assert_holds(claim, &made, &findings);
     }
     let mut past = made.history.actors.iter().filter(|actor| actor.past);
     assert!(past.next().is_some());
+}
+
+/// What was cut off may have happened or not, and a new connection is a new session.
+#[tokio::test]
+async fn lost_connections_are_counted_and_blame_nobody() {
+    let cluster = Cluster::builder().replicas(0).start().await.unwrap();
+    let server = cluster.primary();
+    let plan = plan(direct(server), Some(Claim::Global), READS);
+    let (_keep, interrupted) = watch::channel(false);
+    let made = tokio::select! {
+        made = verify::run(&plan, interrupted, |_| ()) => made.unwrap(),
+        never = kill_by_turns(server, 8) => match never {},
+    };
+    let findings = verify::check(&made.history, plan.max_staleness);
+    assert!(findings.reads >= READS);
+    for claim in Claim::ALL {
+        assert!(findings.holds(claim), "{findings:?}");
+    }
+    let lost: u64 = made.errors.iter().map(|(_, count)| count).sum();
+    let sessions = u64::from(plan.sessions);
+    println!(
+        "{lost} errors, {} writes of unknown outcome",
+        findings.unknown
+    );
+    assert!(lost >= sessions, "{:?}", made.errors);
+    assert!(
+        made.history.actors.len() as u64 > sessions,
+        "nobody came back"
+    );
+    assert_eq!(made.left_behind, None);
+}
+
+/// Ends all sessions, again and again. There are fewer connections before the sessions begin and after
+/// they end.
+async fn kill_by_turns(server: &Server, sessions: usize) -> Infallible {
+    let mut conn = server.connect(&ROOT).await.unwrap();
+    let mut pace = tokio::time::interval(Duration::from_millis(100));
+    let sql = format!(
+        "SELECT id FROM information_schema.processlist WHERE user = '{}'",
+        APP.user
+    );
+    loop {
+        pace.tick().await;
+        let open: Vec<u64> = conn.query(&sql).await.unwrap();
+        if open.len() < sessions {
+            continue;
+        }
+        for id in open {
+            // It may have ended by itself.
+            conn.query_drop(format!("KILL {id}")).await.ok();
+        }
+    }
 }

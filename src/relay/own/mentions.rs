@@ -41,7 +41,7 @@ impl Relay {
         let profile = self.profile_of(&rest).await;
         let outcome = self.run_rewritten(rest, profile).await?;
         if self.results >= sets {
-            self.apply_all(changes);
+            self.apply(changes);
         }
         Ok(Answered::ByServer(outcome))
     }

@@ -124,7 +124,7 @@ impl Relay {
                 match self.execute_alone(id, &assignments, total).await {
                     Ok(changes) => {
                         self.answer_ok().await?;
-                        self.apply_all(changes);
+                        self.apply(changes);
                         self.count_own(Access::Own, started);
                         Ok(Execution::Answered)
                     }

@@ -181,3 +181,37 @@ fn greeting(told: Told, level: Claim, max_staleness: Duration) -> Vec<String> {
         Told::Highwater => vec![set(told.name(), &quoted)],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_asked_for_in_the_words_that_the_endpoint_knows() {
+        let bound = Duration::from_millis(1_500);
+        for (told, level, expected) in [
+            (Told::Nothing, Claim::Session, &[][..]),
+            (Told::Unknown, Claim::Session, &[]),
+            (
+                Told::Highwater,
+                Claim::Proxy,
+                &["SET highwater_read_consistency = 'proxy'"],
+            ),
+            (
+                Told::Highwater,
+                Claim::Bounded,
+                &[
+                    "SET highwater_read_consistency = 'bounded'",
+                    "SET highwater_max_staleness = 1500",
+                ],
+            ),
+            (
+                Told::Aurora,
+                Claim::Global,
+                &["SET aurora_replica_read_consistency = 'global'"],
+            ),
+        ] {
+            assert_eq!(greeting(told, level, bound), expected, "{told:?} {level:?}");
+        }
+    }
+}

@@ -77,14 +77,11 @@ impl Table {
     /// Waits until sessions of the endpoint can read it.
     pub(super) async fn wait_visible(&self, dial: &Dial) -> Result<(), VerifyError> {
         let deadline = Instant::now() + VISIBLE;
-        let mut conn = dial.session(0).await?;
-        let sql = format!("SELECT COUNT(*) FROM {}", self.name);
         loop {
-            let rows = patiently(conn.query_first::<u32, _>(&sql)).await;
-            let why = match rows {
-                Ok(Some(rows)) if rows == self.registers => break,
+            let why = match self.rows(dial).await {
+                Ok(rows) if rows == self.registers => return Ok(()),
                 Ok(_) => "its rows are not there".to_owned(),
-                Err(error) => error.to_string(),
+                Err(error) => error,
             };
             if Instant::now() > deadline {
                 return Err(VerifyError::NotVisible {
@@ -95,8 +92,16 @@ impl Table {
             }
             sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// How many rows a session of the endpoint sees.
+    async fn rows(&self, dial: &Dial) -> Result<u32, String> {
+        let mut conn = dial.session(0).await.map_err(|error| error.to_string())?;
+        let sql = format!("SELECT COUNT(*) FROM {}", self.name);
+        let rows = patiently(conn.query_first(sql)).await;
+        let rows = rows.map_err(|error| error.to_string())?;
         conn.disconnect().await.ok();
-        Ok(())
+        Ok(rows.unwrap_or(0))
     }
 
     /// Everything that is in it, read in a transaction that locks: nobody answers that from a copy.
