@@ -4,6 +4,8 @@
 
 #[path = "support/measure.rs"]
 mod measure;
+#[path = "support/python.rs"]
+mod python;
 mod support;
 mod transaction_reads {
     mod clients;

@@ -4,10 +4,12 @@
 use super::attempt::Task;
 use super::session::{End, Relay};
 use super::statement::Statement;
+use crate::domain::routing::Reason;
 use crate::domain::session::{Deferred, Side};
 use crate::domain::sql::control::ends_plainly;
 use crate::domain::sql::{Access, Effects};
 use crate::protocol::reply::ReplyKind;
+use crate::telemetry::Wrote;
 
 /// How opening such a transaction went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,18 @@ impl Relay {
         let reads = statement.profile.effects.contains(Effects::READS_TABLES);
         if !transaction.autocommit() && !transaction.is_open() && reads && !prepares {
             transaction.defer(Deferred { read_write: false });
+        }
+    }
+
+    /// Counts a read that a replica could have answered but for its transaction.
+    pub(super) fn note_lost_read(&self, access: Access, reason: Reason) {
+        let lost = matches!(reason, Reason::InTransaction | Reason::AutocommitOff);
+        if lost && access == Access::Read {
+            let wrote = match self.state.transaction.may_have_written() {
+                true => Wrote::Yes,
+                false => Wrote::No,
+            };
+            self.shared.metrics.transaction_read(wrote);
         }
     }
 

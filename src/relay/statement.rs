@@ -141,6 +141,7 @@ impl Relay {
             let access = statement.profile.access;
             let took = started.elapsed();
             self.shared.metrics.statement(access, target, reason, took);
+            self.note_lost_read(access, reason);
             tracing::trace!(
                 session = self.diary.id.0,
                 fingerprint = statement.profile.fingerprint,

@@ -15,7 +15,9 @@ use make::Maker;
 
 use super::fault::{ErrorKind, Side};
 use super::grid::Grid;
-use super::label::{AccessLabel, ConnectionState, Label, Outcome, PinReason, SessionState, Target};
+use super::label::{
+    AccessLabel, ConnectionState, Label, Outcome, PinReason, SessionState, Target, Wrote,
+};
 use crate::domain::consistency::Level;
 use crate::domain::routing::Reason;
 use crate::domain::topology::Role;
@@ -40,6 +42,9 @@ pub struct Metrics {
     served_staleness: Box<[Histogram]>,
     /// `probe_coalesced_total`: reads that shared a position probe another read had asked for.
     pub probe_coalesced: IntCounter,
+    /// `transaction_reads_total{wrote}`: reads that were the primary's only for their transaction or for
+    /// autocommit being off, by whether that transaction had written before.
+    transaction_reads: Grid<Wrote>,
     /// `pins_total{reason}`: how often a session was bound to one connection.
     pub pins: Grid<PinReason>,
     /// `errors_total{kind,side}`: errors by what went wrong and whose fault it is.
@@ -96,6 +101,11 @@ impl Metrics {
             probe_coalesced: make.counter(
                 "probe_coalesced_total",
                 "Reads that shared a position probe which another read had asked for.",
+            )?,
+            transaction_reads: make.grid(
+                "transaction_reads_total",
+                "Reads kept on the primary by their transaction, by whether it had written before.",
+                &["wrote"],
             )?,
             pins: make.grid(
                 "pins_total",
@@ -156,6 +166,11 @@ impl Metrics {
     /// Counts how a read's requirement was met.
     pub fn outcome(&self, level: Level, outcome: Outcome) {
         self.consistency_outcome.at2(level, outcome).inc();
+    }
+
+    /// Counts a read that its transaction, or autocommit being off, kept on the primary.
+    pub fn transaction_read(&self, wrote: Wrote) {
+        self.transaction_reads.at(wrote).inc();
     }
 
     /// Counts an error.

@@ -1,9 +1,13 @@
 //! What a client does that commits by itself, and what happens when connections go.
 
+use std::process::Command;
+
+use highwater::rig::APP;
 use mysql_async::prelude::Queryable;
 
 use crate::deferring;
-use crate::measure::{Held, reads_on, reason, until};
+use crate::measure::{Held, count, reads_on, reason, until};
+use crate::python::python;
 use crate::support::{cell, run};
 
 /// PyMySQL's default: autocommit off, COMMIT after each unit of work, connections kept.
@@ -44,6 +48,35 @@ async fn units_of_work_read_from_replicas_and_see_what_they_committed() {
         (100..=102).contains(&(reads_on(&setup.proxy, "replica") - before))
     })
     .await;
+    setup.proxy.shut_down().await;
+}
+
+#[tokio::test]
+async fn pymysql_with_its_defaults_reads_from_replicas() {
+    const UNITS: u64 = 50;
+    let setup = deferring().await;
+    let address = setup.proxy.addresses().mysql;
+    let mut python = Command::new(python());
+    python
+        .arg("-c")
+        .arg(include_str!("units.py"))
+        .args([address.ip().to_string(), address.port().to_string()])
+        .args([APP.user, APP.password, "through", &UNITS.to_string()]);
+    let output = tokio::task::spawn_blocking(move || python.output().unwrap());
+    let output = output.await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    until("two reads of each unit are on replicas", || {
+        reads_on(&setup.proxy, "replica") == 2 * UNITS
+    })
+    .await;
+    assert_eq!(
+        count(&setup.proxy, "transaction_reads_total", &["wrote=\"yes\""]),
+        UNITS
+    );
+    assert_eq!(
+        count(&setup.proxy, "transaction_reads_total", &["wrote=\"no\""]),
+        0
+    );
     setup.proxy.shut_down().await;
 }
 

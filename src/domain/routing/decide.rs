@@ -48,8 +48,7 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
         Some(Side::Primary) => return Route::Primary(Reason::InTransaction),
         None => {}
     }
-    let defers = session.defers_transactions();
-    if !session.transaction.autocommit() && !(defers && may_defer(session, profile)) {
+    if !session.transaction.autocommit() && !may_defer(session, profile) {
         return Route::Primary(Reason::AutocommitOff);
     }
     if let Some(reason) = stays_on_primary(session) {
@@ -68,7 +67,7 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
         Access::Begin(begin) => {
             let by_session = session.mirror.is(b"transaction_read_only", b"ON");
             if !begin.read_only.unwrap_or(by_session) {
-                match defers && !begin.snapshot {
+                match !begin.snapshot && session.defers_transactions() {
                     true => Route::Defer(Deferred {
                         read_write: begin.read_only == Some(false),
                     }),
@@ -130,11 +129,12 @@ fn in_server_local_schema(session: &Session) -> bool {
 
 /// Whether a statement need not open or find a transaction on the primary though autocommit is off.
 fn may_defer(session: &Session, profile: &StatementProfile) -> bool {
-    match profile.access {
+    let can = match profile.access {
         Access::Read | Access::Diagnostics | Access::Begin(_) => true,
         Access::TransactionEnd => session.transaction.deferred().is_some(),
         _ => false,
-    }
+    };
+    can && session.defers_transactions()
 }
 
 /// What keeps a whole session on the primary.
@@ -159,10 +159,10 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::domain::consistency::Settings;
+    use crate::domain::consistency::{Settings, TransactionReads};
     use crate::domain::ids::BackendId;
     use crate::domain::session::{ClientTraits, Outcome, RanOn};
-    use crate::domain::sql::Doubt;
+    use crate::domain::sql::{Begin, Doubt};
     use crate::domain::topology::Generation;
 
     const IN_TRANSACTION: u16 = 0x2003;
@@ -204,5 +204,99 @@ mod tests {
         let held = Route::HeldReplica(Reason::ReadOnlyTransaction);
         assert_eq!(route(&session, &assigns), held);
         assert_eq!(route(&session, &locks), Route::Primary(Reason::HeldState));
+    }
+
+    /// A session at READ COMMITTED whose transactions are opened late.
+    fn deferring(autocommit: bool) -> Session {
+        let client = ClientTraits {
+            found_rows: false,
+            state_after_rows: true,
+        };
+        let settings = Settings {
+            transaction_reads: TransactionReads::ReplicaUntilWrite,
+            ..Settings::default()
+        };
+        let mut session = Session::new(settings, client);
+        session.read_committed_by_default = true;
+        session.transaction.start_with_autocommit(autocommit);
+        session
+    }
+
+    #[test]
+    fn reads_before_the_first_write_are_for_replicas() {
+        let read = profile(Access::Read, Effects::READS_TABLES);
+        let write = profile(Access::Write, Effects::default());
+        let begin = profile(Access::Begin(Begin::default()), Effects::default());
+        let end = profile(Access::TransactionEnd, Effects::default());
+        let replica = Route::Replica { transaction: false };
+        let waits = Deferred { read_write: false };
+        for autocommit in [true, false] {
+            let mut session = deferring(autocommit);
+            assert_eq!(route(&session, &begin), Route::Defer(waits));
+            assert_eq!(route(&session, &read), replica);
+            assert!(matches!(route(&session, &end), Route::Primary(_)));
+            session.transaction.defer(waits);
+            assert_eq!(route(&session, &begin), Route::Defer(waits));
+            assert_eq!(route(&session, &read), replica);
+            assert_eq!(route(&session, &end), Route::EndDeferred);
+            assert!(matches!(route(&session, &write), Route::Primary(_)));
+            assert_eq!(
+                session.transaction.status_flags() & 1,
+                1,
+                "the client is told that it is open"
+            );
+            session.transaction.on_deferred_opened();
+            assert_eq!(
+                route(&session, &read),
+                Route::Primary(Reason::InTransaction)
+            );
+            session.on_status(Side::Primary, if autocommit { 2 } else { 0 });
+            assert_eq!(route(&session, &read), replica);
+        }
+    }
+
+    #[test]
+    fn transactions_that_are_not_deferred() {
+        let read = profile(Access::Read, Effects::READS_TABLES);
+        let begin = |read_only, snapshot| {
+            profile(
+                Access::Begin(Begin {
+                    read_only,
+                    snapshot,
+                }),
+                Effects::default(),
+            )
+        };
+        type Change = fn(&mut Session);
+        let changes: [(&str, Change); 6] = [
+            ("by the configuration", |s| s.settings = Settings::default()),
+            ("isolation", |s| {
+                s.mirror.set(b"transaction_isolation", b"REPEATABLE-READ")
+            }),
+            ("isolation by default", |s| {
+                s.read_committed_by_default = false
+            }),
+            ("completion", |s| s.mirror.set(b"completion_type", b"CHAIN")),
+            ("completion by default", |s| {
+                s.completes_specially_by_default = true
+            }),
+            ("tracker", |s| s.wish.transaction_state = true),
+        ];
+        for (what, change) in changes {
+            let mut session = deferring(true);
+            change(&mut session);
+            let primary = Route::Primary(Reason::InTransaction);
+            assert_eq!(route(&session, &begin(None, false)), primary, "{what}");
+            session.transaction.start_with_autocommit(false);
+            let off = Route::Primary(Reason::AutocommitOff);
+            assert_eq!(route(&session, &read), off, "{what}");
+        }
+        let session = deferring(true);
+        let primary = Route::Primary(Reason::InTransaction);
+        assert_eq!(route(&session, &begin(None, true)), primary);
+        let whole = Route::Replica { transaction: true };
+        assert_eq!(route(&session, &begin(Some(true), false)), whole);
+        let waits = Route::Defer(Deferred { read_write: true });
+        assert_eq!(route(&session, &begin(Some(false), false)), waits);
     }
 }
