@@ -5,10 +5,12 @@
 
 mod check;
 mod demo;
+mod doctor;
 mod explain;
 mod failure;
 mod health;
 mod run;
+mod verify;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -36,6 +38,12 @@ enum Command {
     /// applied. Passwords are read, to see that they can be, and never printed. Exits with 1 when
     /// something is wrong.
     Check(check::Options),
+    /// Look at the real servers: what would break a promise, and what mends it
+    ///
+    /// Connects to every configured server with the monitor's account and those of [[user]], changes
+    /// nothing, and prints what it found, each with what mends it. Reads the metrics of a running proxy
+    /// at --http-listen, if there is one. Exits with 1 if a configured level cannot hold.
+    Doctor(doctor::Options),
     /// Say where a statement would go, and why; needs no server
     ///
     /// Prints the class of a statement, what it may do to its session, its fingerprint, and where a new
@@ -51,6 +59,14 @@ enum Command {
     ///
     /// Exits with 0 if /readyz says yes, else with 1 and what it said.
     Health(health::Options),
+    /// Check whether any endpoint keeps what a consistency level promises
+    ///
+    /// Many sessions write and read in a table of their own in the schema of the url, for as long as
+    /// --seconds says. Every read is compared with what was acknowledged before it began. Works against
+    /// Highwater, another proxy, a replica or a single server. The table, highwater_verify_..., is
+    /// dropped at the end, also after Ctrl-C; nothing else is touched. Exits with 1 when what was seen
+    /// contradicts --level.
+    Verify(verify::Options),
 }
 
 /// Runs the command that the arguments of this process name.
@@ -59,13 +75,25 @@ pub fn main() -> ExitCode {
         Command::Run(options) => run::run(options),
         Command::Check(options) => check::run(&options),
         Command::Explain(options) => explain::run(&options),
+        Command::Doctor(options) => doctor::run(options),
         Command::Demo(options) => demo::run(options),
         Command::Health(options) => health::run(&options),
+        Command::Verify(options) => match verify::run(&options) {
+            Ok(code) => return code,
+            Err(failure) => Err(failure),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Says on standard error what is going on.
+fn say(line: &str) {
+    let _ = std::io::stderr()
+        .lock()
+        .write_all(format!("{line}\n").as_bytes());
 }
 
 /// Prints to standard output. A reader that has gone away, as in `| head`, is no error.

@@ -23,13 +23,13 @@ use tokio::time::Instant;
 
 use crate::admin::http::{self, Readiness};
 use crate::backend::{Credentials, Dialer, Pool, PoolKey, PoolLimits};
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::domain::consistency::Acknowledged;
 use crate::domain::ids::BackendId;
 use crate::domain::topology::{Role, Topology};
 use crate::monitor::{Monitor, Settings, Watch};
 use crate::net::Listener;
-use crate::relay::{Budget, Classifier, Refused, Registry, Shared, usual_profile};
+use crate::relay::{Budget, Classifier, Refused, Registry, Shadow, Shared, usual_profile};
 use crate::telemetry::{BackendMetrics, Metrics};
 use knowledge::Known;
 use workers::Workers;
@@ -149,6 +149,7 @@ impl Proxy {
         }
         tasks.spawn(until(stopped.clone(), tend(Arc::clone(&shared))));
         tasks.spawn(until(stopped.clone(), observe(Arc::clone(&shared))));
+        tasks.spawn(until(stopped.clone(), Arc::clone(&shared).report_shadow()));
         tasks.spawn(serve_http(http, Arc::clone(&shared), stopped));
         let first_look = tokio::time::timeout(FIRST_LOOK, known(&shared.watch)).await;
         if first_look.is_err() {
@@ -196,6 +197,7 @@ impl Proxy {
         }
         self.workers.stop();
         while self.tasks.join_next().await.is_some() {}
+        self.shared.sum_shadow_up();
         tracing::info!("drained");
     }
 }
@@ -294,6 +296,7 @@ fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shar
         seats: AtomicUsize::new(0),
         acknowledged: Mutex::new(acknowledged),
         budget,
+        shadow: Shadow::default(),
     }))
 }
 
@@ -330,7 +333,9 @@ async fn tend(shared: Arc<Shared>) {
                 .topology()
                 .get(pool.backend())
                 .is_some_and(|v| v.usable());
-            if usable {
+            // In shadow mode nothing is sent to replicas, so nothing is kept ready there.
+            let used = pool.backend().is_primary() || shared.config.proxy.mode == Mode::Split;
+            if usable && used {
                 pool.tend().await;
             }
         }
@@ -378,9 +383,8 @@ async fn observe(shared: Arc<Shared>) {
 /// How many reads shared a probe of this server that another read had asked for.
 fn shared_probes(watch: &Watch, backend: BackendId) -> u64 {
     let counters = watch.counters(backend);
-    counters
-        .upper_bounds_asked
-        .saturating_sub(counters.upper_bounds_sent)
+    let asked = counters.upper_bounds_asked + counters.executed_asked;
+    asked.saturating_sub(counters.upper_bounds_sent)
 }
 
 fn show(topology: &Topology, metrics: &[BackendMetrics]) {

@@ -18,15 +18,18 @@
 //! | [`monitor`] | probes servers, publishes topology and positions | domain, config, telemetry |
 //! | [`relay`] | the only room that sees both sides; runs one session | frontend, backend, net, protocol, domain, monitor, config, telemetry |
 //! | [`admin`] | HTTP: /metrics /healthz /readyz | monitor, domain, config, telemetry |
+//! | [`doctor`] | looks at real servers: what would break a promise, and what mends it | domain, config |
 //! | [`rig`] | real servers with replication, for `demo` and the tests | config, telemetry |
-//! | [`daemon`] | composition root: builds every part, owns shutdown | all but cli and rig |
-//! | [`cli`] | run, check, explain, demo | daemon, config, domain, rig, telemetry |
+//! | [`verify`] | the consistency checker: pure rules, and the sessions that make histories | telemetry |
+//! | [`daemon`] | composition root: builds every part, owns shutdown | all but cli, doctor, rig and verify |
+//! | [`cli`] | run, check, explain, demo, doctor, verify | daemon, config, doctor, domain, rig, verify, telemetry |
 
 pub mod admin;
 pub mod backend;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod doctor;
 pub mod domain;
 pub mod frontend;
 pub mod monitor;
@@ -35,3 +38,4 @@ pub mod protocol;
 pub mod relay;
 pub mod rig;
 pub mod telemetry;
+pub mod verify;

@@ -11,5 +11,7 @@ mod metrics;
 
 pub use fault::{ErrorKind, Retry, Side};
 pub use grid::Grid;
-pub use label::{AccessLabel, ConnectionState, Label, Outcome, PinReason, SessionState, Target};
+pub use label::{
+    AccessLabel, ConnectionState, Foreseen, Label, Outcome, PinReason, SessionState, Target,
+};
 pub use metrics::{BackendMetrics, Metrics, SessionGauge};

@@ -157,7 +157,7 @@ fn wrong_usage_is_2_and_help_is_0() {
             "{arguments:?}"
         );
     }
-    for command in ["run", "check", "explain", "demo", "health"] {
+    for command in ["run", "check", "doctor", "explain", "demo", "health"] {
         let output = highwater(&[command, "--help"], &[]);
         assert_eq!(output.status.code(), Some(0), "{command}");
         assert!(

@@ -8,6 +8,8 @@ mod dialogue;
 mod large;
 #[path = "commands/leaving.rs"]
 mod leaving;
+#[path = "support/measure.rs"]
+mod measure;
 #[path = "commands/prepared.rs"]
 mod prepared;
 #[path = "commands/session.rs"]

@@ -29,7 +29,7 @@ pub struct ServerConn {
     pub(super) place: Place,
 }
 
-/// What does not change in the life of a connection.
+/// What does not change while a session holds a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Identity {
     /// The server.
@@ -39,7 +39,8 @@ pub struct Identity {
     pub generation: Option<Generation>,
     /// The server's own id of the connection.
     pub thread: ServerThreadId,
-    /// Unique in this process: prepared statements remember which connection they are on.
+    /// Unique in this process, and another one after every reset: prepared statements remember on
+    /// which life of which connection they are, and a reset drops them there.
     pub serial: u64,
 }
 

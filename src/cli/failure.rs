@@ -21,6 +21,14 @@ impl Failure {
         }
     }
 
+    /// The command was used wrongly (exit code 2).
+    pub(super) fn usage(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            code: 2,
+            ..Self::no(what, advice)
+        }
+    }
+
     /// `run` was given a bad configuration (exit code 64).
     pub(super) fn configuration(what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self {

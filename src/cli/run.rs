@@ -14,6 +14,9 @@ pub(super) struct Options {
     /// Configuration file; config/reference.toml shows every key
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// split, or shadow: everything goes to the primary, and what the split would have done is counted [default: split]
+    #[arg(long, value_name = "MODE")]
+    mode: Option<String>,
     /// Address that applications connect to [default: 127.0.0.1:6033]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
@@ -43,6 +46,7 @@ pub(super) struct Options {
 impl Options {
     fn flags(self) -> Flags {
         Flags {
+            mode: self.mode,
             listen: self.listen,
             primary: self.primary,
             replicas: self.replicas,
@@ -57,8 +61,21 @@ impl Options {
 
 /// Runs the daemon until it is told to stop.
 pub(super) fn run(options: Options) -> Result<(), Failure> {
+    let config = load(options).map_err(|(what, advice)| Failure::configuration(what, advice))?;
+    start_log(&config.log)?;
+    crate::daemon::run(config).map_err(|error| {
+        Failure::no(
+            error.to_string(),
+            "the log lines above say more; highwater run --help shows the settings",
+        )
+    })
+}
+
+/// The configuration that these flags, the environment and the file make together; what is wrong and
+/// what to do if it cannot be had.
+pub(super) fn load(options: Options) -> Result<Config, (String, String)> {
     let path = options.config.clone();
-    let config = Config::load(
+    Config::load(
         path.as_deref(),
         &options.flags(),
         &Config::process_environment,
@@ -71,14 +88,7 @@ pub(super) fn run(options: Options) -> Result<(), Failure> {
             ),
             None => "name a configuration file with --config FILE".to_owned(),
         };
-        Failure::configuration(error.to_string(), advice)
-    })?;
-    start_log(&config.log)?;
-    crate::daemon::run(config).map_err(|error| {
-        Failure::no(
-            error.to_string(),
-            "the log lines above say more; highwater run --help shows the settings",
-        )
+        (error.to_string(), advice)
     })
 }
 

@@ -39,6 +39,32 @@ pub fn text_resultset<'r>(
     end.put_result_end(deprecate_eof, out, seq);
 }
 
+/// Appends the reply to a COM_STMT_PREPARE of a statement without columns: 0x00, statement id, columns,
+/// parameters, filler, warnings; then the parameters' definitions.
+pub fn prepared_ok(
+    out: &mut Vec<u8>,
+    seq: &mut u8,
+    stmt_id: u32,
+    params: u16,
+    status: Status,
+    deprecate_eof: bool,
+) {
+    frame::append_with(out, seq, |out| {
+        out.push(0);
+        put_u32(out, stmt_id);
+        put_u16(out, 0);
+        put_u16(out, params);
+        out.push(0);
+        put_u16(out, 0);
+    });
+    for _ in 0..params {
+        frame::append_with(out, seq, |out| put_column(out, "?"));
+    }
+    if params > 0 && !deprecate_eof {
+        put_eof(status, 0, out, seq);
+    }
+}
+
 /// A column definition: catalog, schema, table, original table, name, original name, then fixed fields.
 fn put_column(out: &mut Vec<u8>, name: &str) {
     for part in ["def", "", "", "", name, ""] {

@@ -9,7 +9,7 @@ use super::session::{End, Relay};
 use crate::domain::ids::ClientStmtId;
 use crate::domain::session::{Outcome, Side};
 use crate::domain::sql::StatementProfile;
-use crate::protocol::command::{StmtExecute, com_query};
+use crate::protocol::command::{StmtExecute, com_query, com_stmt_prepare};
 use crate::protocol::frame::{self, HEADER, append_packet};
 use crate::protocol::reply::ReplyKind;
 
@@ -22,6 +22,8 @@ pub(super) enum Task {
     Rewritten(ReplyKind),
     /// COM_STMT_PREPARE: the statement gets this id.
     Prepare(ClientStmtId),
+    /// The text in [`Relay::rewritten`] as a COM_STMT_PREPARE instead of the client's packet.
+    PrepareRewritten(ClientStmtId),
     /// COM_STMT_EXECUTE of this statement.
     Execute(ClientStmtId),
 }
@@ -115,7 +117,7 @@ impl Relay {
             Swallowed::Broken => return Ok(Tried::Relayed(Relayed::Lost { forwarded: false })),
         }
         let stmt = match task {
-            Task::Prepare(id) => Some(id),
+            Task::Prepare(id) | Task::PrepareRewritten(id) => Some(id),
             _ => None,
         };
         self.relay_reply(Expect {
@@ -146,6 +148,12 @@ impl Relay {
                     &com_query(&self.rewritten, attributes),
                 );
                 return Ok(self.send_to_server(side).await.then_some(kind));
+            }
+            Task::PrepareRewritten(_) => {
+                let prepare = com_stmt_prepare(&self.rewritten);
+                append_packet(&mut self.out, &mut 0, &prepare);
+                let sent = self.send_to_server(side).await;
+                return Ok(sent.then_some(ReplyKind::Prepare));
             }
             Task::Execute(id) => {
                 let Some(kind) = self.put_execute(side, id, total) else {

@@ -4,6 +4,7 @@ use super::attempt::Task;
 use super::groups::{group_of, settings_of};
 use super::hints;
 use super::kill;
+use super::own::{Execution, OwnPart};
 use super::reply::Swallowed;
 use super::session::{End, Relay};
 use super::statement::Statement;
@@ -32,6 +33,14 @@ const STATE: StatementProfile = StatementProfile {
     access: Access::Session,
     ..COMMAND
 };
+
+/// Where the text of a statement that is prepared stands.
+pub(super) enum Source {
+    /// In the client's packet, whose frame has so many bytes.
+    Client { total: usize },
+    /// In [`Relay::rewritten`].
+    Rewritten(OwnPart),
+}
 
 impl Relay {
     /// Answers the command that stands whole in the client's buffer.
@@ -195,23 +204,48 @@ impl Relay {
             Err(error) => return self.refuse(error.into()).await,
         };
         self.state.hints = hints.clone();
-        let mut profile = self
+        let profile = self
             .shared
             .classifier
             .profile(&text, &self.state, &mut self.lexer)
             .await;
-        if matches!(profile.access, Access::Own | Access::Kill) {
-            // No server may see them, and as prepared statements they are not answered here.
-            let error = ClientError::Unsupported(
-                "KILL and variables of Highwater's own cannot be prepared".to_owned(),
-            );
-            return self.refuse(error).await;
+        match profile.access {
+            Access::Own => self.prepare_own(&text, profile, hints).await,
+            Access::Kill => {
+                // No server may see it, and as a prepared statement it is not answered here.
+                let error = ClientError::Unsupported("KILL cannot be prepared".to_owned());
+                self.refuse(error).await
+            }
+            _ => {
+                let source = Source::Client { total };
+                self.prepare_text(&text, profile, hints, source).await
+            }
         }
+    }
+
+    /// Enters a prepared statement.
+    pub(super) fn enter_statement(
+        &mut self,
+        text: &[u8],
+        profile: StatementProfile,
+        hints: Hints,
+    ) -> ClientStmtId {
         let facts = self.shared.watch.facts(BackendId::PRIMARY);
         let global = |name: &str| facts.as_ref()?.globals.get(name).cloned();
-        let id = self
-            .statements
-            .add(&text, profile, hints, &self.state.mirror, global);
+        self.statements
+            .add(text, profile, hints, &self.state.mirror, global)
+    }
+
+    /// Prepares a text that is the client's, or that stands in `rewritten` for one that is about
+    /// variables of our own.
+    pub(super) async fn prepare_text(
+        &mut self,
+        text: &[u8],
+        mut profile: StatementProfile,
+        hints: Hints,
+        source: Source,
+    ) -> Result<(), End> {
+        let id = self.enter_statement(text, profile, hints);
         if !matches!(profile.access, Access::Read | Access::Diagnostics) {
             // Preparing a write does not write: no probe is due after an error.
             profile = StatementProfile {
@@ -219,8 +253,17 @@ impl Relay {
                 ..profile
             };
         }
+        let (task, total) = match source {
+            Source::Client { total } => (Task::Prepare(id), total),
+            Source::Rewritten(part) => {
+                if let Some(statement) = self.statements.get_mut(id) {
+                    statement.own = Some(part);
+                }
+                (Task::PrepareRewritten(id), 0)
+            }
+        };
         let statement = Statement {
-            task: Task::Prepare(id),
+            task,
             profile,
             total,
             bound: None,
@@ -233,7 +276,7 @@ impl Relay {
     }
 
     async fn execute(&mut self, total: usize) -> Result<(), End> {
-        let Some((id, statement)) = self.statement_of(total) else {
+        let Some((id, _)) = self.statement_of(total) else {
             return self.unknown_statement(total).await;
         };
         let hints = match self.hints_of_execute(id, total) {
@@ -242,6 +285,14 @@ impl Relay {
                 self.drop_long_data(id).await?;
                 return self.refuse(error).await;
             }
+        };
+        self.state.hints = hints;
+        let changes = match self.execute_own(id, total).await? {
+            Execution::Run(changes) => changes,
+            Execution::Answered => return Ok(()),
+        };
+        let Some(statement) = self.statements.get(id) else {
+            return self.unknown_statement(total).await;
         };
         let asks_cursor = self
             .payload(total)
@@ -258,14 +309,17 @@ impl Relay {
         }
         let profile = statement.profile;
         let task = Task::Execute(id);
-        self.state.hints = hints;
-        self.run_statement(Statement {
-            task,
-            profile,
-            total,
-            bound,
-        })
-        .await?;
+        let outcome = self
+            .run_statement(Statement {
+                task,
+                profile,
+                total,
+                bound,
+            })
+            .await?;
+        if outcome != Outcome::Failed {
+            self.apply(changes);
+        }
         let home = bound.and_then(|(side, _)| Some(self.links.get(side)?.identity.serial));
         if let Some(statement) = self.statements.get_mut(id) {
             statement.long_data.clear();
@@ -304,6 +358,14 @@ impl Relay {
         let Some((id, statement)) = self.statement_of(total) else {
             return Ok(());
         };
+        if let Some(OwnPart::Alone(_)) = statement.own {
+            // No server has the statement; its execution says that this is not possible.
+            let param = long_data_param(self.payload(total)).unwrap_or_default();
+            if let Some(statement) = self.statements.get_mut(id) {
+                statement.on_long_data(param);
+            }
+            return Ok(());
+        }
         let side = self.home_of(statement).unwrap_or_else(|| self.state_side());
         // Whatever fails here shows at the execution, which has a reply to say so.
         let Some(server_id) = self.prepared_on(side, id).await? else {
@@ -324,7 +386,7 @@ impl Relay {
     }
 
     /// An execution is refused: as on a server, what was sent ahead for it goes with it.
-    async fn drop_long_data(&mut self, id: ClientStmtId) -> Result<(), End> {
+    pub(super) async fn drop_long_data(&mut self, id: ClientStmtId) -> Result<(), End> {
         let Some(statement) = self.statements.get_mut(id) else {
             return Ok(());
         };

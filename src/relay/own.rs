@@ -1,6 +1,10 @@
 //! What Highwater answers itself: its own variables, and KILL.
 
-use super::attempt::Task;
+mod mentions;
+mod prepared;
+
+pub(super) use prepared::{Execution, OwnPart};
+
 use super::kill;
 use super::session::{End, Relay};
 use super::statement::Statement;
@@ -11,10 +15,20 @@ use crate::domain::sql::control::{OwnItem, OwnStatement, parse_kill, parse_own};
 use crate::domain::sql::{Access, Doubt, Effects, OwnVariable, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::packets::OkPacket;
-use crate::protocol::reply::ReplyKind;
 use crate::protocol::resultset::text_resultset;
 use crate::protocol::status::Status;
 use crate::telemetry::Target;
+
+/// Where variables of our own can be, for a client that put one elsewhere.
+const NOT_HERE: &str = "variables of Highwater's own take plain values, DEFAULT or each other's; SET them \
+    in a statement of its own or in the first ones of a packet, and not in a versioned comment";
+
+/// Who answered a statement about variables of our own.
+pub(super) enum Answered {
+    Here,
+    /// A server, whose answer was relayed and counted.
+    ByServer(Outcome),
+}
 
 impl Relay {
     /// Answers a statement whose access is [`Access::Own`] or [`Access::Kill`].
@@ -22,25 +36,31 @@ impl Relay {
         let started = std::time::Instant::now();
         let text = self.text(statement.total).to_vec();
         let answered = if statement.profile.access == Access::Kill {
-            self.run_kill(&text).await
+            self.run_kill(&text).await?.map(|()| Answered::Here)
         } else {
-            self.run_own_variables(&text).await
-        }?;
+            self.run_own_variables(&text).await?
+        };
+        let outcome = match answered {
+            Ok(Answered::ByServer(outcome)) => return Ok(outcome),
+            Ok(Answered::Here) => Outcome::Done {
+                affected: 0,
+                rows: false,
+            },
+            Err(error) => {
+                self.refuse(error).await?;
+                Outcome::Failed
+            }
+        };
+        self.count_own(statement.profile.access, started);
+        Ok(outcome)
+    }
+
+    /// Counts a statement that Highwater answered itself.
+    pub(super) fn count_own(&mut self, access: Access, started: std::time::Instant) {
         self.diary.by_proxy += 1;
-        let access = statement.profile.access;
         self.shared
             .metrics
             .statement(access, Target::Proxy, Reason::Own, started.elapsed());
-        match answered {
-            Ok(()) => Ok(Outcome::Done {
-                affected: 0,
-                rows: false,
-            }),
-            Err(error) => {
-                self.refuse(error).await?;
-                Ok(Outcome::Failed)
-            }
-        }
     }
 
     async fn run_kill(&mut self, text: &[u8]) -> Result<Result<(), ClientError>, End> {
@@ -53,56 +73,56 @@ impl Relay {
         }
     }
 
-    async fn run_own_variables(&mut self, text: &[u8]) -> Result<Result<(), ClientError>, End> {
+    async fn run_own_variables(
+        &mut self,
+        text: &[u8],
+    ) -> Result<Result<Answered, ClientError>, End> {
         let mode = self.lexer.mode(&self.state).unwrap_or_default();
+        let here = |answered: Result<(), ClientError>| answered.map(|()| Answered::Here);
         match parse_own(text, mode) {
-            Some(OwnStatement::Set { assignments, rest }) => {
-                let mut changes = Vec::new();
-                for assignment in &assignments {
-                    match self.check(assignment).await {
-                        Ok(change) => changes.push(change),
-                        Err(error) => return Ok(Err(error)),
-                    }
-                }
-                self.set_own(changes, rest).await.map(Ok)
-            }
-            Some(OwnStatement::Select(items)) => self.select_own(&items).await,
-            Some(OwnStatement::ShowVariable(variable)) => self.show_own(variable).await,
-            None => Ok(Err(ClientError::Unsupported(
-                "variables of Highwater's own take plain values in SET, and are selected by \
-                 themselves: SELECT @@highwater_read_consistency"
-                    .to_owned(),
-            ))),
+            Some(OwnStatement::Set {
+                assignments, rest, ..
+            }) => match self.changes(&assignments, &[]).await {
+                Err(error) => Ok(Err(error)),
+                Ok(changes) => self.set_own(changes, rest).await.map(Ok),
+            },
+            Some(OwnStatement::Select(items)) => self.select_own(&items).await.map(here),
+            Some(OwnStatement::Show(variables)) => self.show_own(&variables).await.map(here),
+            Some(OwnStatement::Mentions(template)) => self.run_mentions(&template).await,
+            Some(OwnStatement::Packet {
+                assignments,
+                sets,
+                rest,
+            }) => match self.changes(&assignments, &[]).await {
+                Err(error) => Ok(Err(error)),
+                Ok(changes) => self.run_packet(changes, sets, rest).await.map(Ok),
+            },
+            None => Ok(Err(ClientError::Unsupported(NOT_HERE.to_owned()))),
         }
     }
 
     /// The assignments that are not ours go to the server; ours count only if those succeed.
-    async fn set_own(&mut self, changes: Vec<Change>, rest: Option<Vec<u8>>) -> Result<(), End> {
-        match rest {
-            None => self.answer_ok().await?,
-            Some(rest) => {
-                self.rewritten = rest;
-                let statement = Statement {
-                    task: Task::Rewritten(ReplyKind::Query),
-                    profile: StatementProfile {
-                        access: Access::Session,
-                        effects: Effects::ASSIGNS_USER_VARIABLE,
-                        doubt: Doubt::None,
-                        fingerprint: 0,
-                    },
-                    total: 0,
-                    bound: None,
-                };
-                let outcome = Box::pin(self.run_statement(statement)).await?;
-                if outcome == Outcome::Failed {
-                    return Ok(());
-                }
-            }
+    async fn set_own(
+        &mut self,
+        changes: Vec<Change>,
+        rest: Option<Vec<u8>>,
+    ) -> Result<Answered, End> {
+        let Some(rest) = rest else {
+            self.answer_ok().await?;
+            self.apply(changes);
+            return Ok(Answered::Here);
+        };
+        let profile = StatementProfile {
+            access: Access::Session,
+            effects: Effects::ASSIGNS_USER_VARIABLE,
+            doubt: Doubt::None,
+            fingerprint: 0,
+        };
+        let outcome = self.run_rewritten(rest, profile).await?;
+        if outcome != Outcome::Failed {
+            self.apply(changes);
         }
-        for change in changes {
-            self.apply(change);
-        }
-        Ok(())
+        Ok(Answered::ByServer(outcome))
     }
 
     async fn select_own(&mut self, items: &[OwnItem]) -> Result<Result<(), ClientError>, End> {
@@ -114,22 +134,33 @@ impl Relay {
             }
         }
         let labels: Vec<_> = items.iter().map(|item| item.label.as_str()).collect();
-        self.answer_row(&labels, &values).await.map(Ok)
+        self.answer_rows(&labels, &[values]).await.map(Ok)
     }
 
-    async fn show_own(&mut self, variable: OwnVariable) -> Result<Result<(), ClientError>, End> {
-        let value = match self.value(variable).await {
-            Ok(value) => value,
-            Err(error) => return Ok(Err(error)),
-        };
-        let row = [variable.name().to_owned(), value];
-        self.answer_row(&["Variable_name", "Value"], &row)
+    /// Of several variables those are shown that can be shown.
+    async fn show_own(
+        &mut self,
+        variables: &[OwnVariable],
+    ) -> Result<Result<(), ClientError>, End> {
+        let mut rows = Vec::new();
+        for variable in variables {
+            match self.value(*variable).await {
+                Ok(value) => rows.push(vec![variable.name().to_owned(), value]),
+                Err(error) if variables.len() == 1 => return Ok(Err(error)),
+                Err(_) => {}
+            }
+        }
+        rows.sort();
+        self.answer_rows(&["Variable_name", "Value"], &rows)
             .await
             .map(Ok)
     }
 
-    async fn answer_row(&mut self, labels: &[&str], values: &[String]) -> Result<(), End> {
-        let row: Vec<_> = values.iter().map(|value| Some(value.as_bytes())).collect();
+    async fn answer_rows(&mut self, labels: &[&str], rows: &[Vec<String>]) -> Result<(), End> {
+        let rows: Vec<Vec<_>> = rows
+            .iter()
+            .map(|row| row.iter().map(|value| Some(value.as_bytes())).collect())
+            .collect();
         let status = self.status();
         self.out.clear();
         let deprecate_eof = self.who.profile.deprecate_eof();
@@ -138,7 +169,7 @@ impl Relay {
             &mut self.out,
             &mut seq,
             labels,
-            [&*row],
+            rows.iter().map(Vec::as_slice),
             status,
             deprecate_eof,
         );

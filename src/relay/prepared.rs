@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::attempt::Tried;
 use super::links::put_restore;
+use super::own::OwnPart;
 use super::reply::{Relayed, Swallowed};
 use super::session::{End, Relay};
 use crate::domain::ids::{BackendId, ClientStmtId, ServerStmtId};
@@ -33,6 +34,8 @@ pub(super) struct Statement {
     /// it was prepared on.
     pub(super) text: Box<[u8]>,
     pub(super) profile: StatementProfile,
+    /// What it has to do with variables of our own.
+    pub(super) own: Option<OwnPart>,
     /// The hints in its text, which hold for each of its executions.
     pub(super) hints: Hints,
     under: Arc<Under>,
@@ -126,6 +129,7 @@ impl Statements {
         let statement = Statement {
             text: text.into(),
             profile,
+            own: None,
             hints,
             under,
             params: 0,
@@ -200,6 +204,15 @@ impl Statement {
         if !self.long_data.contains(&param) {
             self.long_data.push(param);
         }
+    }
+
+    /// Forgets which connections know it; gives them and its ids there.
+    pub(super) fn take_copies(&mut self) -> Vec<(u64, ServerStmtId)> {
+        let copies = std::mem::take(&mut self.copies);
+        copies
+            .into_iter()
+            .map(|copy| (copy.connection, copy.id))
+            .collect()
     }
 
     /// Whether the connection knows the types that the client bound last.

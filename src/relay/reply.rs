@@ -101,7 +101,8 @@ impl Relay {
                     let len = self.show(expect, 0, event);
                     return self.add_row(expect.side, len, outcome).await;
                 }
-                if tracker.is_done() {
+                let ends = matches!(event.kind, EventKind::Ok | EventKind::ResultEnd);
+                if ends && tracker.is_done() {
                     self.flag_end(expect.side, ready, event.len);
                 }
                 ready += self.show(expect, ready, event);
@@ -138,6 +139,7 @@ impl Relay {
             links,
             state,
             shared,
+            results,
             statement_group,
             group,
             ..
@@ -165,6 +167,7 @@ impl Relay {
                 };
                 on.state_block(&ok, state, &mut link.applied);
                 state.on_status(expect.side, ok.status.0);
+                *results += 1;
                 self.warnings = ok.warnings;
                 let outcome = Outcome::Done {
                     affected: ok.affected_rows,

@@ -13,6 +13,7 @@ use super::kill::Registered;
 use super::links::Links;
 use super::login::{self, Client};
 use super::prepared::Statements;
+use super::shadow::Foresight;
 use super::shared::Shared;
 use super::staleness::StaleNote;
 use crate::domain::consistency::GroupKey;
@@ -77,6 +78,8 @@ pub(super) struct Relay {
     pub(super) out: Vec<u8>,
     /// The text that is sent instead of the client's, where its own is partly for us.
     pub(super) rewritten: Vec<u8>,
+    /// Results that the statement at hand has had so far.
+    pub(super) results: usize,
     /// The sequence id with which a reply to the command at hand begins: one for each of its frames.
     pub(super) reply_seq: u8,
     /// The payload of a command of several frames.
@@ -94,6 +97,8 @@ pub(super) struct Relay {
     pub(super) warnings: u16,
     /// What the client is still to be told of an answer that was older than asked for.
     pub(super) stale: StaleNote,
+    /// What shadow mode remembers.
+    pub(super) foresight: Foresight,
     pub(super) diary: Diary,
 }
 
@@ -192,6 +197,7 @@ impl Relay {
             statements: Statements::default(),
             out: Vec::new(),
             rewritten: Vec::new(),
+            results: 0,
             reply_seq: 1,
             gathered: Vec::new(),
             standing: 0,
@@ -200,6 +206,7 @@ impl Relay {
             read_after: String::new(),
             warnings: 0,
             stale: StaleNote::None,
+            foresight: Foresight::default(),
             diary,
             shared,
             client,

@@ -6,18 +6,17 @@ use super::attempt::{Task, Tried};
 use super::budget::Permit;
 use super::errors::client_error;
 use super::fallback::Fell;
-use super::freshness::{self, Failed, Seeker, Settled, Terms};
+use super::freshness::{self, Failed, Seeker, Terms};
+use super::replica::Held;
 use super::reply::{Relayed, Swallowed};
 use super::session::{End, Relay};
 use super::staleness::StaleNote;
-use crate::backend::BackendError;
-use crate::domain::consistency::{GroupKey, Level};
+use crate::domain::consistency::GroupKey;
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::{Holds, Outcome, RanOn, Side};
 use crate::domain::sql::{Access, Effects, StatementProfile};
-use crate::domain::topology::Generation;
 use crate::frontend::ClientError;
 use crate::protocol::command::com_query;
 use crate::protocol::frame::append_packet;
@@ -48,27 +47,17 @@ impl Statement {
 
 /// What has been tried so far.
 #[derive(Debug, Default)]
-struct Progress {
+pub(super) struct Progress {
     /// Replicas that failed this statement.
     lost: Vec<BackendId>,
     /// Times that the primary's connection turned out dead before anything was sent.
     redialled: usize,
     /// The right to run on the primary a read that was meant for a replica.
-    permit: Option<Permit>,
-}
-
-/// Whether a connection is held now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Held {
-    Yes,
-    /// The server cannot be reached, or lives another life.
-    No,
-    /// Others have all connections to it.
-    Exhausted,
+    pub(super) permit: Option<Permit>,
 }
 
 /// What comes next.
-enum Next {
+pub(super) enum Next {
     Answered(Side, Reason, Outcome),
     /// By Highwater itself, with an error.
     Refused(Reason),
@@ -89,15 +78,25 @@ impl Relay {
         let level = terms.level;
         let had_primary = self.links.get(Side::Primary).is_some();
         let mut progress = Progress::default();
+        self.results = 0;
         self.note_staleness(&statement);
         let mut next = self.first_route(&statement);
+        next = self.shadowed(next, &statement, &terms);
         loop {
             let done = match next {
                 Route::Primary(reason) => {
                     self.on_primary(&statement, &terms, reason, &mut progress)
                         .await?
                 }
-                Route::HeldReplica(reason) => self.on_held_replica(&statement, reason).await?,
+                Route::HeldReplica(reason) => {
+                    match self
+                        .fresh_in_transaction(&statement, &terms, &mut progress)
+                        .await?
+                    {
+                        Some(instead) => instead,
+                        None => self.on_held_replica(&statement, reason).await?,
+                    }
+                }
                 Route::Replica { transaction } => {
                     self.on_replica(&statement, &terms, transaction, &mut progress)
                         .await?
@@ -310,6 +309,10 @@ impl Relay {
         transaction: bool,
         progress: &mut Progress,
     ) -> Result<Next, End> {
+        if let Some(error) = freshness::refusal(&self.shared, terms.level) {
+            self.refuse(error).await?;
+            return Ok(Next::Refused(Reason::LevelBroken));
+        }
         let Self {
             shared,
             state,
@@ -324,6 +327,7 @@ impl Relay {
             links,
             registered,
             gauge,
+            in_transaction: false,
         };
         let settled = tokio::select! {
             biased;
@@ -427,73 +431,6 @@ impl Relay {
             }
             // Only a search gives one, and that is taken where the search is.
             Fell::Stale(_) => Ok(Next::Again(Route::Primary(Reason::NoReplica))),
-        }
-    }
-
-    /// How old the answer of a replica may be: as far as it is known to be behind now.
-    fn observe_staleness(&self, level: Level, backend: BackendId) {
-        let topology = self.shared.watch.topology();
-        if let Some(lag) = topology.get(backend).and_then(|view| view.lag) {
-            self.shared.metrics.staleness(level, lag);
-        }
-    }
-
-    /// Holds a connection to the chosen replica, to the very life of it that was found fresh.
-    async fn hold_replica(&mut self, settled: Settled) -> Held {
-        let Self {
-            links,
-            state,
-            registered,
-            shared,
-            ..
-        } = self;
-        let right_life = |generation: Option<Generation>| {
-            settled.generation.is_none() || settled.generation == generation
-        };
-        let has_schema = state.mirror.schema().is_some();
-        for _ in 0..2 {
-            let held = tokio::select! {
-                biased;
-                held = links.hold(Side::Replica, settled.backend, has_schema, registered) => match held {
-                    Ok(()) => Held::Yes,
-                    Err(BackendError::PoolExhausted { .. }) => return Held::Exhausted,
-                    Err(_) => Held::No,
-                },
-                // A server that hangs does not refuse a connection either.
-                () = shared.watch.down(settled.backend, settled.generation) => Held::No,
-            };
-            if held == Held::No {
-                shared.watch.suspect(settled.backend);
-                return held;
-            }
-            let generation = links
-                .get(Side::Replica)
-                .and_then(|link| link.identity.generation);
-            if right_life(generation) {
-                return held;
-            }
-            // A leftover of an earlier life, or one opened before the monitor knew this life.
-            links.discard(Side::Replica, registered);
-        }
-        Held::No
-    }
-
-    /// Asks the connection that the charset was set on for the collation that came with it.
-    async fn learn_collation(&mut self) -> bool {
-        let Some(link) = self.links.get_mut(Side::Primary) else {
-            return false;
-        };
-        match link.ask("SELECT @@session.collation_connection").await {
-            Ok(row) => {
-                let collation = row.into_iter().next().unwrap_or_default();
-                link.applied.set(b"collation_connection", &collation);
-                self.state.mirror.on_collation(&collation);
-                true
-            }
-            Err(error) => {
-                tracing::debug!(%error, "asking for the session's collation");
-                false
-            }
         }
     }
 
@@ -631,6 +568,7 @@ impl Relay {
                 .metrics
                 .error(ErrorKind::Statement, telemetry::Side::Backend);
         }
+        let on = self.foresight.ran_on(on);
         let before = self.state.holds;
         self.state.on_end(profile, on, outcome, Instant::now());
         if self.state.positions.is_scattered() {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::freshness::refusal;
 use super::groups::{group_of, settings_of};
 use super::session::Relay;
 use crate::domain::consistency::{GroupKey, Level, OnTimeout};
@@ -38,9 +39,13 @@ impl Relay {
         };
         match variable {
             OwnVariable::AuroraReplicaReadConsistency | OwnVariable::ReadConsistency => {
-                match text {
-                    None => Ok(Change::Level(default.level)),
-                    Some(text) => level(variable, text).map(Change::Level),
+                let level = match text {
+                    None => default.level,
+                    Some(text) => level(variable, text)?,
+                };
+                match refusal(&self.shared, level) {
+                    Some(error) => Err(error),
+                    None => Ok(Change::Level(level)),
                 }
             }
             OwnVariable::CatchUpTimeout => match text {
@@ -76,8 +81,14 @@ impl Relay {
         }
     }
 
-    /// Makes an assignment that was found right.
-    pub(super) fn apply(&mut self, change: Change) {
+    /// Makes assignments that were found right.
+    pub(super) fn apply(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            self.apply_one(change);
+        }
+    }
+
+    fn apply_one(&mut self, change: Change) {
         let settings = &mut self.state.settings;
         match change {
             Change::Level(level) => settings.level = level,

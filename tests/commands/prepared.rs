@@ -3,9 +3,13 @@
 use highwater::protocol::command::com_query;
 use highwater::protocol::reply::ReplyKind;
 
+use mysql_async::prelude::Queryable;
+
+use crate::measure::Held;
 use crate::support::raw::{Param, Raw, error_of, execute, fetch, shown, usual};
 use crate::support::script::counters;
 use crate::support::stage::{Stage, stage};
+use crate::support::{cell, run};
 
 const EXECUTE: ReplyKind = ReplyKind::Execute { cursor: false };
 
@@ -168,5 +172,36 @@ async fn statements_survive_any_number_of_others() {
             number(&raw.ask(&execute(id, 0, &[], true, false), EXECUTE).await),
             value
         );
+    }
+}
+
+/// A session leaves a replica and comes back to the same connection, which was reset in between: its
+/// statements are not there any more.
+#[tokio::test]
+async fn statements_survive_coming_back_to_a_connection() {
+    let stage = stage().await;
+    stage.schema("coming_back").await;
+    let mut conn = stage.client("coming_back").await;
+    run(&mut conn, "CREATE TABLE t (v INT)").await;
+    let read = conn.prep("SELECT COUNT(*) FROM t").await.unwrap();
+    let replicas = stage.setup.cluster.replicas();
+    let mut rows = 0;
+    for late in [0, 1, 0, 1, 0, 1] {
+        stage.setup.cluster.wait_all_caught_up().await.unwrap();
+        let held = Held::hold(&replicas[late]).await;
+        run(&mut conn, "INSERT INTO t VALUES (1)").await;
+        rows += 1;
+        // Every third move is made by a prepared read, so that there are copies to come back to.
+        if rows % 3 == 1 {
+            let seen: Option<i64> = conn.exec_first(&read, ()).await.unwrap();
+            assert_eq!(seen, Some(rows));
+        }
+        let text = cell(&mut conn, "SELECT COUNT(*) FROM t").await;
+        assert_eq!(text, Some(rows.to_string()));
+        held.release().await;
+        if rows % 3 == 0 {
+            let seen: Option<i64> = conn.exec_first(&read, ()).await.unwrap();
+            assert_eq!(seen, Some(rows));
+        }
     }
 }

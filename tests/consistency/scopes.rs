@@ -10,7 +10,7 @@ use highwater::config::{Account, GroupBy};
 use highwater::domain::ids::BackendId;
 use highwater::rig::{APP, Cluster};
 use mysql_async::prelude::Queryable;
-use mysql_async::{ChangeUserOpts, Conn, Opts};
+use mysql_async::{ChangeUserOpts, Conn, Error, Opts};
 use tokio::task::JoinSet;
 
 use super::measure::{Held, count};
@@ -318,4 +318,57 @@ async fn concurrent_global_reads_share_probes() {
     assert!(outcomes >= asked);
     drop(sessions);
     Arc::into_inner(setup).unwrap().proxy.shut_down().await;
+}
+
+/// In a READ ONLY transaction the level binds at the first read, and at READ COMMITTED at each.
+#[tokio::test]
+async fn a_read_only_transaction_is_as_fresh_as_its_snapshot_allows() {
+    let setup = impatient().await;
+    let mut direct = setup.cluster.primary().connect(&APP).await.unwrap();
+    let mut write = async |value: u64| {
+        run(&mut direct, &format!("UPDATE counter SET v = {value}")).await;
+    };
+    let mut conn = reader(&setup, "global", "").await;
+    run(&mut conn, "SET highwater_catch_up_timeout = 60000").await;
+    run(&mut conn, "START TRANSACTION READ ONLY").await;
+    write(1).await;
+    assert_eq!(counter(&mut conn).await, 1, "binds at the first read");
+    write(2).await;
+    assert_eq!(counter(&mut conn).await, 1, "one snapshot");
+    run(&mut conn, "COMMIT").await;
+
+    run(
+        &mut conn,
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    )
+    .await;
+    run(&mut conn, "START TRANSACTION READ ONLY").await;
+    assert_eq!(counter(&mut conn).await, 2);
+    write(3).await;
+    assert_eq!(counter(&mut conn).await, 3, "binds at each statement");
+    run(&mut conn, "SET highwater_catch_up_timeout = 20").await;
+    let held = hold(&setup).await;
+    write(4).await;
+    let refused = conn.query_drop("SELECT v FROM counter").await;
+    assert!(
+        matches!(&refused, Err(Error::Server(error)) if error.code == 1205),
+        "what was read ties it to its replica: {refused:?}"
+    );
+    run(&mut conn, "COMMIT").await;
+    // A transaction that was begun on a replica, and has read nothing there, is moved.
+    let mut other = reader(&setup, "proxy", "").await;
+    run(&mut other, "START TRANSACTION READ ONLY").await;
+    let mut writer = setup.connect().await;
+    run(&mut writer, "UPDATE counter SET v = 5").await;
+    assert_eq!(counter(&mut other).await, 5);
+    let refused = other.query_drop("UPDATE counter SET v = 6").await;
+    assert!(
+        matches!(&refused, Err(Error::Server(error)) if error.code == 1792),
+        "it is READ ONLY there as well: {refused:?}"
+    );
+    run(&mut other, "COMMIT").await;
+    for held in held {
+        held.release().await;
+    }
+    setup.proxy.shut_down().await;
 }

@@ -20,8 +20,8 @@ pub struct Answer {
 /// One of the results of a statement.
 #[derive(Debug, PartialEq)]
 pub struct Set {
-    columns: Vec<String>,
-    rows: Vec<Vec<String>>,
+    pub columns: Vec<String>,
+    pub rows: Vec<Vec<String>>,
     affected: u64,
     last_insert_id: Option<u64>,
     warnings: u16,

@@ -54,12 +54,12 @@ impl Watermark {
     }
 
     /// The primary had executed this when a probe was sent at `sent`: every write acknowledged
-    /// before is in it.
+    /// before is in it. Where nothing is unknown there is nothing to learn from it.
     pub fn on_executed(&mut self, executed: &Position, sent: Instant, now: Instant) {
         if self.unknown_since.is_some_and(|since| since <= sent) {
             self.unknown_since = None;
+            self.raise(executed, now);
         }
-        self.raise(executed, now);
     }
 
     /// Demands all that another mark does as well.
@@ -105,10 +105,10 @@ mod tests {
             Some(later(10)),
             "that probe was too early"
         );
-        assert_eq!(mark.position(), &at("1-5:7"), "a mark only grows");
-        mark.on_executed(&at("1-8"), later(10), later(13));
+        assert_eq!(mark.position(), &at("7"), "and is no demand either");
+        mark.on_executed(&at("1-6"), later(10), later(13));
         assert_eq!(mark.unknown_since(), None);
-        assert_eq!(mark.position(), &at("1-8"));
+        assert_eq!(mark.position(), &at("1-7"), "a mark only grows");
         mark.on_unknown(later(20));
         mark.on_unknown(later(15));
         assert_eq!(mark.unknown_since(), Some(later(20)), "the latest counts");

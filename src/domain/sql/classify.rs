@@ -138,13 +138,17 @@ fn decide(text: &[u8], dialect: Dialect) -> Decision {
     if facts.multi || facts.versioned_uncertain {
         return mixed(&facts);
     }
-    let decision = if runs {
+    let mut decision = if runs {
         describe::analyze(tokens, text, &facts)
     } else if verb == b"set" && dialect.is_mariadb() && statement::is_prefix(tokens) {
         statement::decide(tokens, text, &facts)
     } else {
         by_verb(verb, tokens, text, &facts, dialect)
     };
+    if facts.own && may_mention_own(verb) {
+        // It is classified again with the values put in.
+        decision = Decision::new(Access::Own, decision.effects, Doubt::None);
+    }
     Decision {
         effects: decision.effects.with(facts.effects),
         ..decision
@@ -172,6 +176,8 @@ fn mixed(facts: &Facts) -> Decision {
     }
     let access = if facts.kill {
         Access::Kill
+    } else if facts.own || facts.own_in_set {
+        Access::Own
     } else {
         Access::Write
     };
@@ -181,6 +187,29 @@ fn mixed(facts: &Facts) -> Decision {
         Doubt::VersionedComment
     };
     Decision::new(access, effects, doubt)
+}
+
+/// Statements whose mention of a variable of Highwater's own is filled in. Any other is the server's to
+/// refuse: it would keep the mention.
+fn may_mention_own(verb: &[u8]) -> bool {
+    matches!(
+        verb,
+        b"select"
+            | b"with"
+            | b"values"
+            | b"table"
+            | b"insert"
+            | b"replace"
+            | b"update"
+            | b"delete"
+            | b"do"
+            | b"call"
+            | b"set"
+            | b"explain"
+            | b"describe"
+            | b"desc"
+            | b"analyze"
+    )
 }
 
 /// Where a name before a parenthesis is a function call.

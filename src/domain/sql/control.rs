@@ -10,5 +10,8 @@ mod warnings;
 
 pub use super::variables::OwnVariable;
 pub use kill::{Kill, begins_with_kill, parse_kill};
-pub use own::{OwnAssignment, OwnItem, OwnStatement, OwnValue, parse_own};
+pub use own::{
+    OwnAssignment, OwnItem, OwnSet, OwnSource, OwnStatement, OwnValue, Template, parse_own,
+    parse_own_prepared,
+};
 pub use warnings::asks_for_warnings;

@@ -10,7 +10,7 @@ use super::mode::Dialect;
 use super::profile::{Doubt, Effects};
 use super::schemas;
 use super::token::{Token, Tokens};
-use super::variables::{self, Kind};
+use super::variables::{self, Kind, OwnVariable};
 
 /// How far a common table expression's column list is looked through for its end, in tokens.
 const MAX_COLUMN_LIST: usize = 256;
@@ -38,8 +38,10 @@ pub(super) struct Facts {
     pub(super) diagnostics: bool,
     /// A variable or a table whose content differs from server to server.
     pub(super) server_local: bool,
-    /// A variable of Highwater's own.
+    /// A variable of Highwater's own, as `@@name`.
     pub(super) own: bool,
+    /// The bare name of one in a statement that begins with SET.
+    pub(super) own_in_set: bool,
     /// The word FROM or TABLE, so a table may be read.
     pub(super) tables: bool,
     /// The word SELECT, at least once.
@@ -100,6 +102,7 @@ pub(super) fn collect(tokens: Tokens<'_>, calls: Calls, dialect: Dialect) -> Fac
         before: [None; 2],
         statement_start: true,
         outside_start: false,
+        in_set: false,
         with: tokens.peek().is_some_and(|t| t.is("with")),
     };
     while walk.step() {}
@@ -118,6 +121,8 @@ struct Walk<'t> {
     statement_start: bool,
     /// The same before the versioned comment that is open or was last.
     outside_start: bool,
+    /// Whether the statement at hand begins with SET.
+    in_set: bool,
     with: bool,
 }
 
@@ -131,6 +136,10 @@ impl<'t> Walk<'t> {
         match token {
             Token::Word(word) => {
                 self.facts.kill |= start && word == b"kill";
+                if start {
+                    self.in_set = word == b"set";
+                }
+                self.set_name(word);
                 self.statement_start = words::begins_statement(word);
                 if self.behind_dot() {
                     self.member(word);
@@ -140,8 +149,14 @@ impl<'t> Walk<'t> {
                     self.call(word, false);
                 }
             }
-            Token::Quoted(name) if self.behind_dot() => self.member(name),
-            Token::Quoted(name) => self.call(name, true),
+            Token::Quoted(name) => {
+                self.set_name(name);
+                if self.behind_dot() {
+                    self.member(name);
+                } else {
+                    self.call(name, true);
+                }
+            }
             Token::UserVariable => self.user_variable(),
             Token::SystemVariable(name) => self.system_variable(name),
             Token::VersionedOpen { digits, mariadb } => {
@@ -156,6 +171,11 @@ impl<'t> Walk<'t> {
         }
         self.before = [Some(token), self.before[0]];
         true
+    }
+
+    /// A name that a SET may give a value to.
+    fn set_name(&mut self, name: &[u8]) {
+        self.facts.own_in_set |= self.in_set && OwnVariable::of_name(name).is_some();
     }
 
     fn behind_dot(&self) -> bool {

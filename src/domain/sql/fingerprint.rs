@@ -7,8 +7,8 @@
 //! alike, and no comment but hints and versioned ones. Names in double quotes (ANSI_QUOTES) are
 //! written in backticks, so the text means the same whatever the mode it was read in.
 //!
-//! Knows nothing of what statements mean, but for one thing: the pattern of SHOW VARIABLES LIKE
-//! stays if it names a variable of Highwater's own, since the class depends on it.
+//! Knows nothing of what statements mean, but for one thing: the pattern of SHOW VARIABLES
+//! stays, as the name of one, if it is for variables of Highwater's own, since the class depends on it.
 
 mod group;
 mod literal;
@@ -208,6 +208,22 @@ mod tests {
         check(
             "SHOW VARIABLES LIKE 'wait_timeout'",
             "show variables like '?'",
+        );
+        check(
+            "SHOW SESSION VARIABLES LIKE 'highwater%'",
+            "show session variables like 'highwater_read_consistency'",
+        );
+        check(
+            "SHOW VARIABLES WHERE `Variable_name` = 'highwater_GROUP'",
+            "show variables where `Variable_name`='highwater_group'",
+        );
+        check(
+            "SHOW VARIABLES WHERE Variable_name LIKE 'aurora_replica%'",
+            "show variables where variable_name like 'aurora_replica_read_consistency'",
+        );
+        check(
+            "SHOW VARIABLES WHERE Value = 'highwater_group'",
+            "show variables where value='?'",
         );
         check("SELECT a LIKE 'highwater_position'", "select a like '?'");
     }

@@ -57,17 +57,63 @@ impl OwnVariable {
     }
 }
 
-/// The own variable that a LIKE pattern names literally (`_` or `\_` for each underscore, no `%`).
-pub(super) fn own_of_pattern(pattern: &[u8]) -> Option<OwnVariable> {
-    let spelled = || {
-        pattern
-            .iter()
-            .filter(|&&b| b != b'\\')
-            .map(u8::to_ascii_lowercase)
-    };
-    OwnVariable::ALL
-        .into_iter()
-        .find(|own| spelled().eq(own.name().bytes()))
+/// What the own variables' names begin with, as far as a pattern must spell it out to be answered by
+/// Highwater.
+const BEGINNINGS: [&[u8]; 2] = [b"highwater", b"aurora_replica"];
+
+/// The own variables that a LIKE pattern matches, if it begins as their names do: of any other pattern
+/// the server knows more.
+pub(super) fn own_like(pattern: &[u8]) -> Vec<OwnVariable> {
+    let begun = BEGINNINGS
+        .iter()
+        .any(|beginning| begins_literally(pattern, beginning));
+    let matches = |own: &OwnVariable| begun && like(pattern, own.name().as_bytes());
+    OwnVariable::ALL.into_iter().filter(matches).collect()
+}
+
+fn begins_literally(pattern: &[u8], beginning: &[u8]) -> bool {
+    let spelled = pattern
+        .iter()
+        .filter(|&&b| b != b'\\')
+        .take(beginning.len());
+    spelled
+        .map(u8::to_ascii_lowercase)
+        .eq(beginning.iter().copied())
+}
+
+/// SQL's LIKE without regard to case: `%` any run, `_` any byte, `\` takes the next byte as it is.
+fn like(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    // Where to go on when the run that the last `%` stands for has to be longer.
+    let mut longer: Option<(usize, usize)> = None;
+    loop {
+        let escaped = pattern.get(p) == Some(&b'\\') && p + 1 < pattern.len();
+        let wanted = pattern.get(p + usize::from(escaped));
+        match (wanted, text.get(t)) {
+            (Some(b'%'), _) if !escaped => {
+                p += 1;
+                longer = Some((p, t));
+                continue;
+            }
+            (Some(b'_'), Some(_)) if !escaped => {
+                (p, t) = (p + 1, t + 1);
+                continue;
+            }
+            (Some(wanted), Some(byte)) if wanted.eq_ignore_ascii_case(byte) => {
+                (p, t) = (p + 1 + usize::from(escaped), t + 1);
+                continue;
+            }
+            (None, None) => return true,
+            _ => {}
+        }
+        match longer {
+            Some((behind, at)) if at < text.len() => {
+                (p, t) = (behind, at + 1);
+                longer = Some((behind, at + 1));
+            }
+            _ => return false,
+        }
+    }
 }
 
 /// How a system variable without a global scope word is to be treated.
@@ -198,10 +244,28 @@ mod tests {
 
     #[test]
     fn own_patterns() {
-        let own = Some(OwnVariable::ReadConsistency);
-        assert_eq!(own_of_pattern(b"highwater_read_consistency"), own);
-        assert_eq!(own_of_pattern(b"HIGHWATER\\_read\\_consistency"), own);
-        assert_eq!(own_of_pattern(b"highwater%"), None);
-        assert_eq!(own_of_pattern(b"wait_timeout"), None);
+        let one = |pattern: &str, own| assert_eq!(own_like(pattern.as_bytes()), [own], "{pattern}");
+        one("highwater_read_consistency", OwnVariable::ReadConsistency);
+        one(
+            "HIGHWATER\\_read\\_consistency",
+            OwnVariable::ReadConsistency,
+        );
+        one("highwater%group", OwnVariable::Group);
+        one("highwater_gro_p", OwnVariable::Group);
+        one("aurora_replica%", OwnVariable::AuroraReplicaReadConsistency);
+        assert_eq!(own_like(b"Highwater%").len(), OwnVariable::ALL.len() - 1);
+        assert_eq!(own_like(b"highwater%r%after%").len(), 1);
+        for none in [
+            "",
+            "%",
+            "high%",
+            "%consistency",
+            "aurora%",
+            "wait_timeout",
+            "highwater",
+            "highwater_x%",
+        ] {
+            assert_eq!(own_like(none.as_bytes()), [], "{none}");
+        }
     }
 }

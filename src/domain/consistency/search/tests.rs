@@ -103,6 +103,7 @@ impl Case {
     fn search(&self) -> Search {
         let situation = Situation {
             held: self.held,
+            bound: None,
             lost: Vec::new(),
             replicas_configured: self.world.applied.len() > 1,
         };
@@ -290,6 +291,15 @@ fn a_replica_without_a_free_connection_is_chosen_last() {
 }
 
 #[test]
+fn a_transaction_waits_for_its_own_replica() {
+    let mut case = Case::new(Level::Session, &[9, 5, 9]);
+    case.positions.on_read_after(&at(7));
+    let mut search = case.search();
+    search.situation.bound = Some(BackendId(1));
+    assert!(matches!(case.poll(&mut search), Step::Wait { servers, .. } if servers == [server(1)]));
+}
+
+#[test]
 fn an_older_answer_comes_from_the_replica_of_the_last_read_first() {
     let mut case = Case::new(Level::Session, &[9, 5, 6]);
     case.read_at(2);
@@ -303,7 +313,7 @@ fn the_primary_waits_for_what_a_replica_showed() {
     let mut case = Case::new(Level::Session, &[5, 6]);
     let read = case.read_at(1);
     let mut gate = PrimaryGate::new(Level::Session, case.now, Duration::ZERO);
-    let mut poll = |case: &mut Case, gate: &mut PrimaryGate| {
+    let poll = |case: &mut Case, gate: &mut PrimaryGate| {
         gate.poll(&mut case.positions, &case.world, case.now)
     };
     assert_eq!(poll(&mut case, &mut gate), Some(Step::AskSeen(read)));

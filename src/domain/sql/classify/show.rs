@@ -67,11 +67,15 @@ fn about(mut tokens: Tokens<'_>) -> About {
     }
 }
 
-/// `VARIABLES [LIKE 'pattern' | WHERE …]`. The pattern is there only if it is a variable of ours.
+/// `VARIABLES [LIKE 'pattern' | WHERE …]`. The pattern is there only if it is for variables of ours.
 fn variables(mut tokens: Tokens<'_>) -> About {
-    let own = tokens.eat("like")
-        && matches!(tokens.next(), Some(Token::Str(pattern)) if pattern != b"?")
-        && tokens.at_end();
+    if tokens.eat("where") {
+        tokens.next();
+        tokens.eat_op(b'=');
+    }
+    tokens.eat("like");
+    let own =
+        matches!(tokens.next(), Some(Token::Str(pattern)) if pattern != b"?") && tokens.at_end();
     if own { About::Own } else { About::Server }
 }
 

@@ -6,6 +6,9 @@ use std::ops::Range;
 use super::super::chars::{self, Class};
 use super::super::mode::LexMode;
 
+/// A token and where it stands.
+pub(super) type Placed<'t> = (Lexeme<'t>, Range<usize>);
+
 /// One token of a raw text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Lexeme<'t> {
@@ -36,7 +39,7 @@ impl Lexeme<'_> {
 
 /// The tokens of a raw text and where each stands; `None` if it holds a versioned comment or
 /// cannot be read to its end. A `;` that ends the text is left out.
-pub(super) fn read(text: &[u8], mode: LexMode) -> Option<Vec<(Lexeme<'_>, Range<usize>)>> {
+pub(super) fn read(text: &[u8], mode: LexMode) -> Option<Vec<Placed<'_>>> {
     let mut lexemes = Vec::new();
     let mut at = chars::skip_blanks(text, 0);
     while let Some(&byte) = text.get(at) {

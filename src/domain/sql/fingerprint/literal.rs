@@ -1,8 +1,9 @@
 //! Literals, which are erased, and lists of them, which become one.
 
 use super::super::chars;
-use super::super::variables;
+use super::super::variables::{self, OwnVariable};
 use super::pass::{Pass, Previous};
+use std::ops::Range;
 
 impl Pass<'_, '_> {
     /// `x'4D'`, `b'01'`, `n'text'`, `_utf8mb4'text'`: the end of such a literal, after writing it.
@@ -78,12 +79,11 @@ impl Pass<'_, '_> {
         }
         let end = chars::string_end(self.text, start, self.mode)?;
         self.at = end;
-        if self.keeps_pattern()
-            && let Some(own) = variables::own_of_pattern(&self.text[start + 1..end - 1])
-        {
+        if let Some(name) = self.own_pattern(start + 1..end - 1) {
             self.begin_token();
-            self.out.extend_from_slice(b" '");
-            self.out.extend_from_slice(own.name().as_bytes());
+            self.space_before_word();
+            self.out.push(b'\'');
+            self.out.extend_from_slice(name.as_bytes());
             self.out.push(b'\'');
             self.token(Previous::String);
             return Some(());
@@ -97,11 +97,35 @@ impl Pass<'_, '_> {
         Some(())
     }
 
-    /// Whether the text so far is SHOW VARIABLES LIKE.
-    fn keeps_pattern(&self) -> bool {
-        self.previous == Previous::Word
-            && self.out.starts_with(b"show ")
-            && self.out.ends_with(b"variables like")
+    /// What is kept of the string that SHOW VARIABLES looks for, if it is for variables of Highwater's
+    /// own: the name of one.
+    fn own_pattern(&self, inner: Range<usize>) -> Option<&'static str> {
+        if self.semicolon || !self.out.starts_with(b"show ") {
+            return None;
+        }
+        let pattern = self.text.get(inner)?;
+        let behind = |tail: &[u8]| {
+            let at = self.out.len().checked_sub(tail.len());
+            let end = at.and_then(|at| self.out.get(at..));
+            end.is_some_and(|end| end.eq_ignore_ascii_case(tail))
+        };
+        let like = [
+            b"variables like".as_slice(),
+            b"variables where variable_name like",
+            b"variables where `variable_name` like",
+        ];
+        let equals = [
+            b"variables where variable_name=".as_slice(),
+            b"variables where `variable_name`=",
+        ];
+        let own = if like.into_iter().any(behind) {
+            variables::own_like(pattern).first().copied()
+        } else if equals.into_iter().any(behind) {
+            OwnVariable::of_name(pattern)
+        } else {
+            None
+        };
+        own.map(OwnVariable::name)
     }
 
     /// Whether the `-` here belongs to the number behind it: it follows no operand.

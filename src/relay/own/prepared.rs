@@ -1,0 +1,234 @@
+//! Statements about our variables that a client prepares.
+//!
+//! A SET of nothing else is ours alone: no server ever sees it. Of any other SET the server prepares
+//! what is left of it. Every other statement is prepared with the values put in, and again at an
+//! execution when they have changed.
+
+use std::time::Instant;
+
+use crate::domain::ids::ClientStmtId;
+use crate::domain::sql::control::{
+    OwnAssignment, OwnSet, OwnSource, OwnStatement, OwnValue, Template, parse_own_prepared,
+};
+use crate::domain::sql::{Access, Hints, StatementProfile};
+use crate::frontend::ClientError;
+use crate::protocol::command::{Parameter, ParameterValue, StmtExecute, com_stmt_close};
+use crate::protocol::frame::append_packet;
+use crate::protocol::resultset::prepared_ok;
+use crate::relay::commands::Source;
+use crate::relay::session::{End, Relay};
+use crate::relay::values::Change;
+
+/// What a prepared statement has to do with our variables.
+#[derive(Clone, Debug)]
+pub(in crate::relay) enum OwnPart {
+    /// All of it: no server has it.
+    Alone(Vec<OwnSet>),
+    /// It sets some when the server has run the rest.
+    Sets(Vec<OwnSet>),
+    /// It mentions some.
+    Mentions(Template),
+}
+
+/// What is to be done about an execution.
+pub(in crate::relay) enum Execution {
+    /// The server runs it, and then these count.
+    Run(Vec<Change>),
+    /// It was answered.
+    Answered,
+}
+
+impl Relay {
+    /// Answers a COM_STMT_PREPARE of a text whose access is [`Access::Own`].
+    pub(in crate::relay) async fn prepare_own(
+        &mut self,
+        text: &[u8],
+        profile: StatementProfile,
+        hints: Hints,
+    ) -> Result<(), End> {
+        let mode = self.lexer.mode(&self.state).unwrap_or_default();
+        let (part, text) = match parse_own_prepared(text, mode) {
+            Some(OwnStatement::Set {
+                assignments,
+                rest: None,
+                placeholders,
+            }) => {
+                return self
+                    .prepare_alone(assignments, placeholders, profile, hints)
+                    .await;
+            }
+            Some(OwnStatement::Set {
+                assignments,
+                rest: Some(rest),
+                ..
+            }) => (OwnPart::Sets(assignments), rest),
+            Some(OwnStatement::Mentions(template)) => match self.fill(&template).await {
+                Ok(text) => (OwnPart::Mentions(template), text),
+                Err(error) => return self.refuse(error).await,
+            },
+            _ => {
+                let error = ClientError::Unsupported(super::NOT_HERE.to_owned());
+                return self.refuse(error).await;
+            }
+        };
+        let profile = self.profile_of(&text).await;
+        if matches!(profile.access, Access::Own | Access::Kill) {
+            let error = ClientError::Unsupported(super::NOT_HERE.to_owned());
+            return self.refuse(error).await;
+        }
+        self.rewritten = text.clone();
+        let source = Source::Rewritten(part);
+        self.prepare_text(&text, profile, hints, source).await
+    }
+
+    async fn prepare_alone(
+        &mut self,
+        assignments: Vec<OwnSet>,
+        placeholders: usize,
+        profile: StatementProfile,
+        hints: Hints,
+    ) -> Result<(), End> {
+        let Ok(params) = u16::try_from(placeholders) else {
+            let error = ClientError::Unsupported("too many placeholders".to_owned());
+            return self.refuse(error).await;
+        };
+        let started = Instant::now();
+        let id = self.enter_statement(&[], profile, hints);
+        if let Some(statement) = self.statements.get_mut(id) {
+            statement.params = params;
+            statement.own = Some(OwnPart::Alone(assignments));
+        }
+        let (status, mut seq) = (self.status(), self.reply_seq);
+        let deprecate_eof = self.who.profile.deprecate_eof();
+        self.out.clear();
+        prepared_ok(&mut self.out, &mut seq, id.0, params, status, deprecate_eof);
+        self.send_out().await?;
+        self.count_own(Access::Own, started);
+        Ok(())
+    }
+
+    /// Does our part of a COM_STMT_EXECUTE before a server runs it.
+    pub(in crate::relay) async fn execute_own(
+        &mut self,
+        id: ClientStmtId,
+        total: usize,
+    ) -> Result<Execution, End> {
+        let Some(part) = self.statements.get(id).and_then(|s| s.own.clone()) else {
+            return Ok(Execution::Run(Vec::new()));
+        };
+        let done = match part {
+            OwnPart::Sets(assignments) => self.changes(&assignments, &[]).await.map(Execution::Run),
+            OwnPart::Mentions(template) => self.refill(id, &template).await,
+            OwnPart::Alone(assignments) => {
+                let started = Instant::now();
+                match self.execute_alone(id, &assignments, total).await {
+                    Ok(changes) => {
+                        self.answer_ok().await?;
+                        self.apply(changes);
+                        self.count_own(Access::Own, started);
+                        Ok(Execution::Answered)
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        match done {
+            Ok(execution) => Ok(execution),
+            Err(error) => {
+                self.drop_long_data(id).await?;
+                self.refuse(error).await?;
+                Ok(Execution::Answered)
+            }
+        }
+    }
+
+    async fn execute_alone(
+        &mut self,
+        id: ClientStmtId,
+        assignments: &[OwnSet],
+        total: usize,
+    ) -> Result<Vec<Change>, ClientError> {
+        let attributes = self.who.profile.query_attributes();
+        let payload = self.payload(total).to_vec();
+        let Some(statement) = self.statements.get_mut(id) else {
+            return Err(ClientError::Malformed);
+        };
+        let execute = StmtExecute::parse(&payload, statement.params, attributes)
+            .ok_or(ClientError::Malformed)?;
+        if let Some(types) = execute.types() {
+            statement.bind(types);
+        }
+        let (types, ahead) = (statement.types.clone(), statement.long_data.clone());
+        let (parameters, _) = execute
+            .values(&types, &ahead)
+            .ok_or(ClientError::Malformed)?;
+        self.changes(assignments, &parameters).await
+    }
+
+    /// Has the statement prepared anew where the values in its text have changed.
+    async fn refill(
+        &mut self,
+        id: ClientStmtId,
+        template: &Template,
+    ) -> Result<Execution, ClientError> {
+        let text = self.fill(template).await?;
+        let profile = self.profile_of(&text).await;
+        let Some(statement) = self.statements.get_mut(id) else {
+            return Ok(Execution::Run(Vec::new()));
+        };
+        if *statement.text == *text {
+            return Ok(Execution::Run(Vec::new()));
+        }
+        if !statement.long_data.is_empty() {
+            return Err(ClientError::Unsupported(
+                "a statement that mentions variables of Highwater's own takes no parameters in parts"
+                    .to_owned(),
+            ));
+        }
+        statement.text = text.into();
+        statement.profile = profile;
+        for (connection, server_id) in statement.take_copies() {
+            let links = self.links.iter_mut();
+            for link in links.filter(|link| link.identity.serial == connection) {
+                append_packet(&mut link.pending, &mut 0, &com_stmt_close(server_id.0));
+            }
+        }
+        Ok(Execution::Run(Vec::new()))
+    }
+
+    /// What assignments change, once the values of their placeholders are known.
+    pub(super) async fn changes(
+        &mut self,
+        assignments: &[OwnSet],
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Change>, ClientError> {
+        let mut changes = Vec::new();
+        for set in assignments {
+            let variable = set.variable;
+            let value = match &set.source {
+                OwnSource::Value(value) => value.clone(),
+                OwnSource::Of(other) => OwnValue::Text(self.value(*other).await?),
+                OwnSource::Placeholder(index) => {
+                    OwnValue::Text(bound(variable.name(), parameters.get(*index))?)
+                }
+            };
+            changes.push(self.check(&OwnAssignment { variable, value }).await?);
+        }
+        Ok(changes)
+    }
+}
+
+/// A parameter's value as text.
+fn bound(name: &str, parameter: Option<&Parameter<'_>>) -> Result<String, ClientError> {
+    let value = match parameter.map(|parameter| parameter.value) {
+        Some(ParameterValue::Text(text)) => String::from_utf8(text.to_vec()).ok(),
+        Some(ParameterValue::Int(number)) => Some(number.to_string()),
+        Some(ParameterValue::UInt(number)) => Some(number.to_string()),
+        Some(ParameterValue::Null | ParameterValue::Other) | None => None,
+    };
+    value.ok_or_else(|| ClientError::WrongValue {
+        name: name.to_owned(),
+        value: "?".to_owned(),
+        expected: "expected a string or an integer that is bound to the placeholder".to_owned(),
+    })
+}
