@@ -193,6 +193,7 @@ impl Client {
         let (backend, servers) = (self.replica.as_ref().map(|l| l.backend), sim.watch_size());
         let situation = Situation {
             held: backend,
+            bound: None,
             lost: progress.lost.clone(),
             replicas_configured: servers > 1,
         };

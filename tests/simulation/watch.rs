@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use highwater::domain::consistency::{Executed, GiveUp, Server, Servers};
 use highwater::domain::ids::BackendId;
-use highwater::domain::position::Position;
+use highwater::domain::position::{Position, PositionKind};
 use highwater::domain::session::LastRead;
 use highwater::domain::topology::health::{PrimaryState, judge_primary, judge_replica};
 use highwater::domain::topology::{
@@ -254,7 +254,9 @@ impl Sim {
             server_id: server as u64,
             read_only: backend > 0,
             replication: (backend > 0).then_some(replication),
-            executed: Some(executed.into()),
+            positions: PositionKind::Gtids,
+            executed: Some(executed.clone().into()),
+            acknowledged: Some(executed.into()),
         })
     }
 
@@ -283,7 +285,7 @@ impl Sim {
             upper = Position::Nothing;
         }
         if self.has(Defect::OwnedIsAskedLast) {
-            self.clock.sleep(self.random.delay(50, 3_000)).await;
+            self.clock.sleep(self.random.range(2_000, 10_000)).await;
             upper = owned();
         }
         upper.join(&executed).unwrap();
