@@ -123,9 +123,9 @@ impl Watch {
         }
         if let (Some(life), Some(executed)) = (&mut seat.life, &report.executed) {
             life.bound.join(executed).unwrap();
-            if backend == 0 {
-                self.samples.push(executed, sent);
-            }
+        }
+        if let Some(acknowledged) = &report.acknowledged {
+            self.samples.push(acknowledged, sent);
         }
         seat.report = Some(report);
         seat.fails = false;
@@ -255,8 +255,8 @@ impl Sim {
             read_only: backend > 0,
             replication: (backend > 0).then_some(replication),
             positions: PositionKind::Gtids,
-            executed: Some(executed.clone().into()),
-            acknowledged: Some(executed.into()),
+            acknowledged: (backend == 0).then(|| world.servers[server].executed.clone().into()),
+            executed: Some(executed.into()),
         })
     }
 
