@@ -54,10 +54,16 @@ async fn on_engine(engine: Engine) {
         }
     }
     // Sessions whose replica leaves.
-    for claim in [Claim::Session, Claim::Eventual] {
+    for (claim, lag) in [
+        (Claim::Session, Lag::Leaving),
+        (Claim::Eventual, Lag::Leaving),
+        (Claim::Session, Lag::Killed),
+        (Claim::Global, Lag::Killed),
+    ] {
         let mut plan = plan(setup.opts(), Some(claim), u64::MAX);
         plan.stop.after = Duration::from_secs(6);
-        let (made, findings) = history(cluster, &plan, Lag::Leaving).await;
+        let (made, findings) = history(cluster, &plan, lag).await;
+        println!("{}, {}: {} reads", claim.name(), lag.name(), findings.reads);
         assert_holds(claim, &made, &findings);
         if claim == Claim::Eventual {
             assert_found(Kind::Monotonic, &findings);
