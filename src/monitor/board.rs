@@ -204,8 +204,7 @@ impl Board {
             let report = seat.report.as_ref();
             let executed = report.and_then(|report| report.executed.as_ref());
             let positions = executed.map_or(PositionKind::Nothing, Position::kind);
-            let facts = backend.facts.load();
-            let flaws = facts.as_ref().map_or(Flaws::NONE, |facts| facts.flaws);
+            let flaws = *lock(&backend.flaws);
             let same = view.positions == positions && view.flaws == flaws;
             if same && view.health == health && view.generation == generation {
                 continue;
