@@ -229,6 +229,7 @@ fn monitor_settings(config: &Config) -> Settings {
     settings.interval = config.monitor.interval;
     settings.timeout = config.monitor.timeout;
     settings.max_lag = config.consistency.max_lag;
+    settings.max_staleness = config.consistency.max_staleness;
     settings
 }
 

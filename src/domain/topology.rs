@@ -1,5 +1,6 @@
 //! The servers as the monitor last saw them.
 
+pub mod aurora;
 pub mod guarantee;
 pub mod health;
 pub mod lag;

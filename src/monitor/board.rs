@@ -10,7 +10,7 @@ use super::life::Life;
 use super::settings::Address;
 use super::shared::{Backend, lock};
 use crate::domain::ids::BackendId;
-use crate::domain::position::{Position, PositionKind};
+use crate::domain::position::PositionKind;
 use crate::domain::topology::guarantee::Flaws;
 use crate::domain::topology::health::{PrimaryState, judge_primary, judge_replica};
 use crate::domain::topology::{
@@ -36,7 +36,7 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) report: Report,
-    /// When the question for its position was sent.
+    /// What its position is as old as: when the question was sent, or earlier.
     pub(super) sent: Instant,
     /// Whether the connection was opened for this probe.
     pub(super) fresh_connection: bool,
@@ -173,9 +173,9 @@ impl Board {
         match outcome {
             Outcome::Answer(answer) => {
                 if id.is_primary()
-                    && let Some(executed) = &answer.report.executed
+                    && let Some(acknowledged) = &answer.report.acknowledged
                 {
-                    samples.push(executed, answer.sent);
+                    samples.push(acknowledged, answer.sent);
                 }
                 seat.report = Some(answer.report);
                 seat.failure = None;
@@ -202,8 +202,7 @@ impl Board {
             let view = &mut seat.view;
             view.lag = lag;
             let report = seat.report.as_ref();
-            let executed = report.and_then(|report| report.executed.as_ref());
-            let positions = executed.map_or(PositionKind::Nothing, Position::kind);
+            let positions = report.map_or(PositionKind::Nothing, |report| report.positions);
             let flaws = *lock(&backend.flaws);
             let same = view.positions == positions && view.flaws == flaws;
             if same && view.health == health && view.generation == generation {

@@ -31,6 +31,8 @@ pub struct ServerFacts {
     pub version_comment: String,
     /// The id of `@@global.collation_server`. A greeting's character set byte holds its low 8 bits.
     pub collation: u16,
+    /// SQL for who it is: the `server_uuid` of its incarnation.
+    pub identity: &'static str,
     /// Names for `session_track_system_variables`, comma separated: every variable that a session
     /// can set and whose change matters to the next statement.
     pub tracked_variables: String,
@@ -128,10 +130,11 @@ impl Keeper {
         };
         let mut facts = ServerFacts {
             engine: greeting.engine,
+            identity: greeting.identity,
             version: greeting.version,
             version_comment: Table::first(&answer).text(0).unwrap_or_default(),
             collation: collation(&answer),
-            tracked_variables: survey.tracked(),
+            tracked_variables: survey.tracked(greeting.engine),
             baseline: backend.id.is_primary().then(Vec::new),
             globals: own.values.clone(),
         };

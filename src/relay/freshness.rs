@@ -60,6 +60,8 @@ pub(super) struct Seeker<'a> {
     pub(super) links: &'a mut Links,
     pub(super) registered: &'a Registered,
     pub(super) gauge: &'a mut SessionGauge,
+    /// Whether a transaction is open on the held replica, which alone may answer then.
+    pub(super) in_transaction: bool,
 }
 
 /// A search that gave up, for what comes instead.
@@ -98,11 +100,11 @@ impl Seeker<'_> {
             return Ok(settled(terms.level, server, false));
         }
         let settings = self.session.settings;
+        let link = self.links.get(Side::Replica);
+        let connected = link.map(|link| link.identity.backend);
         let situation = Situation {
-            held: self
-                .links
-                .get(Side::Replica)
-                .map(|link| link.identity.backend),
+            held: connected,
+            bound: connected.filter(|_| self.in_transaction),
             lost: lost.to_vec(),
             replicas_configured: !self.shared.config.cluster.replicas.is_empty(),
         };
@@ -174,7 +176,9 @@ impl Seeker<'_> {
             there = watch.wait_covered(&servers, position, moment).await;
         }
         if matches!(there, Err(NotCovered::Timeout)) && Instant::now() < deadline {
-            self.links.release(Side::Replica, self.registered);
+            if !self.in_transaction {
+                self.links.release(Side::Replica, self.registered);
+            }
             there = watch.wait_covered(&servers, position, deadline).await;
         }
         self.gauge.set(SessionState::Active);
@@ -287,6 +291,9 @@ fn still_there(shared: &Shared, session: &Session, terms: &Terms, server: Server
         })
     };
     let at_mark = |mark: &Watermark| mark.unknown_since().is_none() && covers(mark.position());
+    if terms.level == Level::Eventual && terms.after.is_empty() {
+        return usable();
+    }
     terms.after.is_empty()
         && positions.unknown_since().is_none()
         && positions
@@ -294,14 +301,13 @@ fn still_there(shared: &Shared, session: &Session, terms: &Terms, server: Server
             .is_none_or(|read| read.server() == server)
         && usable()
         && match terms.level {
-            Level::Eventual => true,
             Level::Session => covers(positions.need()),
             Level::Group => {
                 covers(positions.need())
                     && at_mark(shared.acknowledged().group(&terms.group, terms.arrived))
             }
             Level::Proxy => covers(positions.need()) && at_mark(shared.acknowledged().proxy()),
-            Level::Bounded | Level::Global => false,
+            Level::Eventual | Level::Bounded | Level::Global => false,
         }
 }
 

@@ -47,17 +47,17 @@ impl Statement {
 
 /// What has been tried so far.
 #[derive(Debug, Default)]
-struct Progress {
+pub(super) struct Progress {
     /// Replicas that failed this statement.
     lost: Vec<BackendId>,
     /// Times that the primary's connection turned out dead before anything was sent.
     redialled: usize,
     /// The right to run on the primary a read that was meant for a replica.
-    permit: Option<Permit>,
+    pub(super) permit: Option<Permit>,
 }
 
 /// What comes next.
-enum Next {
+pub(super) enum Next {
     Answered(Side, Reason, Outcome),
     /// By Highwater itself, with an error.
     Refused(Reason),
@@ -88,7 +88,15 @@ impl Relay {
                     self.on_primary(&statement, &terms, reason, &mut progress)
                         .await?
                 }
-                Route::HeldReplica(reason) => self.on_held_replica(&statement, reason).await?,
+                Route::HeldReplica(reason) => {
+                    match self
+                        .fresh_in_transaction(&statement, &terms, &mut progress)
+                        .await?
+                    {
+                        Some(instead) => instead,
+                        None => self.on_held_replica(&statement, reason).await?,
+                    }
+                }
                 Route::Replica { transaction } => {
                     self.on_replica(&statement, &terms, transaction, &mut progress)
                         .await?
@@ -319,6 +327,7 @@ impl Relay {
             links,
             registered,
             gauge,
+            in_transaction: false,
         };
         let settled = tokio::select! {
             biased;

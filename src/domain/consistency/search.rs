@@ -125,6 +125,8 @@ pub enum GiveUp {
 pub struct Situation {
     /// The replica that a connection is held to.
     pub held: Option<BackendId>,
+    /// The replica that has the session's transaction: no other may answer.
+    pub bound: Option<BackendId>,
     /// Replicas that just failed this read.
     pub lost: Vec<BackendId>,
     /// Whether the cluster has replicas at all.
@@ -261,10 +263,12 @@ impl Search {
 
     fn usable(&self, servers: &impl Servers) -> Vec<Server> {
         let mut usable = servers.usable();
+        let Situation { bound, lost, .. } = &self.situation;
         let level = self.requirement.level();
         usable.retain(|server| {
-            let lost = self.situation.lost.contains(&server.backend);
-            !lost && servers.may_keep(server.backend, level)
+            !lost.contains(&server.backend)
+                && bound.is_none_or(|bound| server.backend == bound)
+                && servers.may_keep(server.backend, level)
         });
         usable
     }

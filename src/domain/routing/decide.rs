@@ -57,7 +57,7 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
             _ => Route::Primary(Reason::FollowsPrevious),
         },
         Access::Begin(begin) => {
-            let by_session = session.mirror.is(b"transaction_read_only", b"ON");
+            let by_session = session.is_read_only();
             if !begin.read_only.unwrap_or(by_session) {
                 Route::Primary(Reason::InTransaction)
             } else if session.holds.bind_transactions() {
