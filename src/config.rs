@@ -58,6 +58,8 @@ pub struct Config {
 /// `[proxy]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProxyConfig {
+    /// Whether reads really go to replicas.
+    pub mode: Mode,
     /// Where clients connect by TCP.
     pub listen: SocketAddr,
     /// Where clients connect by unix socket; none without it.
@@ -72,10 +74,34 @@ impl Default for ProxyConfig {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
+            mode: Mode::default(),
             listen: loopback(6033),
             socket: None,
             workers: (cores / 2).max(1),
             drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Whether reads really go to replicas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// They do.
+    #[default]
+    Split,
+    /// Everything goes to the primary; what the split would have done is counted.
+    Shadow,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 2] = [Self::Split, Self::Shadow];
+
+    /// The name used in configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Split => "split",
+            Self::Shadow => "shadow",
         }
     }
 }

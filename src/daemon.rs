@@ -23,13 +23,13 @@ use tokio::time::Instant;
 
 use crate::admin::http::{self, Readiness};
 use crate::backend::{Credentials, Dialer, Pool, PoolKey, PoolLimits};
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::domain::consistency::Acknowledged;
 use crate::domain::ids::BackendId;
 use crate::domain::topology::{Role, Topology};
 use crate::monitor::{Monitor, Settings, Watch};
 use crate::net::Listener;
-use crate::relay::{Budget, Classifier, Refused, Registry, Shared, usual_profile};
+use crate::relay::{Budget, Classifier, Refused, Registry, Shadow, Shared, usual_profile};
 use crate::telemetry::{BackendMetrics, Metrics};
 use knowledge::Known;
 use workers::Workers;
@@ -149,6 +149,7 @@ impl Proxy {
         }
         tasks.spawn(until(stopped.clone(), tend(Arc::clone(&shared))));
         tasks.spawn(until(stopped.clone(), observe(Arc::clone(&shared))));
+        tasks.spawn(until(stopped.clone(), Arc::clone(&shared).report_shadow()));
         tasks.spawn(serve_http(http, Arc::clone(&shared), stopped));
         let first_look = tokio::time::timeout(FIRST_LOOK, known(&shared.watch)).await;
         if first_look.is_err() {
@@ -196,6 +197,7 @@ impl Proxy {
         }
         self.workers.stop();
         while self.tasks.join_next().await.is_some() {}
+        self.shared.sum_shadow_up();
         tracing::info!("drained");
     }
 }
@@ -227,6 +229,7 @@ fn monitor_settings(config: &Config) -> Settings {
     settings.interval = config.monitor.interval;
     settings.timeout = config.monitor.timeout;
     settings.max_lag = config.consistency.max_lag;
+    settings.max_staleness = config.consistency.max_staleness;
     settings
 }
 
@@ -294,6 +297,7 @@ fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shar
         seats: AtomicUsize::new(0),
         acknowledged: Mutex::new(acknowledged),
         budget,
+        shadow: Shadow::default(),
     }))
 }
 
@@ -330,7 +334,9 @@ async fn tend(shared: Arc<Shared>) {
                 .topology()
                 .get(pool.backend())
                 .is_some_and(|v| v.usable());
-            if usable {
+            // In shadow mode nothing is sent to replicas, so nothing is kept ready there.
+            let used = pool.backend().is_primary() || shared.config.proxy.mode == Mode::Split;
+            if usable && used {
                 pool.tend().await;
             }
         }

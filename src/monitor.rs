@@ -20,6 +20,7 @@ mod link;
 mod probe;
 mod settings;
 mod shared;
+mod source;
 mod upper;
 mod watch;
 

@@ -15,6 +15,8 @@ mod levels;
 mod measure;
 #[path = "consistency/monotonic.rs"]
 mod monotonic;
+#[path = "consistency/order.rs"]
+mod order;
 #[path = "consistency/pairs.rs"]
 mod pairs;
 #[path = "consistency/reads.rs"]
@@ -31,3 +33,15 @@ mod tokens;
 mod wire;
 #[path = "consistency/writes.rs"]
 mod writes;
+
+use highwater::rig::{Cluster, ClusterBuilder};
+
+/// The servers of the tests that run on both engines.
+fn cluster() -> ClusterBuilder {
+    Cluster::builder()
+}
+
+/// Whether these servers know a statement.
+fn is_known(_: &&str) -> bool {
+    true
+}

@@ -12,6 +12,8 @@ mod fixture;
 mod health;
 #[path = "monitor/law.rs"]
 mod law;
+#[path = "monitor/mariadb.rs"]
+mod mariadb;
 #[path = "monitor/upper.rs"]
 mod upper;
 #[path = "monitor/wait.rs"]

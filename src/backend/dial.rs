@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::conn::{Identity, ServerConn};
 use super::error::BackendError;
-use super::login;
+use super::login::{self, ConnectError};
 use super::pool::{Place, PoolKey};
 use super::simple;
 use crate::config::Secret;
@@ -42,6 +42,8 @@ pub trait Knowledge: fmt::Debug + Send + Sync {
 /// SET statements for a fresh connection.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
+    /// SQL for which server it is.
+    pub identity: &'static str,
     /// Session variables whose default differs from the primary's.
     pub baseline: Vec<String>,
     /// Trackers, and on a replica the read-only guard; these come last.
@@ -177,13 +179,17 @@ impl Dialer {
             database: None,
             transport: login::Transport::Open,
         };
-        let logged_in =
-            login::login(&mut stream, &login)
-                .await
-                .map_err(|source| BackendError::Login {
-                    address: self.address.clone(),
-                    source,
-                })?;
+        let logged_in = login::login(&mut stream, &login).await;
+        let logged_in = logged_in.map_err(|source| {
+            if let ConnectError::MissingCapabilities { server, .. } = &source {
+                self.greeting
+                    .store(Some(Arc::new(ServerGreeting::clone(server))));
+            }
+            BackendError::Login {
+                address: self.address.clone(),
+                source,
+            }
+        })?;
         let thread = ServerThreadId(logged_in.server.connection_id.into());
         self.greeting.store(Some(Arc::new(logged_in.server)));
         Ok((stream, thread))
@@ -231,11 +237,12 @@ impl Dialer {
     }
 
     async fn identify(&self, conn: &mut ServerConn) -> Result<Option<Generation>, BackendError> {
+        let setup = self.known_setup().await?;
         let profile = conn.key.profile;
         let mut ask = async |sql: &str| {
             simple::query(&mut conn.conn, profile, &self.address, sql.as_bytes()).await
         };
-        let row = ask("SELECT @@server_uuid, UNIX_TIMESTAMP()").await?;
+        let row = ask(&format!("SELECT {}, UNIX_TIMESTAMP()", setup.identity)).await?;
         let uptime = ask("SHOW GLOBAL STATUS LIKE 'Uptime'").await?;
         let number = |cell: Option<&Vec<u8>>| {
             cell.and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok())

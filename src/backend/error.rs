@@ -3,6 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+use super::login::ConnectError;
+use crate::protocol::caps::CapabilityFlags;
+
 /// An error of the server side.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
@@ -28,7 +31,7 @@ pub enum BackendError {
         /// `host:port`.
         address: String,
         /// Why.
-        source: super::login::ConnectError,
+        source: ConnectError,
     },
     /// The server refused to set a connection up as Highwater needs it.
     #[error("{address} refused to set up a connection: error {code}: {message}")]
@@ -79,4 +82,17 @@ pub enum BackendError {
         /// The account.
         user: String,
     },
+}
+
+impl BackendError {
+    /// What the server lacks of the capabilities that were asked for.
+    pub fn lacking(&self) -> Option<CapabilityFlags> {
+        match self {
+            Self::Login {
+                source: ConnectError::MissingCapabilities { missing, .. },
+                ..
+            } => Some(*missing),
+            _ => None,
+        }
+    }
 }

@@ -79,8 +79,13 @@ pub enum ConnectError {
         message: String,
     },
     /// The server cannot do what the connection is needed for.
-    #[error("the server lacks capabilities: {0:?}")]
-    MissingCapabilities(CapabilityFlags),
+    #[error("the server lacks capabilities: {missing:?}")]
+    MissingCapabilities {
+        /// What it lacks.
+        missing: CapabilityFlags,
+        /// How it greeted.
+        server: Box<ServerGreeting>,
+    },
     /// The account's plugin is not known here.
     #[error("the account's authentication plugin {0:?} is not supported")]
     UnsupportedPlugin(String),
@@ -117,7 +122,8 @@ where
     let server = ServerGreeting::parse(&packet).ok_or(ConnectError::Protocol("greeting"))?;
     let missing = login.profile.flags() - server.caps;
     if !missing.is_empty() {
-        return Err(ConnectError::MissingCapabilities(missing));
+        let server = Box::new(server);
+        return Err(ConnectError::MissingCapabilities { missing, server });
     }
     let mut caps = login.profile.flags();
     caps.set(

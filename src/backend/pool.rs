@@ -17,7 +17,7 @@ use super::conn::{Parked, ServerConn};
 use super::dial::Dialer;
 use super::error::BackendError;
 use crate::domain::ids::BackendId;
-use crate::protocol::caps::CapabilityProfile;
+use crate::protocol::caps::{CapabilityFlags, CapabilityProfile};
 use crate::telemetry::{BackendMetrics, ConnectionState};
 
 /// Connections with equal keys are interchangeable.
@@ -186,8 +186,15 @@ impl Pool {
                 place.set_leased(false);
                 match self.dialer.open(&key, place).await {
                     Ok(conn) => self.give_back_clean(conn),
-                    // The monitor says why the server cannot be reached; the next round tries again.
-                    Err(_) => return,
+                    Err(error) => {
+                        // Those who are greeted as this server greets ask for less.
+                        if let Some(lacking) = error.lacking() {
+                            self.ask_less(&key, lacking);
+                        }
+                        // The monitor says why a server cannot be reached; the next round tries
+                        // again.
+                        return;
+                    }
                 }
             }
         }
@@ -196,6 +203,15 @@ impl Pool {
     /// Makes the pool keep `min_idle` connections ready for this key.
     pub fn expect(&self, key: PoolKey) {
         self.lock().shelves.entry(key).or_default().asked = Instant::now();
+    }
+
+    fn ask_less(&self, key: &PoolKey, lacking: CapabilityFlags) {
+        let unused = |at: &PoolKey, shelf: &mut Shelf| at != key || !shelf.queue.is_empty();
+        self.lock().shelves.retain(unused);
+        self.expect(PoolKey {
+            user: Arc::clone(&key.user),
+            profile: key.profile.without(lacking),
+        });
     }
 
     /// Closes every idle connection: the server they belong to is gone.

@@ -55,14 +55,18 @@ enum Engine {
     Mariadb,
 }
 
+impl Engine {
+    /// The name for people.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Mysql => "MySQL",
+            Self::Mariadb => "MariaDB",
+        }
+    }
+}
+
 /// Runs the demo until its end, Ctrl-C or SIGTERM. Servers, proxy and folder are gone afterwards.
 pub(super) fn run(options: Options) -> Result<(), Failure> {
-    if options.engine == Engine::Mariadb {
-        return Err(Failure::no(
-            "this version knows the positions of MySQL only, not yet those of MariaDB",
-            "watch it with MySQL: highwater demo --engine mysql",
-        ));
-    }
     for address in [options.listen, options.http_listen] {
         free(address)?;
     }

@@ -158,7 +158,7 @@ fn destination(session: &Session, profile: &StatementProfile) -> (&'static str, 
 }
 
 fn effects(effects: Effects) -> String {
-    const NAMES: [(Effects, &str); 12] = [
+    const NAMES: [(Effects, &str); 13] = [
         (Effects::READS_TABLES, "reads tables"),
         (Effects::USER_VARIABLE, "mentions a user variable"),
         (Effects::ASSIGNS_USER_VARIABLE, "may assign a user variable"),
@@ -178,6 +178,10 @@ fn effects(effects: Effects) -> String {
         (
             Effects::MENTIONS_MANAGED_VARIABLE,
             "mentions a variable that Highwater manages",
+        ),
+        (
+            Effects::PASSING_SETTINGS,
+            "sets variables for its own length",
         ),
         (Effects::OPAQUE, "may do more than its text shows"),
     ];

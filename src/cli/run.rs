@@ -14,6 +14,9 @@ pub(super) struct Options {
     /// Configuration file; config/reference.toml shows every key
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// split, or shadow: everything goes to the primary, and what the split would have done is counted [default: split]
+    #[arg(long, value_name = "MODE")]
+    mode: Option<String>,
     /// Address that applications connect to [default: 127.0.0.1:6033]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
@@ -43,6 +46,7 @@ pub(super) struct Options {
 impl Options {
     fn flags(self) -> Flags {
         Flags {
+            mode: self.mode,
             listen: self.listen,
             primary: self.primary,
             replicas: self.replicas,

@@ -58,6 +58,9 @@ pub(super) struct Options {
     /// The endpoint's /metrics, if it is Highwater: how long reads waited
     #[arg(long, value_name = "URL")]
     metrics_url: Option<String>,
+    /// Reset connections now and then, as connection pools do; what a session wrote still binds
+    #[arg(long)]
+    resets: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -110,6 +113,7 @@ fn plan(options: &Options) -> Result<Plan, Failure> {
             .group_key
             .clone()
             .unwrap_or_else(|| format!("verify-{seed}-{}", std::process::id())),
+        resets: options.resets,
         seed,
     })
 }

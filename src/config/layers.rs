@@ -64,7 +64,8 @@ const fn over(
 }
 
 /// Every key that flags or the environment can set. An empty variable counts as not set.
-pub const OVERRIDES: [Override; 9] = [
+pub const OVERRIDES: [Override; 10] = [
+    over("proxy", "mode", Some("--mode"), Some("HIGHWATER_MODE")),
     over(
         "proxy",
         "listen",
@@ -122,6 +123,8 @@ pub const OVERRIDES: [Override; 9] = [
 /// What the command line of `highwater run` said, unparsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
+    /// `--mode`.
+    pub mode: Option<String>,
     /// `--listen`.
     pub listen: Option<String>,
     /// `--primary`.
@@ -143,6 +146,7 @@ pub struct Flags {
 impl Flags {
     fn get(&self, flag: &str) -> &[String] {
         match flag {
+            "--mode" => self.mode.as_slice(),
             "--listen" => self.listen.as_slice(),
             "--primary" => self.primary.as_slice(),
             "--replica" => &self.replicas,

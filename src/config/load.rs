@@ -10,7 +10,7 @@ use super::reader::{Reader, Section};
 use super::secret::Account;
 use super::{
     Address, AdminConfig, ClusterConfig, Config, ConsistencyConfig, HttpConfig, LimitsConfig,
-    LogConfig, LogFormat, MonitorConfig, PoolConfig, ProxyConfig, levels,
+    LogConfig, LogFormat, Mode, MonitorConfig, PoolConfig, ProxyConfig, levels,
 };
 
 /// Shortest time of what must not be at once.
@@ -106,6 +106,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
 fn proxy(section: &mut Section<'_, '_>) -> ProxyConfig {
     let default = ProxyConfig::default();
     ProxyConfig {
+        mode: section.text("mode", mode).unwrap_or(default.mode),
         listen: section.listen("listen", default.listen, Ok),
         socket: section.path("socket", Ok),
         workers: section.number("workers", 1..=1024, default.workers),
@@ -255,6 +256,13 @@ fn log(section: &mut Section<'_, '_>) -> LogConfig {
         format: section.text("format", format).unwrap_or(default.format),
         level: section.text("level", filter).unwrap_or(default.level),
     }
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    Mode::ALL
+        .into_iter()
+        .find(|mode| mode.name() == text)
+        .ok_or_else(|| levels::one_of(Mode::ALL.map(Mode::name), text))
 }
 
 fn format(text: &str) -> Result<LogFormat, String> {

@@ -12,6 +12,7 @@ impl Config {
     pub fn to_toml(&self) -> String {
         let mut out = Out(String::new());
         out.table("[proxy]");
+        out.text("mode", self.proxy.mode.name());
         out.text("listen", self.proxy.listen);
         if let Some(socket) = &self.proxy.socket {
             out.text("socket", socket.display());

@@ -67,6 +67,7 @@ fn make(backend: BackendId, facts: &ServerFacts) -> Option<Setup> {
     });
     Some(Setup {
         baseline: baseline.into_iter().collect(),
+        identity: facts.identity,
         guard: guard(backend, facts, false).into(),
         guard_in_transaction: guard(backend, facts, true).into(),
     })

@@ -39,8 +39,14 @@ impl Asked {
     /// What this configuration wants.
     pub fn of(config: &Config) -> Self {
         let level = config.consistency.level;
+        let users = config.users.iter().filter_map(|user| {
+            let asked_by = format!("[[user]] {:?} consistency", user.name);
+            Some((user.consistency.level?, asked_by))
+        });
         Self {
-            levels: vec![(level, "[consistency] level".to_owned())],
+            levels: std::iter::once((level, "[consistency] level".to_owned()))
+                .chain(users)
+                .collect(),
             max_lag: config.consistency.max_lag,
             pool_connections: config.pool.max_connections,
             pool_idle: config.pool.idle_timeout,
@@ -160,22 +166,12 @@ impl Seen {
 
     /// What decides which levels can hold here.
     pub fn history(&self) -> HistorySettings {
+        let value = |name: &str| self.variable(&[name]);
         HistorySettings {
-            engine: self.engine,
-            ordered_commits: self.variable(&["binlog_order_commits"]).is_none()
-                || self.is_on(&["binlog_order_commits"]),
             binlog_filtered: self.binlog_filter.as_ref().is_ok_and(|it| !it.is_empty()),
-            appliers: self.appliers(),
-            ordered_appliers: match self.engine {
-                // Within a domain its appliers always commit in order.
-                Engine::MariaDb => true,
-                Engine::MySql => self.is_on(&[
-                    "replica_preserve_commit_order",
-                    "slave_preserve_commit_order",
-                ]),
-            },
             channels: self.sources().count(),
             replication_filtered: self.sources().any(|channel| !channel.filters.is_empty()),
+            ..HistorySettings::from_variables(self.engine, value)
         }
     }
 

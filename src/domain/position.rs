@@ -46,6 +46,15 @@ pub enum PositionKind {
 }
 
 impl PositionKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Nothing,
+        Self::Gtids,
+        Self::MariaDb,
+        Self::Lsn,
+        Self::Binlog,
+    ];
+
     /// The name used in logs, metrics and reports.
     pub const fn name(self) -> &'static str {
         match self {

@@ -94,6 +94,10 @@ pub struct ClientTraits {
     pub state_after_rows: bool,
 }
 
+/// Settings under which a write reaches no replica: it is in no binary log, or (MariaDB) in one that
+/// replicas may be told to skip.
+const UNLOGGED: [(&[u8], &[u8]); 2] = [(b"sql_log_bin", b"OFF"), (b"skip_replication", b"ON")];
+
 /// The state of one client session.
 #[derive(Debug)]
 pub struct Session {
@@ -130,6 +134,7 @@ struct Statement {
     gtids: bool,
     state_change: bool,
     log_bin_touched: bool,
+    domain_touched: bool,
     trackers_touched: bool,
 }
 
@@ -219,18 +224,21 @@ impl Session {
     pub fn on_tracked(&mut self, side: Side, entry: Tracked<'_>, applied: &mut Applied) {
         match entry {
             Tracked::Variable(name, value) => {
-                if name.eq_ignore_ascii_case(b"sql_log_bin") {
-                    self.statement.log_bin_touched = true;
-                }
-                if self.wish.on_variable(name, value) {
+                self.statement.log_bin_touched |= UNLOGGED.iter().any(|(it, _)| *it == name);
+                self.statement.domain_touched |= name == b"gtid_domain_id";
+                if name == b"last_gtid" {
+                    self.on_last_gtid(side, value);
+                } else if self.wish.on_variable(name, value) {
                     applied.guard_changed = true;
                     applied.gtids_changed |= name == b"session_track_gtids";
                     self.statement.trackers_touched = true;
                 } else {
                     let read_only = matches!(name, b"transaction_read_only" | b"tx_read_only");
                     applied.guard_changed |= read_only && side == Side::Replica;
-                    self.mirror.on_tracked(name, value);
-                    applied.set(name, value);
+                    if !self.settings_pass() {
+                        self.mirror.on_tracked(name, value);
+                        applied.set(name, value);
+                    }
                 }
             }
             Tracked::Schema(name) => {
@@ -246,6 +254,22 @@ impl Session {
             }
             Tracked::OwnGtids(_) => {}
         }
+    }
+
+    /// MariaDB tells the GTID that a statement committed as a variable, which is no state of the
+    /// session.
+    fn on_last_gtid(&mut self, side: Side, value: &[u8]) {
+        if side == Side::Primary && !value.is_empty() {
+            self.statement.gtids = true;
+            self.positions.on_last_gtid(value);
+        }
+    }
+
+    /// Whether variables that the reply in flight tells have their old values again already.
+    fn settings_pass(&self) -> bool {
+        let passing =
+            |profile: StatementProfile| profile.effects.contains(Effects::PASSING_SETTINGS);
+        self.statement.profile.is_some_and(passing)
     }
 
     /// Takes in the status flags of an OK, EOF or end of rows, also of those between results.
@@ -307,12 +331,14 @@ impl Session {
 
     fn unsaid_at_end(&self, profile: &StatementProfile, outcome: Outcome) -> Unsaid {
         let may_commit = may_commit(profile);
-        let unlogged = self.mirror.is(b"sql_log_bin", b"OFF") || self.statement.log_bin_touched;
+        let unlogged = |(name, value): &(&[u8], &[u8])| self.mirror.is(name, value);
+        let unlogged = self.statement.log_bin_touched || UNLOGGED.iter().any(unlogged);
         if unlogged && may_commit {
             return Unsaid::Everything;
         }
-        // What it wrote after it turned the trackers off went untold.
-        let silenced = self.statement.trackers_touched && profile.access == Access::Write;
+        // What it wrote after it turned the trackers off, or in another domain, went untold.
+        let silenced = (self.statement.trackers_touched || self.statement.domain_touched)
+            && profile.access == Access::Write;
         let by_outcome = match outcome {
             Outcome::Failed | Outcome::Lost if may_commit => Unsaid::Position,
             // A ROLLBACK names no GTID, yet changes to tables without transactions stay.
@@ -371,6 +397,13 @@ impl Session {
         }
     }
 
+    /// Whether its transactions are READ ONLY unless they say otherwise.
+    pub fn is_read_only(&self) -> bool {
+        // The second is MariaDB's word before 11.1.
+        let names: [&[u8]; 2] = [b"transaction_read_only", b"tx_read_only"];
+        names.iter().any(|name| self.mirror.is(name, b"ON"))
+    }
+
     /// Whether the session has something on its primary connection that another one would lack.
     pub fn holds_connection(&self) -> bool {
         self.holds.any() || self.transaction.one_shot()
@@ -401,4 +434,33 @@ fn may_commit(profile: &StatementProfile) -> bool {
 /// Whether this value of completion_type lets COMMIT be a plain one.
 pub fn is_no_chain(completion_type: &[u8]) -> bool {
     completion_type.eq_ignore_ascii_case(b"NO_CHAIN") || completion_type == b"0"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::sql::{Dialect, LexMode, Seed, explain};
+
+    #[test]
+    fn settings_of_one_statement_leave_the_mirror_alone() {
+        let client = ClientTraits {
+            found_rows: false,
+            state_after_rows: true,
+        };
+        for (sql, told) in [
+            ("SET STATEMENT sql_mode = 'ANSI_QUOTES' FOR SELECT 1", None),
+            ("SET sql_mode = 'ANSI_QUOTES'", Some(&b"ANSI_QUOTES"[..])),
+        ] {
+            let mode = LexMode {
+                dialect: Dialect::MARIADB,
+                ..LexMode::default()
+            };
+            let mut session = Session::new(Settings::default(), client);
+            let mut applied = Applied::default();
+            session.on_start(&explain(sql.as_bytes(), mode, &Seed::new(1)));
+            let reported = Tracked::Variable(b"sql_mode", b"ANSI_QUOTES");
+            session.on_tracked(Side::Primary, reported, &mut applied);
+            assert_eq!(session.mirror.get(b"sql_mode"), told, "{sql}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The servers as the monitor last saw them.
 
+pub mod aurora;
 pub mod guarantee;
 pub mod health;
 pub mod lag;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use super::ids::BackendId;
 use super::position::PositionKind;
+use guarantee::Flaws;
 pub use lag::{Lag, Samples};
 pub use report::{Receiver, Replication, Report};
 
@@ -145,6 +147,8 @@ pub struct BackendView {
     pub positions: PositionKind,
     /// At most this far behind the primary, from positions; `None` while unknown.
     pub lag: Option<Duration>,
+    /// What its settings take away from the levels.
+    pub flaws: Flaws,
 }
 
 impl BackendView {

@@ -156,6 +156,16 @@ pub enum ClientError {
         "no replica can answer this read now, and the reads that fell back to the primary use up its primary_budget; nothing was done, a retry later is safe"
     )]
     OverBudget,
+    /// Settings of the primary under which nobody can hold the level.
+    #[error(
+        "the level {level} cannot hold, because the primary {setting}; nothing was done; highwater doctor says what mends it, and highwater_read_consistency = 'eventual' reads without the promise"
+    )]
+    LevelBroken {
+        /// The level that was asked for.
+        level: &'static str,
+        /// What the primary has, in words.
+        setting: &'static str,
+    },
     /// A position that a read is to see, which the primary has never had.
     #[error(
         "the position names transactions that the primary has neither executed nor owns: it belongs to another cluster, or to a history that was lost"
@@ -240,6 +250,7 @@ impl ClientError {
             | Self::CatchUpTimeout { .. }
             | Self::NoFreshReplica { .. }
             | Self::OverBudget => (1205, *b"HY000"),
+            Self::LevelBroken { .. } => (1235, *b"42000"),
             Self::UnknownPosition => (1231, *b"42000"),
             Self::NoPosition => (1105, *b"HY000"),
             Self::ReadOnlyVariable { .. } => (1238, *b"HY000"),
@@ -260,6 +271,7 @@ impl ClientError {
             | Self::KillExpression
             | Self::DiagnosticsElsewhere
             | Self::PacketTooLong
+            | Self::LevelBroken { .. }
             | Self::Unsupported(_) => ErrorKind::Unsupported,
             Self::NoSuchThread { .. }
             | Self::NotOwner { .. }
@@ -328,6 +340,7 @@ impl ClientError {
             | Self::ReadOnlyTransactionLost
             | Self::NotRestored
             | Self::PrimaryBehind
+            | Self::LevelBroken { .. }
             | Self::CatchUpTimeout { .. }
             | Self::NoFreshReplica { .. }
             | Self::ReplicasBehind

@@ -10,7 +10,8 @@ use super::life::Life;
 use super::settings::Address;
 use super::shared::{Backend, lock};
 use crate::domain::ids::BackendId;
-use crate::domain::position::{Position, PositionKind};
+use crate::domain::position::PositionKind;
+use crate::domain::topology::guarantee::Flaws;
 use crate::domain::topology::health::{PrimaryState, judge_primary, judge_replica};
 use crate::domain::topology::{
     BackendView, Generation, Health, Incarnation, Lag, Report, Role, Samples, Topology,
@@ -35,7 +36,7 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) report: Report,
-    /// When the question for its position was sent.
+    /// What its position is as old as: when the question was sent, or earlier.
     pub(super) sent: Instant,
     /// Whether the connection was opened for this probe.
     pub(super) fresh_connection: bool,
@@ -74,6 +75,7 @@ impl Board {
                 engine: None,
                 lag: None,
                 positions: PositionKind::Nothing,
+                flaws: Flaws::NONE,
             },
             report: None,
             failure: None,
@@ -171,9 +173,9 @@ impl Board {
         match outcome {
             Outcome::Answer(answer) => {
                 if id.is_primary()
-                    && let Some(executed) = &answer.report.executed
+                    && let Some(acknowledged) = &answer.report.acknowledged
                 {
-                    samples.push(executed, answer.sent);
+                    samples.push(acknowledged, answer.sent);
                 }
                 seat.report = Some(answer.report);
                 seat.failure = None;
@@ -200,13 +202,18 @@ impl Board {
             let view = &mut seat.view;
             view.lag = lag;
             let report = seat.report.as_ref();
-            let executed = report.and_then(|report| report.executed.as_ref());
-            let positions = executed.map_or(PositionKind::Nothing, Position::kind);
-            let same = view.positions == positions;
+            let positions = report.map_or(PositionKind::Nothing, |report| report.positions);
+            let facts = backend.facts.load();
+            let flaws = facts.as_ref().map_or(Flaws::NONE, |facts| facts.flaws);
+            let same = view.positions == positions && view.flaws == flaws;
             if same && view.health == health && view.generation == generation {
                 continue;
             }
             let old = (view.health, view.generation);
+            if view.flaws != flaws {
+                view.flaws = flaws;
+                tell_flaws(view);
+            }
             view.positions = positions;
             view.health = health;
             view.generation = generation;
@@ -268,6 +275,28 @@ impl Board {
             let other = seat.report.as_ref().filter(|_| seat.failure.is_none());
             other.is_some_and(|it| it.incarnation.server_uuid == report.incarnation.server_uuid)
         })
+    }
+}
+
+/// One log line for one change of a server's settings.
+fn tell_flaws(view: &BackendView) {
+    let (backend, role) = (&view.address, view.role.name());
+    if view.flaws.is_empty() {
+        tracing::info!(backend, role, "its settings break no level any more");
+    }
+    for flaw in view.flaws.iter() {
+        let effect = match view.role {
+            Role::Primary => "levels that depend on it are refused",
+            Role::Replica => "it serves no reads at levels that depend on it",
+        };
+        tracing::warn!(
+            backend,
+            role,
+            setting = flaw.name(),
+            why = flaw.why(),
+            effect,
+            "a setting breaks a level; highwater doctor says what mends it"
+        );
     }
 }
 

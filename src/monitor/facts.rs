@@ -1,6 +1,7 @@
 //! What a data connection must know of a server, read once in its life and kept fresh.
 
 mod baseline;
+mod history;
 mod survey;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,8 @@ use super::ProbeError;
 use super::link::{Link, Table};
 use super::shared::{Backend, Shared};
 use crate::domain::ids::BackendId;
-use crate::domain::topology::{Engine, Generation};
+use crate::domain::topology::guarantee::Flaws;
+use crate::domain::topology::{Engine, Generation, Role};
 use survey::Survey;
 
 /// How often the servers' defaults are read again: SET GLOBAL may change them.
@@ -30,6 +32,8 @@ pub struct ServerFacts {
     pub version_comment: String,
     /// The id of `@@global.collation_server`. A greeting's character set byte holds its low 8 bits.
     pub collation: u16,
+    /// SQL for who it is: the `server_uuid` of its incarnation.
+    pub identity: &'static str,
     /// Names for `session_track_system_variables`, comma separated: every variable that a session
     /// can set and whose change matters to the next statement.
     pub tracked_variables: String,
@@ -39,6 +43,8 @@ pub struct ServerFacts {
     pub baseline: Option<Vec<(String, String)>>,
     /// The global values of the session variables, which sessions start with.
     pub globals: BTreeMap<String, String>,
+    /// What its settings take away from the levels.
+    pub flaws: Flaws,
 }
 
 /// The global values of a server's session variables.
@@ -112,20 +118,28 @@ impl Keeper {
         let Some((_, survey)) = &self.survey else {
             return Ok(());
         };
-        let all = answer.get(2).into_iter().flat_map(Table::pairs);
+        let all: Vec<_> = answer.get(2).into_iter().flat_map(Table::pairs).collect();
+        let role = match backend.id.is_primary() {
+            true => Role::Primary,
+            false => Role::Replica,
+        };
+        let flaws = history::flaws(&mut self.link, greeting.engine, role, &all).await?;
+        let is_default = |(name, _): &(String, String)| survey.is_default(name);
         let own = Globals {
             generation,
-            values: all.filter(|(name, _)| survey.is_default(name)).collect(),
+            values: all.into_iter().filter(is_default).collect(),
             system_zone: Table::first(&answer).text(1).unwrap_or_default(),
         };
         let mut facts = ServerFacts {
             engine: greeting.engine,
+            identity: greeting.identity,
             version: greeting.version,
             version_comment: Table::first(&answer).text(0).unwrap_or_default(),
             collation: collation(&answer),
-            tracked_variables: survey.tracked(),
+            tracked_variables: survey.tracked(greeting.engine),
             baseline: backend.id.is_primary().then(Vec::new),
             globals: own.values.clone(),
+            flaws,
         };
         self.offer(shared, backend, &own);
         if !backend.id.is_primary() {

@@ -20,7 +20,7 @@ use super::NotCovered;
 use super::life::{Bound, Life};
 use super::shared::{Backend, lock};
 use crate::domain::ids::BackendId;
-use crate::domain::position::Position;
+use crate::domain::position::{Position, PositionKind};
 use crate::domain::topology::Generation;
 
 /// How often the first lane waits in vain for what the primary is not known to have.
@@ -109,7 +109,7 @@ impl Hub {
         let mut entries = lock(&self.entries);
         // Asked under the lock: `dismiss` comes after the change that this sees.
         let current = backend.life(life.generation).is_some();
-        let tells = life.bound.position().is_some();
+        let tells = backend.source().kind != PositionKind::Nothing;
         if !current || !tells || !backend.usable.load(Ordering::Acquire) {
             return false;
         }

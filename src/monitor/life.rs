@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 
+use super::source::Fence;
 use crate::domain::position::{GtidSet, Position};
 use crate::domain::topology::{Generation, Incarnation};
 
@@ -13,6 +14,7 @@ pub(super) struct Life {
     pub(super) generation: Generation,
     pub(super) incarnation: Incarnation,
     pub(super) bound: Bound,
+    pub(super) fence: Mutex<Fence>,
 }
 
 impl Life {
@@ -21,6 +23,7 @@ impl Life {
             generation,
             incarnation,
             bound: Bound::default(),
+            fence: Mutex::default(),
         }
     }
 }

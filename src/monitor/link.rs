@@ -12,11 +12,15 @@ use tokio::time::timeout;
 
 use super::ProbeError;
 use super::settings::{Address, Settings};
+use super::source::Words;
 use crate::domain::topology::{Engine, Incarnation};
 pub(super) use table::{Record, Table};
 
 /// How long a goodbye may take. It only has to reach the socket's buffer.
 const GOODBYE: Duration = Duration::from_millis(20);
+
+/// The servers of an Aurora cluster may share a uuid; their own names differ.
+const AURORA_IDENTITY: &str = "CONCAT('aurora-', @@aurora_server_id)";
 
 /// Who answered when the connection was opened. A connection never changes servers.
 #[derive(Clone, Debug)]
@@ -25,6 +29,17 @@ pub(super) struct Greeting {
     pub(super) engine: Engine,
     pub(super) server_id: u64,
     pub(super) version: String,
+    /// How this version spells its questions.
+    pub(super) words: Words,
+    /// SQL for who it is.
+    pub(super) identity: &'static str,
+}
+
+impl Greeting {
+    /// Whether it is a server of an Aurora cluster.
+    pub(super) fn is_aurora(&self) -> bool {
+        self.identity == AURORA_IDENTITY
+    }
 }
 
 /// A connection that comes and goes.
@@ -152,12 +167,14 @@ async fn greet(conn: &mut Conn) -> Result<Greeting, Error> {
     let version = first.text(0).unwrap_or_default();
     let engine = Engine::from_version(&version);
     let server_id = first.number(1).unwrap_or(0);
-    let uuid = match engine {
+    let aurora = tables(conn, "SHOW GLOBAL VARIABLES LIKE 'aurora_server_id'").await?;
+    let identity = match engine {
+        _ if Table::first(&aurora).bytes(1).is_some() => AURORA_IDENTITY,
         Engine::MySql => "@@server_uuid",
         // MariaDB has no uuid of old; the server id is what its GTIDs carry.
         Engine::MariaDb => "CONCAT('mariadb-', @@server_id)",
     };
-    let sql = format!("SELECT {uuid}, UNIX_TIMESTAMP(); SHOW GLOBAL STATUS LIKE 'Uptime'");
+    let sql = format!("SELECT {identity}, UNIX_TIMESTAMP(); SHOW GLOBAL STATUS LIKE 'Uptime'");
     let answer = tables(conn, &sql).await?;
     let who = Table::first(&answer);
     let uptime = answer.get(1).and_then(|table| table.number(1)).unwrap_or(0);
@@ -167,6 +184,8 @@ async fn greet(conn: &mut Conn) -> Result<Greeting, Error> {
             server_uuid: who.text(0).unwrap_or_default(),
             started: now.saturating_sub(uptime),
         },
+        words: Words::of(engine, &version),
+        identity,
         engine,
         server_id,
         version,

@@ -11,10 +11,11 @@ use tokio::time::{sleep, timeout};
 
 use super::ProbeError;
 use super::board::{Answer, Outcome};
-use super::link::{Link, Table};
+use super::link::{Greeting, Link, Table};
 use super::shared::{Backend, Shared};
+use super::source::{self, Said, Source};
 use crate::domain::ids::BackendId;
-use crate::domain::position::GtidSet;
+use crate::domain::position::PositionKind;
 use crate::domain::topology::{Engine, Replication, Report, Role};
 
 /// A server that does not answer is tried at least this often.
@@ -51,13 +52,7 @@ async fn look(shared: &Shared, backend: &Backend, link: &mut Link) -> Outcome {
     }
     let limit = shared.settings.timeout;
     let fresh_connection = !link.is_open();
-    let primary = backend.id.is_primary();
-    let role = if primary {
-        Role::Primary
-    } else {
-        Role::Replica
-    };
-    match timeout(limit, ask(shared, role, link)).await {
+    match timeout(limit, ask(shared, backend, link)).await {
         Ok(Ok((report, sent))) => Outcome::Answer(Answer {
             report,
             sent,
@@ -73,60 +68,107 @@ async fn look(shared: &Shared, backend: &Backend, link: &mut Link) -> Outcome {
 
 async fn ask(
     shared: &Shared,
-    role: Role,
+    backend: &Backend,
     link: &mut Link,
 ) -> Result<(Report, Instant), ProbeError> {
-    let mut greeting = link.greeting().await?;
-    let sent = Instant::now();
-    let answer = link.ask(state_query(greeting.engine)).await?;
+    let greeting = link.greeting().await?;
+    let mut source = backend.source();
+    source.kind = likely(&greeting, source.kind);
+    let mut sent = Instant::now();
+    let mut answer = ask_both(source, link).await?;
     // The connection may have been replaced on the way.
-    greeting = link.greeting().await?;
-    let state = Table::first(&answer);
-    let replication = match role {
+    let greeting = link.greeting().await?;
+    let state = Table::first(&answer).clone();
+    let replication = match source.role {
         Role::Primary => None,
-        Role::Replica => channels(shared, link).await?,
+        Role::Replica => channels(shared, link, &greeting, &answer).await?,
+    };
+    let kind = kind(&greeting, source.role, &state);
+    if kind != source.kind {
+        source.kind = kind;
+        sent = Instant::now();
+        answer = ask_both(source, link).await?;
+    }
+    let life = backend.known_as(&greeting.incarnation);
+    let said = match answer.get(1..) {
+        Some(said) if kind != PositionKind::Nothing => {
+            source.read(said, &greeting, life.as_deref())?
+        }
+        _ => Said::default(),
     };
     let report = Report {
-        executed: executed(state)?,
-        read_only: state.flag(0) || state.flag(1),
+        positions: kind,
+        executed: said.visible,
+        acknowledged: said.acknowledged,
+        read_only: (0..3).any(|column| state.flag(column)),
         incarnation: greeting.incarnation,
         engine: greeting.engine,
         server_id: greeting.server_id,
         replication,
     };
-    Ok((report, sent))
+    Ok((report, sent.checked_sub(said.age).unwrap_or(sent)))
 }
 
-/// read_only, super_read_only, gtid_mode, gtid_executed.
-fn state_query(engine: Engine) -> &'static str {
-    match engine {
+/// One packet with both questions: for the server's state, and for its position.
+async fn ask_both(source: Source, link: &mut Link) -> Result<Vec<Table>, ProbeError> {
+    let greeting = link.greeting().await?;
+    let mut sql = state_question(&greeting).to_owned();
+    if let Some(question) = source.question(&greeting) {
+        sql.push_str("; ");
+        sql.push_str(&question);
+    }
+    link.ask(&sql).await
+}
+
+/// read_only, super_read_only, innodb_read_only, gtid_mode, log_bin.
+fn state_question(greeting: &Greeting) -> &'static str {
+    match greeting.engine {
         Engine::MySql => {
-            "SELECT @@global.read_only, @@global.super_read_only, @@global.gtid_mode, \
-             @@global.gtid_executed"
+            "SELECT @@global.read_only, @@global.super_read_only, @@global.innodb_read_only, \
+             @@global.gtid_mode, @@global.log_bin"
         }
-        Engine::MariaDb => "SELECT @@global.read_only, 0, 'OFF', ''",
+        Engine::MariaDb => {
+            "SELECT @@global.read_only, 0, @@global.innodb_read_only, 'OFF', @@global.log_bin"
+        }
     }
 }
 
-/// With any gtid_mode but ON some writes have no GTID, so positions would claim too much.
-fn executed(state: &Table) -> Result<Option<crate::domain::position::Position>, ProbeError> {
-    if !state.flag(2) {
-        return Ok(None);
+/// What will be asked, before the server has said what it is.
+fn likely(greeting: &Greeting, before: PositionKind) -> PositionKind {
+    match greeting.engine {
+        _ if greeting.is_aurora() => PositionKind::Lsn,
+        Engine::MariaDb => PositionKind::MariaDb,
+        // A question for GTIDs is understood by all of them.
+        Engine::MySql if before == PositionKind::Binlog => before,
+        Engine::MySql => PositionKind::Gtids,
     }
-    let text = state.bytes(3).unwrap_or_default();
-    let set = GtidSet::parse(text).map_err(|error| ProbeError::Malformed(error.to_string()))?;
-    Ok(Some(set.into()))
 }
 
-async fn channels(shared: &Shared, link: &mut Link) -> Result<Option<Replication>, ProbeError> {
-    /// ER_PARSE_ERROR: servers older than MySQL 8.0.22 and MariaDB 10.5 know only the other word.
-    const PARSE_ERROR: u16 = 1064;
-    let answer = match link.ask("SHOW REPLICA STATUS").await {
-        Err(ProbeError::Server { code, .. }) if code == PARSE_ERROR => {
-            link.ask("SHOW SLAVE STATUS").await?
-        }
-        answer => answer?,
-    };
+/// The kind of history that a server in this state tells. With any gtid_mode but ON some writes
+/// have no GTID.
+fn kind(greeting: &Greeting, role: Role, state: &Table) -> PositionKind {
+    match greeting.engine {
+        _ if greeting.is_aurora() => PositionKind::Lsn,
+        Engine::MySql if state.flag(3) => PositionKind::Gtids,
+        // Without a log nobody can follow it.
+        _ if role == Role::Primary && !state.flag(4) => PositionKind::Nothing,
+        Engine::MySql => PositionKind::Binlog,
+        Engine::MariaDb => PositionKind::MariaDb,
+    }
+}
+
+/// The server's replication: its channels, or its place in the cluster.
+async fn channels(
+    shared: &Shared,
+    link: &mut Link,
+    greeting: &Greeting,
+    answer: &[Table],
+) -> Result<Option<Replication>, ProbeError> {
+    if greeting.is_aurora() {
+        let said = answer.get(1..).unwrap_or_default();
+        return Ok(source::aurora_replication(said, greeting));
+    }
+    let answer = link.ask(greeting.words.replica_status).await?;
     let channels = Table::first(&answer)
         .records()
         .map(|it| replication::read(&it));

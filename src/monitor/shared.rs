@@ -1,6 +1,6 @@
 //! What the probes write and everybody reads.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -13,11 +13,12 @@ use super::facts::{Globals, ServerFacts};
 use super::hub::Hub;
 use super::life::Life;
 use super::settings::{Address, Settings};
+use super::source::Source;
 use super::upper::Upper;
 use super::{MonitorError, ProbeError};
 use crate::domain::ids::BackendId;
-use crate::domain::position::Position;
-use crate::domain::topology::{Generation, Incarnation, Samples, Topology};
+use crate::domain::position::{Position, PositionKind};
+use crate::domain::topology::{Generation, Incarnation, Role, Samples, Topology};
 
 /// Everything the monitor knows.
 pub(super) struct Shared {
@@ -38,6 +39,8 @@ pub(super) struct Backend {
     pub(super) life: ArcSwapOption<Life>,
     /// Whether statements may be sent there, as in the topology.
     pub(super) usable: AtomicBool,
+    /// The kind of history it tells.
+    kind: AtomicU8,
     /// Asks for a probe now.
     pub(super) poke: Notify,
     /// Asks that the next probe open a new connection.
@@ -63,6 +66,7 @@ impl Shared {
             address,
             life: ArcSwapOption::empty(),
             usable: AtomicBool::new(false),
+            kind: AtomicU8::new(0),
             poke: Notify::new(),
             reconnect: AtomicBool::new(false),
             stranger: Mutex::new(None),
@@ -96,6 +100,7 @@ impl Shared {
         if let Outcome::Answer(answer) = &outcome {
             let report = &answer.report;
             let life = board.live(backend, &mut samples, report, answer.fresh_connection);
+            backend.set_kind(report.positions);
             if let Some(executed) = &report.executed {
                 life.bound.raise(executed);
             }
@@ -139,6 +144,25 @@ impl Shared {
 }
 
 impl Backend {
+    /// How its history is asked for.
+    pub(super) fn source(&self) -> Source {
+        let kind = usize::from(self.kind.load(Ordering::Acquire));
+        Source {
+            kind: PositionKind::ALL.get(kind).copied().unwrap_or_default(),
+            role: match self.id.is_primary() {
+                true => Role::Primary,
+                false => Role::Replica,
+            },
+        }
+    }
+
+    fn set_kind(&self, kind: PositionKind) {
+        let places = (0..).zip(PositionKind::ALL);
+        for (place, _) in places.filter(|(_, known)| *known == kind) {
+            self.kind.store(place, Ordering::Release);
+        }
+    }
+
     /// The life of this number, if it is still the current one.
     pub(super) fn life(&self, generation: Generation) -> Option<Arc<Life>> {
         self.life
@@ -155,6 +179,12 @@ impl Backend {
                 Err(ProbeError::OtherLife)
             }
         }
+    }
+
+    /// The current life, if this is a reading of it. For the probe, which is what looks again.
+    pub(super) fn known_as(&self, incarnation: &Incarnation) -> Option<Arc<Life>> {
+        let life = self.life.load_full();
+        life.filter(|life| life.incarnation.same_life(incarnation))
     }
 
     /// Asks for a probe over a new connection now.

@@ -1,26 +1,27 @@
 //! Upper bounds: at least everything that a read which is over can have seen.
 //!
-//! A commit is visible before `gtid_executed` names it, but never before `gtid_owned` or
-//! `gtid_executed` does: so the owned set is read first, the executed set after it, and both are
-//! joined. Everybody who asked before the question was sent shares its answer; at most one question
-//! is under way and one batch of askers waits for the next.
+//! The same answer says what has been executed. Everybody who asked before the question was sent
+//! shares it; at most one question is under way and one batch of askers waits for the next.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
+use tokio::time::sleep;
 
 use super::ProbeError;
-use super::link::{Greeting, Link, Table};
+use super::link::{Greeting, Link};
 use super::shared::{Backend, Shared, lock};
 use crate::domain::ids::BackendId;
-use crate::domain::position::{GtidSet, Position};
-use crate::domain::topology::{Engine, Generation};
+use crate::domain::position::Position;
+use crate::domain::topology::Generation;
 
-/// The owned set first. The other order can miss a commit that moves from one to the other.
-const QUESTION: &str = "SELECT @@global.gtid_owned; \
-                        SELECT @@global.gtid_executed, @@global.gtid_mode";
+/// How long a server may answer with what it knew before it was asked.
+const OLD_NEWS: Duration = Duration::from_secs(3);
+
+/// Pause before it is asked again.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What a server said of itself.
 #[derive(Clone, Debug)]
@@ -120,9 +121,10 @@ pub(super) async fn run(shared: Arc<Shared>, id: BackendId) {
             backend.poke.notify_one();
         }
         if let Ok(heard) = &answer {
-            shared.sample(backend, heard.generation, &heard.executed, sent);
+            shared.sample(backend, heard.generation, &heard.executed, heard.sent);
             *lock(&upper.last) = Some(heard.clone());
         }
+        let sent = answer.as_ref().map_or(sent, |heard| heard.sent);
         upper.deliver(before, sent, &answer);
     }
 }
@@ -137,32 +139,34 @@ async fn present(backend: &Backend, link: &mut Link) -> Result<Greeting, ProbeEr
     link.greeting().await
 }
 
-async fn question(backend: &Backend, link: &mut Link, sent: Instant) -> Answer {
-    let greeting = present(backend, link).await?;
-    if greeting.engine != Engine::MySql {
-        return Err(ProbeError::Unsupported);
+async fn question(backend: &Backend, link: &mut Link, asked: Instant) -> Answer {
+    loop {
+        let greeting = present(backend, link).await?;
+        let source = backend.source();
+        let sql = source.question(&greeting).ok_or(ProbeError::Unsupported)?;
+        let sent = Instant::now();
+        backend.upper.sent.fetch_add(1, Ordering::Relaxed);
+        let answer = link.ask(&sql).await?;
+        // The connection may have been replaced on the way.
+        let greeting = link.greeting().await?;
+        let life = backend.identify(&greeting.incarnation)?;
+        let said = source.read(&answer, &greeting, Some(&life))?;
+        if let Some(visible) = &said.visible {
+            life.bound.raise(visible);
+        }
+        let upper = said.seen.ok_or(ProbeError::Unsupported)?;
+        match sent.checked_sub(said.age) {
+            Some(sent) if said.age.is_zero() || sent >= asked => {
+                return Ok(Heard {
+                    generation: life.generation,
+                    sent,
+                    executed: said.acknowledged.unwrap_or_else(|| upper.clone()),
+                    upper,
+                });
+            }
+            // It says how things were before anybody asked.
+            _ if asked.elapsed() > OLD_NEWS => return Err(ProbeError::Timeout(OLD_NEWS)),
+            _ => sleep(LOOK_AGAIN).await,
+        }
     }
-    backend.upper.sent.fetch_add(1, Ordering::Relaxed);
-    let answer = link.ask(QUESTION).await?;
-    // The connection may have been replaced on the way.
-    let greeting = link.greeting().await?;
-    let life = backend.identify(&greeting.incarnation)?;
-    let executed = answer.get(1).ok_or(ProbeError::Unsupported)?;
-    if executed.bytes(1) != Some(b"ON") {
-        return Err(ProbeError::Unsupported);
-    }
-    let malformed =
-        |error: crate::domain::position::GtidError| ProbeError::Malformed(error.to_string());
-    let owned = Table::first(&answer).bytes(0).unwrap_or_default();
-    let mut seen = GtidSet::parse_owned(owned).map_err(malformed)?;
-    let text = executed.bytes(0).unwrap_or_default();
-    let executed = GtidSet::parse(text).map_err(malformed)?;
-    seen.join(&executed);
-    life.bound.hear(text);
-    Ok(Heard {
-        generation: life.generation,
-        sent,
-        upper: seen.into(),
-        executed: executed.into(),
-    })
 }

@@ -298,6 +298,9 @@ impl Watch {
             backend.poke.notify_one();
             return Err(ProbeError::Unreachable("it is down".to_owned()));
         }
+        if !backend.source().tells_seen() {
+            return Err(ProbeError::Unsupported);
+        }
         backend.upper.ask(backend, not_before).await
     }
 

@@ -76,6 +76,12 @@ impl CapabilityProfile {
         CapabilityFlags::from_bits_retain(self.0)
     }
 
+    /// The same as far as a server that lacks these can have it.
+    #[must_use]
+    pub fn without(self, lacking: CapabilityFlags) -> Self {
+        Self((self.flags() - (lacking - REQUIRED)).bits())
+    }
+
     /// Whether result sets end with an OK packet instead of EOF, and none follows the columns.
     pub fn deprecate_eof(self) -> bool {
         self.flags().contains(CapabilityFlags::CLIENT_DEPRECATE_EOF)

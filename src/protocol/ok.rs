@@ -92,11 +92,16 @@ impl<'a> OkView<'a> {
         SessionTrack::new(self.state)
     }
 
+    /// Whether it is an EOF packet, where the status comes last.
+    fn is_eof(&self) -> bool {
+        self.status_at + 2 == self.info_end
+    }
+
     /// Where the warnings stand in the payload: before an EOF's status, after an OK's.
     fn warnings_at(&self) -> usize {
-        match self.info_end {
-            EOF_LEN if self.status_at == EOF_LEN - 2 => 1,
-            _ => self.status_at + 2,
+        match self.is_eof() {
+            true => 1,
+            false => self.status_at + 2,
         }
     }
 

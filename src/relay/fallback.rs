@@ -79,7 +79,7 @@ fn within_budget(reason: Reason, permit: Option<Permit>) -> Fell {
     }
 }
 
-fn reason_of(why: GiveUp) -> Reason {
+pub(super) fn reason_of(why: GiveUp) -> Reason {
     match why {
         GiveUp::NotConfigured | GiveUp::NoReplica => Reason::NoReplica,
         GiveUp::NoPositions | GiveUp::NoPositionsHere => Reason::NoPositions,

@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 use super::kill::Registered;
 use super::links::Links;
 use super::shared::Shared;
+use crate::config::Mode;
 use crate::domain::consistency::search::Situation;
 use crate::domain::consistency::{
-    Executed, GiveUp, GroupKey, Level, PrimaryGate, Requirement, Search, Server, Servers, Step,
-    Watermark,
+    Executed, GiveUp, GroupKey, Level, PrimaryGate, Requirement, Search, Server, Servers, Settings,
+    Step, Watermark,
 };
 use crate::domain::ids::BackendId;
 use crate::domain::position::{MixedKinds, Position};
 use crate::domain::routing::Reason;
 use crate::domain::session::{LastRead, Positions, Session, Side};
 use crate::domain::topology::{BackendView, Generation};
+use crate::frontend::ClientError;
 use crate::monitor::{NotCovered, ProbeError, Watch};
 use crate::telemetry::{Outcome, SessionGauge, SessionState};
 
@@ -58,6 +60,8 @@ pub(super) struct Seeker<'a> {
     pub(super) links: &'a mut Links,
     pub(super) registered: &'a Registered,
     pub(super) gauge: &'a mut SessionGauge,
+    /// Whether a transaction is open on the held replica, which alone may answer then.
+    pub(super) in_transaction: bool,
 }
 
 /// A search that gave up, for what comes instead.
@@ -96,16 +100,16 @@ impl Seeker<'_> {
             return Ok(settled(terms.level, server, false));
         }
         let settings = self.session.settings;
+        let link = self.links.get(Side::Replica);
+        let connected = link.map(|link| link.identity.backend);
         let situation = Situation {
-            held: self
-                .links
-                .get(Side::Replica)
-                .map(|link| link.identity.backend),
+            held: connected,
+            bound: connected.filter(|_| self.in_transaction),
             lost: lost.to_vec(),
             replicas_configured: !self.shared.config.cluster.replicas.is_empty(),
         };
         let timeout = settings.catch_up_timeout;
-        let requirement = self.requirement(terms);
+        let requirement = requirement(self.shared, &settings, terms);
         let mixed = requirement.is_err();
         let requirement =
             requirement.unwrap_or_else(|_| Requirement::new(terms.level, terms.arrived));
@@ -134,26 +138,6 @@ impl Seeker<'_> {
         }
     }
 
-    /// What the read must see besides what its session has written and read.
-    fn requirement(&self, terms: &Terms) -> Result<Requirement, MixedKinds> {
-        let Terms { level, arrived, .. } = *terms;
-        let requirement = Requirement::new(level, arrived);
-        let requirement = match level {
-            Level::Bounded => {
-                let staleness = self.session.settings.max_staleness;
-                let sample = self.shared.watch.sample(staleness, arrived);
-                requirement.within(sample.as_ref(), arrived)?
-            }
-            Level::Group => {
-                let mut acknowledged = self.shared.acknowledged();
-                requirement.at(acknowledged.group(&terms.group, arrived))?
-            }
-            Level::Proxy => requirement.at(self.shared.acknowledged().proxy())?,
-            Level::Eventual | Level::Session | Level::Global => requirement,
-        };
-        requirement.and(&terms.after)
-    }
-
     async fn run(&mut self, terms: &Terms, search: &mut Search) -> Result<Server, GiveUp> {
         let shared = self.shared;
         loop {
@@ -161,33 +145,6 @@ impl Seeker<'_> {
             match search.poll(positions, shared, Instant::now()) {
                 Step::Read(server) => return Ok(server),
                 Step::GiveUp(why) => return Err(why),
-                Step::AskSeen(read) => {
-                    let bound = seen_bound(&shared.watch, read).await;
-                    search.on_seen(positions, bound.as_ref().map_err(no_positions));
-                }
-                Step::AskPrimary { not_before } => {
-                    let bound = shared
-                        .watch
-                        .upper_bound(BackendId::PRIMARY, not_before)
-                        .await;
-                    search.on_primary(positions, bound.as_ref().map_err(no_positions));
-                }
-                Step::AskExecuted { not_before } => {
-                    let executed = shared.watch.executed(not_before).await;
-                    let executed = executed.map(|probed| Executed {
-                        position: probed.position,
-                        sent: probed.sent,
-                    });
-                    if let Ok(executed) = &executed {
-                        shared.acknowledged().on_executed(
-                            &terms.group,
-                            &executed.position,
-                            executed.sent,
-                            Instant::now(),
-                        );
-                    }
-                    search.on_executed(executed.as_ref().map_err(no_positions));
-                }
                 Step::Wait {
                     servers,
                     position,
@@ -196,6 +153,7 @@ impl Seeker<'_> {
                     let there = self.wait(&servers, &position, deadline).await;
                     search.on_wait(there.is_ok());
                 }
+                step => ask(shared, terms, search, positions, &step).await,
             }
         }
     }
@@ -218,7 +176,9 @@ impl Seeker<'_> {
             there = watch.wait_covered(&servers, position, moment).await;
         }
         if matches!(there, Err(NotCovered::Timeout)) && Instant::now() < deadline {
-            self.links.release(Side::Replica, self.registered);
+            if !self.in_transaction {
+                self.links.release(Side::Replica, self.registered);
+            }
             there = watch.wait_covered(&servers, position, deadline).await;
         }
         self.gauge.set(SessionState::Active);
@@ -242,6 +202,72 @@ impl Seeker<'_> {
     }
 }
 
+/// What a read must see besides what its session has written and read.
+///
+/// # Errors
+/// When the parts are of different kinds, so that no server has all of them.
+pub(super) fn requirement(
+    shared: &Shared,
+    settings: &Settings,
+    terms: &Terms,
+) -> Result<Requirement, MixedKinds> {
+    let Terms { level, arrived, .. } = *terms;
+    let requirement = Requirement::new(level, arrived);
+    let requirement = match level {
+        Level::Bounded => {
+            let sample = shared.watch.sample(settings.max_staleness, arrived);
+            requirement.within(sample.as_ref(), arrived)?
+        }
+        Level::Group => {
+            let mut acknowledged = shared.acknowledged();
+            requirement.at(acknowledged.group(&terms.group, arrived))?
+        }
+        Level::Proxy => requirement.at(shared.acknowledged().proxy())?,
+        Level::Eventual | Level::Session | Level::Global => requirement,
+    };
+    requirement.and(&terms.after)
+}
+
+/// Performs a step that asks a server for a position; the others are nothing to ask.
+pub(super) async fn ask(
+    shared: &Shared,
+    terms: &Terms,
+    search: &mut Search,
+    positions: &mut Positions,
+    step: &Step,
+) {
+    match *step {
+        Step::AskSeen(read) => {
+            let bound = seen_bound(&shared.watch, read).await;
+            search.on_seen(positions, bound.as_ref().map_err(no_positions));
+        }
+        Step::AskPrimary { not_before } => {
+            let bound = shared
+                .watch
+                .upper_bound(BackendId::PRIMARY, not_before)
+                .await;
+            search.on_primary(positions, bound.as_ref().map_err(no_positions));
+        }
+        Step::AskExecuted { not_before } => {
+            let executed = shared.watch.executed(not_before).await;
+            let executed = executed.map(|probed| Executed {
+                position: probed.position,
+                sent: probed.sent,
+            });
+            if let Ok(executed) = &executed {
+                shared.acknowledged().on_executed(
+                    &terms.group,
+                    &executed.position,
+                    executed.sent,
+                    Instant::now(),
+                );
+            }
+            search.on_executed(executed.as_ref().map_err(no_positions));
+        }
+        Step::Read(_) | Step::Wait { .. } | Step::GiveUp(_) => {}
+    }
+}
+
 fn settled(level: Level, server: Server, waited: bool) -> Settled {
     Settled {
         backend: server.backend,
@@ -259,9 +285,15 @@ fn still_there(shared: &Shared, session: &Session, terms: &Terms, server: Server
     let usable = || {
         let topology = shared.watch.topology();
         let view = topology.get(server.backend);
-        view.is_some_and(|view| view.usable() && view.generation == Some(server.generation))
+        view.is_some_and(|view| {
+            let same_life = view.generation == Some(server.generation);
+            view.usable() && same_life && view.flaws.breaks(terms.level).is_none()
+        })
     };
     let at_mark = |mark: &Watermark| mark.unknown_since().is_none() && covers(mark.position());
+    if terms.level == Level::Eventual && terms.after.is_empty() {
+        return usable();
+    }
     terms.after.is_empty()
         && positions.unknown_since().is_none()
         && positions
@@ -269,14 +301,13 @@ fn still_there(shared: &Shared, session: &Session, terms: &Terms, server: Server
             .is_none_or(|read| read.server() == server)
         && usable()
         && match terms.level {
-            Level::Eventual => true,
             Level::Session => covers(positions.need()),
             Level::Group => {
                 covers(positions.need())
                     && at_mark(shared.acknowledged().group(&terms.group, terms.arrived))
             }
             Level::Proxy => covers(positions.need()) && at_mark(shared.acknowledged().proxy()),
-            Level::Bounded | Level::Global => false,
+            Level::Eventual | Level::Bounded | Level::Global => false,
         }
 }
 
@@ -320,6 +351,23 @@ impl Servers for Shared {
     fn compact(&self, position: &mut Position) {
         self.watch.compact(position);
     }
+
+    fn may_keep(&self, backend: BackendId, level: Level) -> bool {
+        let topology = self.watch.topology();
+        let view = topology.get(backend);
+        view.is_some_and(|view| view.flaws.breaks(level).is_none())
+    }
+}
+
+/// What on the primary breaks this level, if something does: nobody can hold it then.
+pub(super) fn refusal(shared: &Shared, level: Level) -> Option<ClientError> {
+    let topology = shared.watch.topology();
+    let primary = topology.get(BackendId::PRIMARY)?;
+    let flaw = primary.flaws.breaks(level)?;
+    Some(ClientError::LevelBroken {
+        level: level.name(),
+        setting: flaw.setting(),
+    })
 }
 
 /// What can have been seen by a read: from its server if that still lives the same life, else from
@@ -356,7 +404,8 @@ pub(super) async fn primary_ready(
     session: &mut Session,
     level: Level,
 ) -> Result<(), PrimaryBehind> {
-    if nothing_seen_elsewhere(&session.positions) {
+    let shadow = shared.config.proxy.mode == Mode::Shadow;
+    if shadow || nothing_seen_elsewhere(&session.positions) {
         return Ok(());
     }
     let timeout = session.settings.catch_up_timeout;
@@ -406,7 +455,7 @@ pub(super) fn outcome(reason: Reason) -> Outcome {
         Reason::Fresh | Reason::ReplicaLost | Reason::ReadOnlyTransaction => Outcome::Fresh,
         Reason::Waited => Outcome::Waited,
         Reason::Stale => Outcome::Stale,
-        Reason::NotFresh | Reason::OverBudget => Outcome::Error,
+        Reason::NotFresh | Reason::OverBudget | Reason::LevelBroken => Outcome::Error,
         _ => Outcome::Primary,
     }
 }

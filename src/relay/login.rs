@@ -14,6 +14,7 @@ use crate::backend::PoolKey;
 use crate::config::Config;
 use crate::domain::ids::{BackendId, SessionId};
 use crate::domain::session::{Side, is_no_chain};
+use crate::domain::topology::Engine;
 use crate::frontend::ClientError;
 use crate::frontend::login::{self, Accepted, LoginError, Terms, Users};
 use crate::net::Conn;
@@ -123,6 +124,8 @@ async fn primary_greeting(shared: &Shared) -> Option<Arc<ServerGreeting>> {
         };
         match pool.lease(&key, false).await {
             Ok(conn) => pool.give_back(conn).await,
+            // It was met, and greets for itself.
+            Err(error) if error.lacking().is_some() => {}
             Err(error) => tracing::warn!(%error, "cannot greet a client: no primary"),
         }
     }
@@ -189,6 +192,7 @@ impl Relay {
             .transaction
             .start_with_autocommit(!off(&global("autocommit")));
         let isolation = match global("transaction_isolation") {
+            // MariaDB's word before 11.1.
             unknown if unknown.is_empty() => global("tx_isolation"),
             isolation => isolation,
         };
@@ -200,6 +204,9 @@ impl Relay {
 
     /// As the server does with the collation of a handshake.
     pub(super) fn set_charset(&mut self, collation: u16) {
+        if self.is_unknown_to_server(collation) {
+            return;
+        }
         let known = Collation::from(CollationId::from(collation));
         let (charset, collation) = (known.charset(), known.collation());
         if charset.is_empty() || matches!(charset, "ucs2" | "utf16" | "utf16le" | "utf32") {
@@ -210,6 +217,14 @@ impl Relay {
         mirror.set(b"character_set_client", charset.as_bytes());
         mirror.set(b"character_set_results", charset.as_bytes());
         mirror.set(b"collation_connection", collation.as_bytes());
+    }
+
+    /// MariaDB does not have the collations that MySQL 8.0 brought, which its clients ask for; it
+    /// falls back to its default.
+    fn is_unknown_to_server(&self, collation: u16) -> bool {
+        let facts = self.shared.watch.facts(BackendId::PRIMARY);
+        let mariadb = facts.is_some_and(|facts| facts.engine == Engine::MariaDb);
+        mariadb && (255..=323).contains(&collation)
     }
 
     /// Chooses the default schema on the primary, which knows best whether it exists. The inner

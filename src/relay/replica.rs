@@ -1,12 +1,18 @@
 //! A session's connection to the replica that was chosen for its read.
 
-use super::freshness::Settled;
-use super::session::Relay;
+use super::fallback::Fell;
+use super::freshness::{Seeker, Settled, Terms};
+use super::session::{End, Relay};
+use super::statement::{Next, Progress, Statement};
 use crate::backend::BackendError;
-use crate::domain::consistency::Level;
+use crate::domain::consistency::{GiveUp, Level};
 use crate::domain::ids::BackendId;
-use crate::domain::session::Side;
+use crate::domain::routing::{Reason, Route};
+use crate::domain::session::{Outcome, Side};
+use crate::domain::sql::Access;
 use crate::domain::topology::Generation;
+use crate::frontend::ClientError;
+use crate::telemetry::SessionState;
 
 /// Whether a connection is held now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +25,95 @@ pub(super) enum Held {
 }
 
 impl Relay {
+    /// Before a read in a READ ONLY transaction on a replica: where no snapshot is kept that would
+    /// hide it, the replica must show what the read asks for. What comes instead, if it does not.
+    pub(super) async fn fresh_in_transaction(
+        &mut self,
+        statement: &Statement,
+        terms: &Terms,
+        progress: &mut Progress,
+    ) -> Result<Option<Next>, End> {
+        let has_read = self.state.transaction.has_read();
+        let open = self.state.transaction.open_on() == Some(Side::Replica);
+        if !open || statement.profile.access != Access::Read || has_read && !self.reads_anew() {
+            return Ok(None);
+        }
+        let Self {
+            shared,
+            state,
+            links,
+            gauge,
+            registered,
+            ..
+        } = self;
+        if links.get(Side::Replica).is_none() {
+            return Ok(None);
+        }
+        let mut seeker = Seeker {
+            shared,
+            session: state,
+            links,
+            registered,
+            gauge,
+            in_transaction: true,
+        };
+        let settled = tokio::select! {
+            biased;
+            settled = seeker.settle(terms, &[]) => settled,
+            () = registered.interrupted() => {
+                gauge.set(SessionState::Active);
+                self.refuse(ClientError::Interrupted).await?;
+                return Ok(Some(Next::Answered(Side::Replica, Reason::Waited, Outcome::Failed)));
+            }
+        };
+        let Err(failed) = settled else {
+            return Ok(None);
+        };
+        if failed.why == GiveUp::NoReplica {
+            // Whatever is wrong with its server, the transaction's connection says it best.
+            return Ok(None);
+        }
+        match self.fall_back(failed, terms, true).await {
+            Fell::Primary(reason, permit) if !has_read => {
+                progress.permit = permit;
+                Ok(Some(Next::Again(Route::MoveTransaction(reason))))
+            }
+            Fell::Refused(reason, error) => {
+                self.refuse(error).await?;
+                Ok(Some(Next::Refused(reason)))
+            }
+            // What it has read already ties it to this server.
+            Fell::Primary(..) | Fell::Stale(_) => {
+                let waited = terms.arrived.elapsed();
+                let level = terms.level.name();
+                let error = ClientError::CatchUpTimeout { level, waited };
+                self.refuse(error).await?;
+                Ok(Some(Next::Refused(Reason::NotFresh)))
+            }
+        }
+    }
+
+    /// Whether each statement of a transaction sees what was committed before it: the isolation
+    /// level keeps no snapshot.
+    fn reads_anew(&self) -> bool {
+        let mirror = &self.state.mirror;
+        let facts;
+        // The second is MariaDB's word before 11.1.
+        let set = mirror.get(b"transaction_isolation");
+        let level = match set.or_else(|| mirror.get(b"tx_isolation")) {
+            Some(level) => level,
+            None => {
+                facts = self.shared.watch.facts(BackendId::PRIMARY);
+                let default = facts
+                    .as_ref()
+                    .and_then(|facts| facts.globals.get("transaction_isolation"));
+                default.map(|level| level.as_bytes()).unwrap_or_default()
+            }
+        };
+        level.eq_ignore_ascii_case(b"READ-COMMITTED")
+            || level.eq_ignore_ascii_case(b"READ-UNCOMMITTED")
+    }
+
     /// How old the answer of a replica may be: as far as it is known to be behind now.
     pub(super) fn observe_staleness(&self, level: Level, backend: BackendId) {
         let topology = self.shared.watch.topology();

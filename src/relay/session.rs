@@ -13,6 +13,7 @@ use super::kill::Registered;
 use super::links::Links;
 use super::login::{self, Client};
 use super::prepared::Statements;
+use super::shadow::Foresight;
 use super::shared::Shared;
 use super::staleness::StaleNote;
 use crate::domain::consistency::GroupKey;
@@ -96,6 +97,8 @@ pub(super) struct Relay {
     pub(super) warnings: u16,
     /// What the client is still to be told of an answer that was older than asked for.
     pub(super) stale: StaleNote,
+    /// What shadow mode remembers.
+    pub(super) foresight: Foresight,
     pub(super) diary: Diary,
 }
 
@@ -203,6 +206,7 @@ impl Relay {
             read_after: String::new(),
             warnings: 0,
             stale: StaleNote::None,
+            foresight: Foresight::default(),
             diary,
             shared,
             client,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use quick_cache::sync::Cache;
 
 use super::budget::Budget;
+use super::shadow::Shadow;
 use super::{Classifier, Registry};
 use crate::backend::Pool;
 use crate::config::Config;
@@ -42,6 +43,8 @@ pub struct Shared {
     pub acknowledged: Mutex<Acknowledged>,
     /// How many reads that fell back to the primary may run there.
     pub budget: Budget,
+    /// What shadow mode measures with.
+    pub shadow: Shadow,
 }
 
 impl Shared {

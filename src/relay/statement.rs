@@ -60,17 +60,17 @@ const DONE: Outcome = Outcome::Done {
 
 /// What has been tried so far.
 #[derive(Debug, Default)]
-struct Progress {
+pub(super) struct Progress {
     /// Replicas that failed this statement.
     lost: Vec<BackendId>,
     /// Times that the primary's connection turned out dead before anything was sent.
     redialled: usize,
     /// The right to run on the primary a read that was meant for a replica.
-    permit: Option<Permit>,
+    pub(super) permit: Option<Permit>,
 }
 
 /// What comes next.
-enum Next {
+pub(super) enum Next {
     Answered(Side, Reason, Outcome),
     /// By Highwater itself, with an error.
     Refused(Reason),
@@ -96,13 +96,22 @@ impl Relay {
         self.results = 0;
         self.note_staleness(&statement);
         let mut next = self.first_route(&statement);
+        next = self.shadowed(next, &statement, &terms);
         loop {
             let done = match next {
                 Route::Primary(reason) => {
                     self.on_primary(&statement, &terms, reason, &mut progress)
                         .await?
                 }
-                Route::HeldReplica(reason) => self.on_held_replica(&statement, reason).await?,
+                Route::HeldReplica(reason) => {
+                    match self
+                        .fresh_in_transaction(&statement, &terms, &mut progress)
+                        .await?
+                    {
+                        Some(instead) => instead,
+                        None => self.on_held_replica(&statement, reason).await?,
+                    }
+                }
                 Route::Replica { transaction } => {
                     self.on_replica(&statement, &terms, transaction, &mut progress)
                         .await?
@@ -344,6 +353,10 @@ impl Relay {
         transaction: bool,
         progress: &mut Progress,
     ) -> Result<Next, End> {
+        if let Some(error) = freshness::refusal(&self.shared, terms.level) {
+            self.refuse(error).await?;
+            return Ok(Next::Refused(Reason::LevelBroken));
+        }
         let Self {
             shared,
             state,
@@ -358,6 +371,7 @@ impl Relay {
             links,
             registered,
             gauge,
+            in_transaction: false,
         };
         let settled = tokio::select! {
             biased;
@@ -603,6 +617,7 @@ impl Relay {
                 .metrics
                 .error(ErrorKind::Statement, telemetry::Side::Backend);
         }
+        let on = self.foresight.ran_on(on);
         let before = self.state.holds;
         self.state.on_end(profile, on, outcome, Instant::now());
         if self.state.positions.is_scattered() {

@@ -90,9 +90,10 @@ impl Relay {
     }
 }
 
-/// The trackers have our values, which say nothing of the client's wish.
+/// The trackers have our values, which say nothing of the client's wish; and MariaDB's GTID of the
+/// last write is nobody's setting.
 fn is_the_clients(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with("session_track_")
+    !name.is_empty() && !name.starts_with("session_track_") && name != "last_gtid"
 }
 
 /// SELECT shows a switch as a number, the trackers and SHOW VARIABLES as a word.

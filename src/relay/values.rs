@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::freshness::refusal;
 use super::groups::{group_of, settings_of};
 use super::session::Relay;
 use crate::domain::consistency::{GroupKey, Level, OnTimeout};
@@ -38,9 +39,13 @@ impl Relay {
         };
         match variable {
             OwnVariable::AuroraReplicaReadConsistency | OwnVariable::ReadConsistency => {
-                match text {
-                    None => Ok(Change::Level(default.level)),
-                    Some(text) => level(variable, text).map(Change::Level),
+                let level = match text {
+                    None => default.level,
+                    Some(text) => level(variable, text)?,
+                };
+                match refusal(&self.shared, level) {
+                    Some(error) => Err(error),
+                    None => Ok(Change::Level(level)),
                 }
             }
             OwnVariable::CatchUpTimeout => match text {

@@ -50,7 +50,7 @@ impl<A: Label, B: Label, C: Label> Grid<A, B, C> {
     }
 
     /// The sum over all counters that exist and for which `wanted` holds.
-    pub(super) fn sum(&self, wanted: impl Fn(A, B, C) -> bool) -> u64 {
+    pub fn sum(&self, wanted: impl Fn(A, B, C) -> bool) -> u64 {
         let mut total = 0;
         let mut cells = self.cells.iter();
         for &a in A::ALL {

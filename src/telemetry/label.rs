@@ -142,6 +142,23 @@ label!(Wrote {
     Yes => "yes",
 });
 
+/// Whether a read at `eventual` would have missed something that its session had to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Foreseen {
+    /// The replica was known to have all of it when the read arrived.
+    Fresh,
+    /// The replica still lacked something when it was asked after the read had arrived.
+    Stale,
+    /// The replica had it when it was asked; whether also when the read arrived is not known.
+    Unsure,
+}
+
+label!(Foreseen {
+    Fresh => "fresh",
+    Stale => "stale",
+    Unsure => "unsure",
+});
+
 /// What a client session is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionState {
@@ -256,6 +273,7 @@ mod tests {
         check::<Level>();
         check::<Role>();
         check::<Outcome>();
+        check::<Foreseen>();
         check::<SessionState>();
         check::<ConnectionState>();
         check::<PinReason>();

@@ -16,7 +16,7 @@ use make::Maker;
 use super::fault::{ErrorKind, Side};
 use super::grid::Grid;
 use super::label::{
-    AccessLabel, ConnectionState, Label, Outcome, PinReason, SessionState, Target, Wrote,
+    AccessLabel, ConnectionState, Foreseen, Label, Outcome, PinReason, SessionState, Target, Wrote,
 };
 use crate::domain::consistency::Level;
 use crate::domain::routing::Reason;
@@ -47,6 +47,21 @@ pub struct Metrics {
     transaction_reads: Grid<Wrote>,
     /// `pins_total{reason}`: how often a session was bound to one connection.
     pub pins: Grid<PinReason>,
+    /// `shadow_statements_total{access,target,reason}`: in shadow mode, statements by where the split
+    /// would have sent them and why; `waited` also where it would have had to ask first.
+    pub shadow_statements: Grid<AccessLabel, Target, Reason>,
+    /// `shadow_eventual_total{answer}`: in shadow mode, reads by whether a replica would have answered
+    /// them with all that their session had to see, if it had been asked at `eventual`.
+    pub shadow_eventual: Grid<Foreseen>,
+    /// `shadow_outcome_total{level,outcome}`: in shadow mode, how reads would have got what each level
+    /// promises.
+    pub shadow_outcome: Grid<Level, Outcome>,
+    /// `shadow_wait_seconds{level}`: in shadow mode, how long reads would have waited at each level,
+    /// those that would not have waited included.
+    shadow_wait: Box<[Histogram]>,
+    /// `shadow_unmeasured_total`: in shadow mode, reads that a replica would have answered and whose
+    /// waits were not measured, since enough others were being measured.
+    pub shadow_unmeasured: IntCounter,
     /// `errors_total{kind,side}`: errors by what went wrong and whose fault it is.
     pub errors: Grid<ErrorKind, Side>,
     /// `offload_ratio`: share of the offloadable reads that replicas answered, since the start.
@@ -112,6 +127,30 @@ impl Metrics {
                 "How often a session was bound to one server connection.",
                 &["reason"],
             )?,
+            shadow_statements: make.grid(
+                "shadow_statements_total",
+                "Statements in shadow mode, by what they are, who would have answered, and why there.",
+                &["access", "target", "reason"],
+            )?,
+            shadow_eventual: make.grid(
+                "shadow_eventual_total",
+                "Reads in shadow mode, by whether an answer at eventual would have missed something.",
+                &["answer"],
+            )?,
+            shadow_outcome: make.grid(
+                "shadow_outcome_total",
+                "How reads in shadow mode would have got what each level promises.",
+                &["level", "outcome"],
+            )?,
+            shadow_wait: make.histograms::<Level>(
+                "shadow_wait_seconds",
+                "Seconds that reads in shadow mode would have waited at each level, if at all.",
+                "level",
+            )?,
+            shadow_unmeasured: make.counter(
+                "shadow_unmeasured_total",
+                "Reads in shadow mode whose waits were not measured.",
+            )?,
             errors: make.grid(
                 "errors_total",
                 "Errors, by what went wrong and whose fault it is.",
@@ -171,6 +210,19 @@ impl Metrics {
     /// Counts a read that its transaction, or autocommit being off, kept on the primary.
     pub fn transaction_read(&self, wrote: Wrote) {
         self.transaction_reads.at(wrote).inc();
+    }
+
+    /// Counts how a read in shadow mode would have fared at a level.
+    pub fn foresaw(&self, level: Level, outcome: Outcome, wait: Duration) {
+        self.shadow_outcome.at2(level, outcome).inc();
+        self.shadow_wait[level.index()].observe(wait.as_secs_f64());
+    }
+
+    /// How many reads of shadow mode were measured at a level, and the seconds that they would have
+    /// waited together.
+    pub fn foreseen_waits(&self, level: Level) -> (u64, f64) {
+        let histogram = &self.shadow_wait[level.index()];
+        (histogram.get_sample_count(), histogram.get_sample_sum())
     }
 
     /// Counts an error.

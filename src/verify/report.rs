@@ -91,6 +91,13 @@ impl Report<'_> {
                 found.unknown
             );
         }
+        if made.flagged > 0 {
+            let _ = writeln!(
+                text,
+                "  {} reads came with a warning that they may be old, and were not checked",
+                made.flagged
+            );
+        }
         for (error, count) in &made.errors {
             let _ = writeln!(text, "  {count} times: {error}");
         }
@@ -226,6 +233,7 @@ impl Report<'_> {
             "reads": found.reads,
             "writes": found.writes,
             "writes_of_unknown_outcome": found.unknown,
+            "reads_with_a_warning": made.flagged,
             "max_staleness_ms": ms(plan.max_staleness),
             "read_latency": percentiles(found.read_latency),
             "write_latency": percentiles(found.write_latency),

@@ -61,6 +61,9 @@ pub struct Plan {
     /// At level `group`, what the name of every group begins with. At other levels groups are known
     /// to the checker only.
     pub group_key: String,
+    /// Whether sessions send COM_RESET_CONNECTION now and then, as pools do between two borrowers. The
+    /// session goes on: what it wrote and read still binds.
+    pub resets: bool,
     /// What the pseudo-random choices begin with.
     pub seed: u64,
 }
@@ -72,6 +75,9 @@ pub struct Made {
     pub history: History,
     /// How long it took.
     pub took: Duration,
+    /// Reads whose answer came with a warning, by which Highwater says that it may be old. They are not
+    /// in the history: nothing was promised of them.
+    pub flagged: u64,
     /// How the level was set.
     pub told: Told,
     /// Statements and connections that failed: what, and how often.
@@ -123,7 +129,7 @@ async fn perform(
     for (number, mailbox) in (0..).zip(mailboxes) {
         let shared = (Arc::clone(&work), Arc::clone(dial), Arc::clone(table));
         let past = number >= plan.sessions;
-        let session = Session::new(number, past, shared, mailbox, plan.seed);
+        let session = Session::new(number, past, shared, mailbox, plan);
         sessions.spawn(session.run());
     }
     let begun = Instant::now();
@@ -160,6 +166,7 @@ async fn perform(
             last: last.ok(),
         },
         took,
+        flagged: work.flagged(),
         told: dial.told(),
         errors,
         cut_short: work.cut_short(),

@@ -87,6 +87,10 @@ async fn a_session_chooses_its_level() {
     }
     for (sql, code) in [
         ("SET highwater_catch_up_timeout = 'soon'", 1231),
+        ("SET highwater_catch_up_timeout = -1", 1231),
+        ("SET highwater_max_staleness = -1", 1231),
+        ("SET highwater_on_timeout = 'retry'", 1231),
+        ("SET aurora_replica_read_consistency = 'bounded'", 1231),
         ("SET highwater_position = 'x'", 1238),
         (
             "SET no_such_variable = 1, highwater_read_consistency = 'eventual'",

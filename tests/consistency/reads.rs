@@ -3,8 +3,6 @@
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Row, Value};
 
-use highwater::rig::Cluster;
-
 use super::measure::Held;
 use super::support::{Setup, run};
 
@@ -55,7 +53,7 @@ async fn look(conn: &mut Conn, sql: &str) -> String {
 
 #[tokio::test]
 async fn every_kind_of_read_is_remembered() {
-    let setup = Setup::with(Cluster::builder(), |config| {
+    let setup = Setup::with(super::cluster(), |config| {
         config.consistency.catch_up_timeout = std::time::Duration::from_millis(20);
         config.consistency.max_lag = std::time::Duration::from_secs(3600);
     })
@@ -68,7 +66,8 @@ async fn every_kind_of_read_is_remembered() {
     run(&mut writer, "CREATE TABLE gone (v INT)").await;
     setup.cluster.wait_all_caught_up().await.unwrap();
     let mut old = Vec::new();
-    for sql in READS {
+    let reads: Vec<&str> = READS.iter().copied().filter(super::is_known).collect();
+    for sql in &reads {
         old.push(look(&mut writer, sql).await);
     }
     let held = Held::hold(&replicas[1]).await;
@@ -84,7 +83,7 @@ async fn every_kind_of_read_is_remembered() {
     }
     setup.cluster.wait_caught_up(0).await.unwrap();
     let (mut readers, mut others) = (Vec::new(), Vec::new());
-    for (sql, old) in READS.iter().zip(&old) {
+    for (sql, old) in reads.iter().zip(&old) {
         // One of several reads from the first replica; all stay, so that they take turns.
         for _ in 0..8 {
             let mut reader = setup.connect().await;
@@ -98,7 +97,7 @@ async fn every_kind_of_read_is_remembered() {
     }
     assert_eq!(
         readers.len(),
-        READS.len(),
+        reads.len(),
         "nobody reads that from the first replica"
     );
     replicas[0].kill();
@@ -154,7 +153,7 @@ const REVEALING: &[&[&str]] = &[
 
 #[tokio::test]
 async fn what_a_statement_on_the_primary_revealed_is_remembered() {
-    let setup = Setup::with(Cluster::builder(), |config| {
+    let setup = Setup::with(super::cluster(), |config| {
         config.consistency.catch_up_timeout = std::time::Duration::from_millis(20);
         config.consistency.max_lag = std::time::Duration::from_secs(3600);
     })

@@ -168,6 +168,7 @@ fn effect(name: &str) -> Option<Effects> {
         "READS_TABLES" => Effects::READS_TABLES,
         "MENTIONS_MANAGED_VARIABLE" => Effects::MENTIONS_MANAGED_VARIABLE,
         "MULTI" => Effects::MULTI,
+        "PASSING_SETTINGS" => Effects::PASSING_SETTINGS,
         _ => return None,
     })
 }

@@ -243,7 +243,7 @@ async fn mariadb_logs_in_natively() {
         .unwrap_err();
     let missing = CapabilityFlags::CLIENT_QUERY_ATTRIBUTES;
     assert!(
-        matches!(error, ConnectError::MissingCapabilities(caps) if caps == missing),
+        matches!(error, ConnectError::MissingCapabilities { missing: caps, .. } if caps == missing),
         "{error}"
     );
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use highwater::domain::topology::Health;
 use highwater::monitor::ProbeError;
-use highwater::rig::{Cluster, Engine};
+use highwater::rig::Cluster;
 
 use crate::fixture::{FIRST, PRIMARY, SECOND, Watched, executed, until};
 
@@ -183,28 +183,4 @@ async fn lag_comes_from_positions() {
     println!("lagging at {seen:?}");
     assert!(seen > Duration::from_millis(1500), "{seen:?}");
     it.becomes(FIRST, Health::Up).await;
-}
-
-#[tokio::test]
-async fn mariadb_is_watched_but_tells_no_positions() {
-    let it = Watched::start(Cluster::builder().engine(Engine::MariaDb).replicas(1)).await;
-    let demand = executed_like_mysql();
-    let (id, life) = it.present(FIRST);
-    assert!(!it.watch.bound_covers(id, life, &demand));
-    let bound = it.watch.upper_bound(PRIMARY, Instant::now()).await;
-    assert_eq!(bound, Err(ProbeError::Unsupported));
-    let deadline = Instant::now() + Duration::from_secs(30);
-    let waited = it
-        .watch
-        .wait_covered(&[(id, life)], &demand, deadline)
-        .await;
-    assert_eq!(waited, Err(highwater::monitor::NotCovered::Lost));
-    it.cluster.replica(0).stop_applier().await.unwrap();
-    it.becomes(FIRST, Health::NotReplicating).await;
-}
-
-fn executed_like_mysql() -> highwater::domain::position::Position {
-    let text = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1";
-    let set: highwater::domain::position::GtidSet = text.parse().unwrap();
-    set.into()
 }

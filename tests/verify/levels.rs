@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use highwater::rig::{APP, Cluster, ROOT, Server};
+use highwater::domain::consistency::OnTimeout;
+use highwater::rig::{APP, Cluster, Engine, ROOT, Server};
 use highwater::verify::{self, Claim, Kind, Told};
 use mysql_async::prelude::Queryable;
 use tokio::sync::watch;
@@ -31,7 +32,11 @@ const LEVELS: &[(Claim, bool, &[Kind])] = &[
 
 #[tokio::test]
 async fn each_level_holds_and_the_next_stronger_one_is_found_wanting() {
-    let setup = Setup::with(Cluster::builder(), |config| {
+    on_engine(Engine::MySql).await;
+}
+
+async fn on_engine(engine: Engine) {
+    let setup = Setup::with(Cluster::builder().engine(engine), |config| {
         config.consistency.catch_up_timeout = Duration::from_secs(30);
     })
     .await;
@@ -49,10 +54,16 @@ async fn each_level_holds_and_the_next_stronger_one_is_found_wanting() {
         }
     }
     // Sessions whose replica leaves.
-    for claim in [Claim::Session, Claim::Eventual] {
+    for (claim, lag) in [
+        (Claim::Session, Lag::Leaving),
+        (Claim::Eventual, Lag::Leaving),
+        (Claim::Session, Lag::Killed),
+        (Claim::Global, Lag::Killed),
+    ] {
         let mut plan = plan(setup.opts(), Some(claim), u64::MAX);
         plan.stop.after = Duration::from_secs(6);
-        let (made, findings) = history(cluster, &plan, Lag::Leaving).await;
+        let (made, findings) = history(cluster, &plan, lag).await;
+        println!("{}, {}: {} reads", claim.name(), lag.name(), findings.reads);
         assert_holds(claim, &made, &findings);
         if claim == Claim::Eventual {
             assert_found(Kind::Monotonic, &findings);
@@ -87,6 +98,25 @@ async fn a_naive_split_and_a_single_server_are_told_apart() {
     }
     let mut past = made.history.actors.iter().filter(|actor| actor.past);
     assert!(past.next().is_some());
+}
+
+/// An answer that says of itself that it may be old breaks no promise.
+#[tokio::test]
+async fn answers_with_a_warning_are_counted_apart() {
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.consistency.catch_up_timeout = Duration::from_millis(5);
+        config.consistency.on_timeout = OnTimeout::Stale;
+    })
+    .await;
+    let plan = plan(setup.opts(), Some(Claim::Global), READS);
+    let (made, findings) = history(&setup.cluster, &plan, Lag::ByTurns).await;
+    println!(
+        "{} of {} answers came with a warning",
+        made.flagged, findings.reads
+    );
+    assert!(findings.holds(Claim::Global), "{findings:?}");
+    assert!(made.flagged > 0);
+    setup.proxy.shut_down().await;
 }
 
 /// What was cut off may have happened or not, and a new connection is a new session.

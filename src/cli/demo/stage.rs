@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use mysql_async::{Opts, OptsBuilder};
 
-use super::Options;
+use super::{Engine, Options};
 use crate::cli::failure::Failure;
 use crate::config::{Account, Address, Config};
 use crate::daemon::{DaemonError, Proxy};
 use crate::domain::ids::BackendId;
-use crate::rig::{APP, Cluster, MONITOR, RigError, Server};
+use crate::rig::{self, APP, Cluster, ClusterBuilder, MONITOR, RigError, Server};
 use crate::telemetry::log;
 
 /// How long a shutdown waits for transactions that somebody left open.
@@ -34,13 +34,14 @@ impl Stage {
     /// Starts everything; says on standard output what takes long.
     pub(super) async fn start(options: &Options) -> Result<Self, Failure> {
         say(&format!(
-            "starting a MySQL primary and {} ...",
+            "starting a {} primary and {} ...",
+            options.engine.name(),
             match options.replicas {
                 1 => "a replica".to_owned(),
                 count => format!("{count} replicas"),
             }
         ));
-        let cluster = Cluster::builder()
+        let cluster = servers(options.engine)
             .replicas(options.replicas.into())
             .progress(say)
             .start()
@@ -61,7 +62,8 @@ impl Stage {
                 error => Failure::no(error.to_string(), "free some memory and try again"),
             })?;
         say(&format!(
-            "MySQL {} and Highwater run in {}; the proxy's log is highwater.log there\n",
+            "{} {} and Highwater run in {}; the proxy's log is highwater.log there\n",
+            options.engine.name(),
             cluster.program().version(),
             folder.display()
         ));
@@ -171,6 +173,18 @@ pub(super) fn failure(error: RigError) -> Failure {
             error.to_string(),
             "the servers want 1 GB of memory and of room in the temporary folder: free some and try again",
         ),
+    }
+}
+
+fn servers(engine: Engine) -> ClusterBuilder {
+    let builder = Cluster::builder();
+    match engine {
+        Engine::Mysql => builder,
+        // Off by default there; the demo counts statements by it, and only those that clients sent.
+        Engine::Mariadb => builder
+            .engine(rig::Engine::MariaDb)
+            .option("performance-schema=ON")
+            .option("binlog-format=ROW"),
     }
 }
 

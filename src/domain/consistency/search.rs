@@ -10,6 +10,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::Level;
 use super::requirement::Requirement;
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
@@ -55,6 +56,11 @@ pub trait Servers {
 
     /// Fills gaps of a position with what the primary is known to have executed.
     fn compact(&self, position: &mut Position);
+
+    /// Whether the settings of a replica let it keep what this level promises.
+    fn may_keep(&self, _backend: BackendId, _level: Level) -> bool {
+        true
+    }
 }
 
 /// An executed set of the primary, and when the question for it was sent.
@@ -119,6 +125,8 @@ pub enum GiveUp {
 pub struct Situation {
     /// The replica that a connection is held to.
     pub held: Option<BackendId>,
+    /// The replica that has the session's transaction: no other may answer.
+    pub bound: Option<BackendId>,
     /// Replicas that just failed this read.
     pub lost: Vec<BackendId>,
     /// Whether the cluster has replicas at all.
@@ -255,7 +263,13 @@ impl Search {
 
     fn usable(&self, servers: &impl Servers) -> Vec<Server> {
         let mut usable = servers.usable();
-        usable.retain(|server| !self.situation.lost.contains(&server.backend));
+        let Situation { bound, lost, .. } = &self.situation;
+        let level = self.requirement.level();
+        usable.retain(|server| {
+            !lost.contains(&server.backend)
+                && bound.is_none_or(|bound| server.backend == bound)
+                && servers.may_keep(server.backend, level)
+        });
         usable
     }
 

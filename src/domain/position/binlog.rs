@@ -40,6 +40,16 @@ impl BinlogPlace {
         })
     }
 
+    /// A place in a log of which only one is spoken of, so that its server need not be named.
+    pub fn of_one_log(file: &str, offset: u64) -> Option<Self> {
+        numbered(file)?;
+        Some(Self {
+            server: 0,
+            file: file.into(),
+            offset,
+        })
+    }
+
     /// Reads `binlog:server-uuid:file.000001:4711`.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text.strip_prefix(PREFIX)?).ok()?;

@@ -65,7 +65,7 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
             _ => Route::Primary(Reason::FollowsPrevious),
         },
         Access::Begin(begin) => {
-            let by_session = session.mirror.is(b"transaction_read_only", b"ON");
+            let by_session = session.is_read_only();
             if !begin.read_only.unwrap_or(by_session) {
                 match !begin.snapshot && session.defers_transactions() {
                     true => Route::Defer(Deferred {

@@ -63,6 +63,8 @@ reasons! {
     PoolExhausted => "pool_exhausted", "every connection to the replicas is taken";
     Stale => "stale", "no replica caught up in time, and one answers with what it has, with a warning";
     NotFresh => "not_fresh", "no replica caught up in time, and the session asked for an error then";
+    LevelBroken => "level_broken", "the primary's settings break the level, so it is refused";
+    Shadow => "shadow", "shadow mode: a replica could answer, and everything goes to the primary";
     OverBudget => "over_budget", "no replica can answer, and fallen-back reads use up the primary's budget";
     LongData => "long_data", "its parameters were sent to the primary ahead";
     Cursor => "cursor", "opens or uses a cursor, which lives on the primary's connection";

@@ -95,6 +95,9 @@ impl Effects {
     pub const MENTIONS_MANAGED_VARIABLE: Self = Self(1 << 10);
     /// Several statements in one packet.
     pub const MULTI: Self = Self(1 << 11);
+    /// Sets variables for its own length only (SET STATEMENT … FOR). MariaDB's tracker tells their
+    /// values in its reply and does not tell that they were put back.
+    pub const PASSING_SETTINGS: Self = Self(1 << 12);
 
     /// Whether all flags of `other` are set.
     pub const fn contains(self, other: Self) -> bool {

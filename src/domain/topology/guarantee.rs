@@ -42,6 +42,34 @@ impl HistorySettings {
         }
     }
 
+    /// What a server's global variables say; its channels and filters are told elsewhere, and are
+    /// taken for sound. Spellings of MySQL 8.0.25 and older count as well.
+    pub fn from_variables<'a>(engine: Engine, value: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let any = |names: [&str; 2]| names.into_iter().find_map(&value);
+        let on = |value: Option<&str>| matches!(value, Some("ON" | "1"));
+        let sound = Self::sound(engine);
+        match engine {
+            Engine::MySql => Self {
+                ordered_commits: value("binlog_order_commits").is_none_or(|it| on(Some(it))),
+                appliers: any(["replica_parallel_workers", "slave_parallel_workers"])
+                    .and_then(|count| count.parse().ok())
+                    .unwrap_or(sound.appliers),
+                ordered_appliers: on(any([
+                    "replica_preserve_commit_order",
+                    "slave_preserve_commit_order",
+                ])),
+                ..sound
+            },
+            // Its appliers always commit a domain's transactions in order, and its primary too.
+            Engine::MariaDb => Self {
+                appliers: value("slave_parallel_threads")
+                    .and_then(|count| count.parse().ok())
+                    .unwrap_or(sound.appliers),
+                ..sound
+            },
+        }
+    }
+
     /// What these settings break on a server of this role.
     pub fn flaws(&self, role: Role) -> Flaws {
         let mut flaws = Flaws::NONE;
@@ -145,9 +173,15 @@ impl Flaw {
     }
 
     /// Whether `level` cannot hold where this is so. `eventual` promises nothing that a setting could
-    /// take away.
-    pub const fn breaks(self, level: Level) -> bool {
-        !matches!(level, Level::Eventual)
+    /// take away; `bounded` asks for a state of the primary's and no more, which only those that keep
+    /// writes away from a replica can spoil.
+    pub fn breaks(self, level: Level) -> bool {
+        match self {
+            Self::FilteredBinlog | Self::FilteredReplication => level != Level::Eventual,
+            Self::UnorderedCommits | Self::UnorderedAppliers | Self::SeveralSources => {
+                level.keeps_session()
+            }
+        }
     }
 }
 
@@ -164,6 +198,11 @@ impl Flaws {
         self.0 |= 1 << flaw as u8;
     }
 
+    /// Whether this one is among them.
+    pub const fn has(self, flaw: Flaw) -> bool {
+        self.0 & (1 << flaw as u8) != 0
+    }
+
     /// Whether there is none.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
@@ -171,8 +210,7 @@ impl Flaws {
 
     /// Each of them.
     pub fn iter(self) -> impl Iterator<Item = Flaw> {
-        let has = move |flaw: &Flaw| self.0 & (1 << *flaw as u8) != 0;
-        Flaw::ALL.into_iter().filter(has)
+        Flaw::ALL.into_iter().filter(move |flaw| self.has(*flaw))
     }
 
     /// The first that takes `level` away, if one does. On a replica: it serves no reads at this
@@ -225,11 +263,56 @@ mod tests {
         let mut flaws = Flaws::NONE;
         assert_eq!(flaws.breaks(Level::Session), None);
         flaws.add(Flaw::SeveralSources);
+        assert_eq!(flaws.breaks(Level::Bounded), None);
+        for level in [Level::Session, Level::Group, Level::Proxy, Level::Global] {
+            assert_eq!(flaws.breaks(level), Some(Flaw::SeveralSources));
+        }
         flaws.add(Flaw::FilteredReplication);
         assert_eq!(
             flaws.breaks(Level::Session),
             Some(Flaw::FilteredReplication)
         );
+        assert_eq!(
+            flaws.breaks(Level::Bounded),
+            Some(Flaw::FilteredReplication)
+        );
         assert_eq!(flaws.breaks(Level::Eventual), None);
+    }
+
+    #[test]
+    fn variables_are_read_in_the_spelling_of_each_server() {
+        use Engine::{MariaDb, MySql};
+        let read = |engine, variables: &[(&'static str, &'static str)]| {
+            let value = |name: &str| variables.iter().find(|it| it.0 == name).map(|it| it.1);
+            let settings = HistorySettings::from_variables(engine, value);
+            let of = |role| settings.flaws(role).iter().collect::<Vec<_>>();
+            (of(Role::Primary), of(Role::Replica))
+        };
+        let unordered = || vec![Flaw::UnorderedAppliers];
+        let new = [
+            ("replica_parallel_workers", "4"),
+            ("replica_preserve_commit_order", "OFF"),
+        ];
+        assert_eq!(read(MySql, &new), (vec![], unordered()));
+        let old = [
+            ("slave_parallel_workers", "4"),
+            ("slave_preserve_commit_order", "0"),
+        ];
+        assert_eq!(read(MySql, &old), (vec![], unordered()));
+        let ordered = [
+            ("slave_parallel_workers", "4"),
+            ("slave_preserve_commit_order", "1"),
+        ];
+        assert_eq!(read(MySql, &ordered), (vec![], vec![]));
+        let commits = [("binlog_order_commits", "OFF")];
+        assert_eq!(
+            read(MySql, &commits),
+            (vec![Flaw::UnorderedCommits], vec![])
+        );
+        assert_eq!(
+            read(MariaDb, &[("slave_parallel_threads", "4")]),
+            (vec![], vec![])
+        );
+        assert_eq!(read(MySql, &[]), (vec![], vec![]));
     }
 }

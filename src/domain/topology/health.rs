@@ -68,6 +68,7 @@ pub fn judge_replica(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::position::PositionKind;
     use crate::domain::topology::{Engine, Incarnation, Replication};
 
     const MAX_LAG: Duration = Duration::from_secs(30);
@@ -83,7 +84,9 @@ mod tests {
             server_id: 1,
             read_only,
             replication: None,
+            positions: PositionKind::Nothing,
             executed: None,
+            acknowledged: None,
         }
     }
 

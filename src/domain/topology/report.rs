@@ -1,7 +1,7 @@
 //! What one probe of a server said.
 
 use super::{Engine, Incarnation};
-use crate::domain::position::Position;
+use crate::domain::position::{Position, PositionKind};
 
 /// A server's own account of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,9 +17,12 @@ pub struct Report {
     /// Its replication from the configured primary if there is such a channel, else from anybody;
     /// `None` if it replicates from nobody.
     pub replication: Option<Replication>,
-    /// What it has executed: a lower bound of what a read that starts later will see. `None` where
-    /// the server tells no positions.
+    /// The kind of history it tells.
+    pub positions: PositionKind,
+    /// A lower bound of what a read that starts later will see; `None` where none is known.
     pub executed: Option<Position>,
+    /// On the primary, what covers every write that was acknowledged before it was asked.
+    pub acknowledged: Option<Position>,
 }
 
 /// One replication channel of a replica.

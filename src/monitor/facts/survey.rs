@@ -1,6 +1,7 @@
 //! Which variables a session can set: found out by trying, because no list a server offers says it
 //! for every version and engine.
 
+use crate::domain::topology::Engine;
 use crate::monitor::ProbeError;
 use crate::monitor::link::{Link, Table};
 
@@ -32,21 +33,26 @@ const NOISE_PREFIXES: &[&str] = &["pseudo_", "rand_seed"];
 const SESSION_ONLY: &[&str] = &[
     "resultset_metadata",
     "show_create_table_skip_secondary_engine",
+    "skip_replication",
     "sql_log_bin",
     "use_secondary_engine",
 ];
 
-/// Variables that need a privilege, for an account that has it (MySQL's restricted session
-/// variables, as 9.7 refuses them to a plain account).
+/// Variables that need a privilege, for an account that has it: as MySQL 9.7 and MariaDB 10.11
+/// refuse them to a plain account.
 const RESTRICTED: &[&str] = &[
     "bulk_insert_buffer_size",
     "character_set_database",
     "character_set_filesystem",
+    "enforce_storage_engine",
     "global_connection_memory_tracking",
+    "gtid_domain_id",
+    "gtid_seq_no",
     "histogram_generation_max_mem_size",
     "innodb_strict_mode",
     "innodb_tmpdir",
     "internal_tmp_mem_storage_engine",
+    "log_disabled_statements",
     "low_priority_updates",
     "max_delayed_threads",
     "max_error_count",
@@ -55,9 +61,11 @@ const RESTRICTED: &[&str] = &[
     "preload_buffer_size",
     "select_into_buffer_size",
     "select_into_disk_sync_delay",
+    "server_id",
     "sql_generate_invisible_primary_key",
     "sql_log_off",
     "sql_require_primary_key",
+    "wsrep_on",
     "xa_detach_on_prepare",
 ];
 
@@ -94,15 +102,19 @@ pub(super) async fn take(link: &mut Link) -> Result<Survey, ProbeError> {
 }
 
 impl Survey {
-    /// Names for the tracker, comma separated. 9.7 takes a list of any length (1 MB was tried), and
-    /// passes over names it does not know.
-    pub(super) fn tracked(&self) -> String {
+    /// Names for the tracker, comma separated. MySQL 9.7 takes a list of any length (1 MB was tried),
+    /// and passes over names it does not know; MariaDB refuses them. MariaDB tells a write's own GTID
+    /// as a variable.
+    pub(super) fn tracked(&self, engine: Engine) -> String {
         let mut names: Vec<&str> = self
             .free
             .iter()
             .chain(&self.restricted)
             .map(String::as_str)
             .collect();
+        if engine == Engine::MariaDb {
+            names.push("last_gtid");
+        }
         names.sort_unstable();
         names.join(",")
     }

@@ -8,16 +8,17 @@ use tokio::time::sleep;
 
 use super::{Job, Lane};
 use crate::domain::ids::BackendId;
+use crate::domain::position::PositionKind;
 use crate::monitor::ProbeError;
 use crate::monitor::life::Life;
 use crate::monitor::link::Link;
 use crate::monitor::shared::{Backend, Shared};
 
-/// How long the first lane waits for one thing, in seconds.
-const FIRST_WAITS: f32 = 0.02;
+/// How long the first lane waits for one thing.
+const FIRST_WAITS: Duration = Duration::from_millis(20);
 
 /// How long the second does: it also sits on what may never come.
-const SECOND_WAITS: f32 = 0.01;
+const SECOND_WAITS: Duration = Duration::from_millis(10);
 
 /// Pause after a failure, so that a broken server is not asked in a tight loop.
 const AFTER_FAILURE: Duration = Duration::from_millis(20);
@@ -52,7 +53,7 @@ async fn work(
     };
     // A replica's lane is connected before anybody waits: that is when time matters.
     let replica = !backend.id.is_primary();
-    let tells = life.bound.position().is_some();
+    let tells = backend.source().kind != PositionKind::Nothing;
     if replica && tells && backend.usable.load(Ordering::Acquire) {
         life = connected(backend, link).await?;
     }
@@ -87,24 +88,20 @@ async fn wait(
     link: &mut Link,
     job: &Job,
 ) -> Result<Arc<Life>, ProbeError> {
-    connected(backend, link).await?;
-    let seconds = match lane {
+    let life = connected(backend, link).await?;
+    let limit = match lane {
         Lane::First => FIRST_WAITS,
         Lane::Second => SECOND_WAITS,
     };
-    // Two statements in one packet: the second runs when the first is done.
-    let sql = format!(
-        "SELECT WAIT_FOR_EXECUTED_GTID_SET('{}', {seconds}); SELECT @@global.gtid_executed",
-        job.missing
-    );
     backend.hub.queries.fetch_add(1, Ordering::Relaxed);
-    let answer = link.ask(&sql).await?;
+    let source = backend.source();
+    let said = source.wait(link, &life, &job.missing, limit).await?;
     // Of whichever life answered: the connection may have been replaced on the way, and its life
     // may be over by now.
-    let life = backend.identify(&link.greeting().await?.incarnation)?;
-    if let Some(executed) = answer.get(1).and_then(|table| table.bytes(0)) {
-        life.bound.hear(executed);
+    let answered = backend.identify(&link.greeting().await?.incarnation)?;
+    if let Some(visible) = &said.visible {
+        answered.bound.raise(visible);
     }
-    backend.hub.settle(backend.id, &life);
-    Ok(life)
+    backend.hub.settle(backend.id, &answered);
+    Ok(answered)
 }

@@ -30,8 +30,10 @@ pub(super) fn ours(
     primary: Option<&Incarnation>,
 ) -> Option<Replication> {
     let channels: Vec<Replication> = channels.collect();
-    let from_primary = |channel: &&Replication| {
-        channel.source_uuid.as_deref() == primary.map(|it| it.server_uuid.as_str())
+    let from_primary = |channel: &&Replication| match (&channel.source_uuid, primary) {
+        (_, None) => false,
+        (Some(uuid), Some(primary)) => *uuid == primary.server_uuid,
+        (None, Some(primary)) => primary.server_uuid == format!("mariadb-{}", channel.source_id),
     };
     let found = channels.iter().find(from_primary).or(channels.first());
     found.cloned()

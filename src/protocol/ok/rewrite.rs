@@ -24,6 +24,8 @@ fn strip(frame: &mut [u8]) -> Option<usize> {
     let status = ok.status.without(Status::STATE_CHANGED);
     let status_at = ok.status_at;
     let len = match ok.info {
+        // MariaDB sets the flag in EOF packets too, which hold nothing else.
+        _ if ok.is_eof() => ok.info_end,
         [] => ok.info_at(),
         _ => ok.info_end,
     };
@@ -80,6 +82,12 @@ pub fn rewrite_ok(
     };
     if !ok.status.contains(Status::STATE_CHANGED) {
         out.extend_from_slice(frame.get(..header.frame_len()).unwrap_or_default());
+        return true;
+    }
+    if ok.is_eof() {
+        let start = out.len();
+        out.extend_from_slice(frame.get(..header.frame_len()).unwrap_or_default());
+        strip_ok_in_place(out.get_mut(start..).unwrap_or_default());
         return true;
     }
     let mut state = Vec::new();

@@ -203,6 +203,14 @@ fn a_state_block_that_is_cut_off_is_not_taken_for_an_empty_one() {
     ));
 }
 
+#[test]
+fn an_eof_packet_keeps_its_length() {
+    // As MariaDB 10.11 ends the rows of a procedure that wrote.
+    let eof = b"\xfe\x00\x00\x0a@";
+    assert_eq!(stripped(eof), b"\xfe\x00\x00\x0a\x00");
+    assert_eq!(rewritten(eof, true, |_| true), b"\xfe\x00\x00\x0a\x00");
+}
+
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes: Vec<u8>, long in prop::collection::vec(any::<u8>(), 0..400), keep: bool) {

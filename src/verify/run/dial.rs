@@ -94,6 +94,31 @@ impl Dial {
     /// A connection of a session to the endpoint, at the level that was asked for.
     pub(super) async fn session(&self, group: u32) -> Result<Conn, VerifyError> {
         let mut conn = connect(&self.endpoint).await?;
+        self.greet(&mut conn, group).await?;
+        Ok(conn)
+    }
+
+    /// Takes a connection back to how it was after its login, as a pool does between two borrowers, and
+    /// asks for the level again.
+    pub(super) async fn reset(&self, conn: &mut Conn, group: u32) -> Result<(), VerifyError> {
+        let address = || {
+            format!(
+                "{}:{}",
+                self.endpoint.ip_or_hostname(),
+                self.endpoint.tcp_port()
+            )
+        };
+        let reset = timeout(PATIENCE, conn.reset()).await;
+        reset
+            .unwrap_or_else(|_| Err(too_long()))
+            .map_err(|source| VerifyError::Connect {
+                address: address(),
+                source,
+            })?;
+        self.greet(conn, group).await
+    }
+
+    async fn greet(&self, conn: &mut Conn, group: u32) -> Result<(), VerifyError> {
         let key = self.group_key.as_ref();
         let group = key.map(|key| format!("SET highwater_group = '{key}-{group}'"));
         for statement in self.greeting.iter().chain(&group) {
@@ -104,7 +129,7 @@ impl Dial {
                 source,
             })?;
         }
-        Ok(conn)
+        Ok(())
     }
 
     /// A connection for a session's writes, where they do not go to the endpoint.

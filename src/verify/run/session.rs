@@ -10,9 +10,9 @@ use tokio::time::{sleep, timeout};
 
 use super::chance::Chance;
 use super::dial::{Dial, too_long};
-use super::raised;
 use super::table::{NO_SUCH_TABLE, Table, elements};
 use super::work::{News, Work};
+use super::{Plan, raised};
 use crate::verify::error::VerifyError;
 use crate::verify::history::{Action, Actor, Key, Operation};
 
@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LISTEN: Duration = Duration::from_millis(3);
 /// What a writer past the endpoint does between two writes.
 const THINK: Duration = Duration::from_millis(2);
+/// How many re-reads of one's own write there are for one that comes after a reset.
+const RESET_ONE_IN: u32 = 6;
 /// Between two attempts to connect.
 const RECONNECT: Duration = Duration::from_millis(50);
 /// A session that could not connect this often in a row ends.
@@ -38,6 +40,7 @@ pub(super) struct Session {
     mailbox: mpsc::Receiver<News>,
     interrupted: watch::Receiver<bool>,
     chance: Chance,
+    resets: bool,
     done: Vec<Operation>,
 }
 
@@ -65,7 +68,7 @@ impl Session {
         past: bool,
         (work, dial, table): (Arc<Work>, Arc<Dial>, Arc<Table>),
         mailbox: mpsc::Receiver<News>,
-        seed: u64,
+        plan: &Plan,
     ) -> Self {
         Self {
             seat,
@@ -75,7 +78,8 @@ impl Session {
             dial,
             table,
             mailbox,
-            chance: Chance::new(seed.wrapping_add(u64::from(seat))),
+            chance: Chance::new(plan.seed.wrapping_add(u64::from(seat))),
+            resets: plan.resets,
             done: Vec::new(),
         }
     }
@@ -103,14 +107,18 @@ impl Session {
             }
             match self.dial().await {
                 Ok(link) => return Some(link),
-                Err(VerifyError::Connect { source, .. } | VerifyError::Level { source, .. }) => {
-                    self.work.count_error(&source)
-                }
-                Err(_) => {}
+                Err(error) => self.refused(&error),
             }
             sleep(RECONNECT).await;
         }
         None
+    }
+
+    /// Counts a connection that could not be had.
+    fn refused(&self, error: &VerifyError) {
+        if let VerifyError::Connect { source, .. } | VerifyError::Level { source, .. } = error {
+            self.work.count_error(source);
+        }
     }
 
     async fn dial(&self) -> Result<Link, VerifyError> {
@@ -146,6 +154,9 @@ impl Session {
         match self.chance.below(10) {
             0..3 => {
                 if let Some(news) = self.write(link).await? {
+                    if self.resets && self.chance.below(RESET_ONE_IN) == 0 {
+                        self.reset(link).await?;
+                    }
                     self.read(link, news.key, Some(news.number)).await?;
                 }
             }
@@ -156,6 +167,16 @@ impl Session {
             _ => self.read_any(link).await?,
         }
         Ok(())
+    }
+
+    async fn reset(&self, link: &mut Link) -> Result<(), Broken> {
+        match self.dial.reset(&mut link.endpoint, self.group()).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.refused(&error);
+                Err(Broken)
+            }
+        }
     }
 
     async fn read_any(&mut self, link: &mut Link) -> Result<(), Broken> {
@@ -232,6 +253,11 @@ impl Session {
             .patiently(send_read(&mut link.endpoint, &table, key, prepared))
             .await;
         let returned = self.work.now();
+        if result.is_ok() && link.endpoint.get_warnings() > 0 {
+            // The endpoint itself says that this may be old.
+            self.work.count_flagged();
+            return Ok(());
+        }
         let action = match result {
             Ok(action) => action,
             Err(error) => return self.failed(&error),

@@ -59,6 +59,7 @@ pub(super) struct Work {
     writes: AtomicU64,
     failed: AtomicU64,
     old: AtomicU64,
+    flagged: AtomicU64,
     errors: Mutex<BTreeMap<String, (String, u64)>>,
 }
 
@@ -90,6 +91,7 @@ impl Work {
             writes: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             old: AtomicU64::new(0),
+            flagged: AtomicU64::new(0),
             errors: Mutex::default(),
         };
         (work, receivers)
@@ -184,6 +186,16 @@ impl Work {
     pub(super) fn count_read(&self, old: bool) {
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.old.fetch_add(u64::from(old), Ordering::Relaxed);
+    }
+
+    /// Counts a read whose answer came with a warning.
+    pub(super) fn count_flagged(&self) {
+        self.flagged.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many reads came with a warning.
+    pub(super) fn flagged(&self) -> u64 {
+        get(&self.flagged)
     }
 
     /// Counts a write.

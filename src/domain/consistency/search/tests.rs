@@ -103,6 +103,7 @@ impl Case {
     fn search(&self) -> Search {
         let situation = Situation {
             held: self.held,
+            bound: None,
             lost: Vec::new(),
             replicas_configured: self.world.applied.len() > 1,
         };
@@ -287,6 +288,15 @@ fn a_replica_without_a_free_connection_is_chosen_last() {
     case.held = Some(BackendId(1));
     let mut search = case.search();
     assert_eq!(case.poll(&mut search), Step::Read(server(1)), "it has one");
+}
+
+#[test]
+fn a_transaction_waits_for_its_own_replica() {
+    let mut case = Case::new(Level::Session, &[9, 5, 9]);
+    case.positions.on_read_after(&at(7));
+    let mut search = case.search();
+    search.situation.bound = Some(BackendId(1));
+    assert!(matches!(case.poll(&mut search), Step::Wait { servers, .. } if servers == [server(1)]));
 }
 
 #[test]

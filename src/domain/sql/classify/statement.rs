@@ -49,6 +49,14 @@ pub(super) fn decide(mut tokens: Tokens<'_>, text: &[u8], facts: &Facts) -> Deci
         return Decision::new(Access::Kill, Effects::OPAQUE, Doubt::NotUnderstood);
     }
     tokens.eat("statement");
+    let decision = under_settings(tokens, text, facts);
+    Decision {
+        effects: decision.effects.with(Effects::PASSING_SETTINGS),
+        ..decision
+    }
+}
+
+fn under_settings(mut tokens: Tokens<'_>, text: &[u8], facts: &Facts) -> Decision {
     if facts.own || !settings(&mut tokens) {
         return set::opaque_with_assignments(facts);
     }

@@ -175,6 +175,12 @@ impl<'t> Reader<'t> {
                 self.at += 1;
                 placeholder
             }
+            Lexeme::Op(b'-') => {
+                // A number that no variable of ours takes; it is told what it takes instead.
+                self.at += 1;
+                let number = utf8(self.next()?.name()?)?;
+                OwnSource::Value(OwnValue::Text(format!("-{number}")))
+            }
             Lexeme::Op(_) => return None,
             word if word.is("default") => {
                 self.at += 1;
