@@ -419,5 +419,6 @@ fn any_settings(sim: &Sim) -> Settings {
             OnTimeout::Error,
             OnTimeout::Stale,
         ]),
+        ..Settings::default()
     }
 }
