@@ -1,7 +1,7 @@
 //! Values of the consistency keys: names of levels and actions, shares, and what a group is.
 
 use super::GroupBy;
-use crate::domain::consistency::{Level, OnTimeout, Share};
+use crate::domain::consistency::{Level, OnTimeout, Share, TransactionReads};
 
 /// Reads a level's name, in any case.
 ///
@@ -17,6 +17,15 @@ pub(super) fn level(text: &str) -> Result<Level, String> {
 /// A sentence that says what was expected.
 pub(super) fn on_timeout(text: &str) -> Result<OnTimeout, String> {
     OnTimeout::from_name(text).ok_or_else(|| one_of(OnTimeout::ALL.map(OnTimeout::name), text))
+}
+
+/// Reads where the reads of a transaction go, in any case.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub(super) fn transaction_reads(text: &str) -> Result<TransactionReads, String> {
+    TransactionReads::from_name(text)
+        .ok_or_else(|| one_of(TransactionReads::ALL.map(TransactionReads::name), text))
 }
 
 /// Reads a share such as `20%`.

@@ -22,7 +22,7 @@ use crate::monitor::Watch;
 use crate::net::Conn;
 use crate::protocol::caps::CapabilityFlags;
 use crate::protocol::frame::{self, FrameHeader, HEADER};
-use crate::protocol::ok::{OkView, TrackEntry, rewrite_ok, strip_ok_in_place};
+use crate::protocol::ok::{OkView, TrackEntry, change_status, rewrite_ok, strip_ok_in_place};
 use crate::protocol::packets::{self, ErrView};
 use crate::protocol::reply::{Event, EventKind, ReplyKind, ReplyTracker};
 use crate::protocol::status::Status;
@@ -218,6 +218,14 @@ impl Relay {
                 *place = id.0.to_le_bytes();
             }
             return event.len;
+        }
+        let (lacks, extra) = match expect.side {
+            Side::Replica => state.transaction.flags_on_replica(),
+            Side::Primary => (0, 0),
+        };
+        if (lacks, extra) != (0, 0) && event.kind != EventKind::Err {
+            let packet = input.data_mut().get_mut(at..at + event.len);
+            change_status(packet.unwrap_or_default(), lacks, extra);
         }
         if !event.status.contains(Status::STATE_CHANGED) {
             return event.len;

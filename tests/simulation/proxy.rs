@@ -77,7 +77,10 @@ impl Client {
                     self.end_replica_transaction();
                     Next::Again(Route::Primary(reason))
                 }
-                Route::Own => Next::Answer(Answer::Error),
+                // No session of the simulation opens transactions late.
+                Route::Own | Route::Defer(_) | Route::EndDeferred => {
+                    Next::Answer(Answer::Error)
+                }
             };
             match done {
                 Next::Again(route) => next = route,
