@@ -443,7 +443,7 @@ pub(super) async fn primary_ready(
 
 /// The common case of a session on the primary.
 fn nothing_seen_elsewhere(positions: &Positions) -> bool {
-    positions.unasked_since().is_none()
+    positions.elsewhere_since().is_none()
         && positions
             .last_read()
             .is_none_or(|read| read.backend.is_primary())

@@ -128,20 +128,6 @@ label!(Outcome {
     Stale => "stale",
 });
 
-/// Whether the transaction of a read had written something before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Wrote {
-    /// It had not: `transaction_reads = "replica_until_write"` could let a replica answer.
-    No,
-    /// It had: the read belongs to the primary.
-    Yes,
-}
-
-label!(Wrote {
-    No => "no",
-    Yes => "yes",
-});
-
 /// Whether a read at `eventual` would have missed something that its session had to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Foreseen {
@@ -157,6 +143,20 @@ label!(Foreseen {
     Fresh => "fresh",
     Stale => "stale",
     Unsure => "unsure",
+});
+
+/// Whether the transaction of a read had written something before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wrote {
+    /// It had not: `transaction_reads = "replica_until_write"` could let a replica answer.
+    No,
+    /// It had: the read belongs to the primary.
+    Yes,
+}
+
+label!(Wrote {
+    No => "no",
+    Yes => "yes",
 });
 
 /// What a client session is doing.

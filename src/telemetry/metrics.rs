@@ -207,11 +207,6 @@ impl Metrics {
         self.consistency_outcome.at2(level, outcome).inc();
     }
 
-    /// Counts a read that its transaction, or autocommit being off, kept on the primary.
-    pub fn transaction_read(&self, wrote: Wrote) {
-        self.transaction_reads.at(wrote).inc();
-    }
-
     /// Counts how a read in shadow mode would have fared at a level.
     pub fn foresaw(&self, level: Level, outcome: Outcome, wait: Duration) {
         self.shadow_outcome.at2(level, outcome).inc();
@@ -223,6 +218,11 @@ impl Metrics {
     pub fn foreseen_waits(&self, level: Level) -> (u64, f64) {
         let histogram = &self.shadow_wait[level.index()];
         (histogram.get_sample_count(), histogram.get_sample_sum())
+    }
+
+    /// Counts a read that its transaction, or autocommit being off, kept on the primary.
+    pub fn transaction_read(&self, wrote: Wrote) {
+        self.transaction_reads.at(wrote).inc();
     }
 
     /// Counts an error.

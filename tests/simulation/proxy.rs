@@ -77,11 +77,10 @@ impl Client {
                     self.end_replica_transaction();
                     Next::Again(Route::Primary(reason))
                 }
-                // These sessions open their transactions at once.
-                Route::Defer(_) | Route::EndDeferred => {
-                    Next::Again(Route::Primary(Reason::InTransaction))
+                // No session of the simulation opens transactions late.
+                Route::Own | Route::Defer(_) | Route::EndDeferred => {
+                    Next::Answer(Answer::Error)
                 }
-                Route::Own => Next::Answer(Answer::Error),
             };
             match done {
                 Next::Again(route) => next = route,
