@@ -1,5 +1,6 @@
 //! Values of the consistency keys: names of levels and actions, shares, and what a group is.
 
+use super::AuroraConsistency;
 use super::GroupBy;
 use crate::domain::consistency::{Level, OnTimeout, Share};
 
@@ -17,6 +18,17 @@ pub(super) fn level(text: &str) -> Result<Level, String> {
 /// A sentence that says what was expected.
 pub(super) fn on_timeout(text: &str) -> Result<OnTimeout, String> {
     OnTimeout::from_name(text).ok_or_else(|| one_of(OnTimeout::ALL.map(OnTimeout::name), text))
+}
+
+/// Reads who sees to consistency on Aurora.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub(super) fn aurora_consistency(text: &str) -> Result<AuroraConsistency, String> {
+    AuroraConsistency::ALL
+        .into_iter()
+        .find(|who| who.name() == text)
+        .ok_or_else(|| one_of(AuroraConsistency::ALL.map(AuroraConsistency::name), text))
 }
 
 /// Reads a share such as `20%`.
