@@ -21,7 +21,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::consistency::{Level, Settings, Share};
+use crate::domain::consistency::{Level, Settings, Share, TransactionReads};
 
 pub use crate::domain::consistency::OnTimeout;
 
@@ -117,6 +117,8 @@ pub struct ConsistencyConfig {
     pub max_staleness: Duration,
     /// What a read does when no replica caught up in time.
     pub on_timeout: OnTimeout,
+    /// Where the reads of a transaction go before its first write.
+    pub transaction_reads: TransactionReads,
     /// The part of the primary's connections that reads may use which fell back to it.
     pub primary_budget: Share,
     /// A replica further behind than this gets no reads.
@@ -138,12 +140,14 @@ impl Default for ConsistencyConfig {
             catch_up_timeout,
             max_staleness,
             on_timeout,
+            transaction_reads,
         } = Settings::default();
         Self {
             level,
             catch_up_timeout,
             max_staleness,
             on_timeout,
+            transaction_reads,
             primary_budget: Share::percent(20),
             max_lag: Duration::from_secs(30),
             sticky_after_write: Duration::from_secs(2),
@@ -162,6 +166,7 @@ impl ConsistencyConfig {
             catch_up_timeout: user.catch_up_timeout.unwrap_or(self.catch_up_timeout),
             max_staleness: user.max_staleness.unwrap_or(self.max_staleness),
             on_timeout: user.on_timeout.unwrap_or(self.on_timeout),
+            transaction_reads: user.transaction_reads.unwrap_or(self.transaction_reads),
         }
     }
 }

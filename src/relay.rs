@@ -11,6 +11,7 @@ mod bulk;
 mod change_user;
 mod classify;
 mod commands;
+mod deferred;
 mod errors;
 mod fallback;
 mod freshness;

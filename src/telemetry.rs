@@ -12,6 +12,6 @@ mod metrics;
 pub use fault::{ErrorKind, Retry, Side};
 pub use grid::Grid;
 pub use label::{
-    AccessLabel, ConnectionState, Foreseen, Label, Outcome, PinReason, SessionState, Target,
+    AccessLabel, ConnectionState, Foreseen, Label, Outcome, PinReason, SessionState, Target, Wrote,
 };
 pub use metrics::{BackendMetrics, Metrics, SessionGauge};

@@ -1,6 +1,8 @@
 //! Stock clients, with the settings they come with: `mysql`, PyMySQL, mysql_async.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/python.rs"]
+mod python;
 mod support;
 
 use std::process::{Command, Output, Stdio};
@@ -222,44 +224,12 @@ async fn kill_knows_the_ids_that_clients_were_given() {
     killer.disconnect().await.unwrap();
 }
 
-/// A Python with PyMySQL: the one on the path, or one made beside the build.
-fn python() -> String {
-    let has_driver = |python: &str| {
-        let asked = Command::new(python).args(["-c", "import pymysql"]).output();
-        asked.is_ok_and(|output| output.status.success())
-    };
-    if has_driver("python3") {
-        return "python3".to_owned();
-    }
-    let folder = format!("{}/python", env!("CARGO_TARGET_TMPDIR"));
-    let python = format!("{folder}/bin/python3");
-    if !has_driver(&python) {
-        let made = Command::new("python3")
-            .args(["-m", "venv", "--clear", &folder])
-            .output();
-        assert!(
-            made.is_ok_and(|output| output.status.success()),
-            "install the packages python3 and python3-venv"
-        );
-        let pip = Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "PyMySQL"])
-            .output()
-            .unwrap();
-        assert!(
-            pip.status.success(),
-            "PyMySQL cannot be installed: {}",
-            text(&pip.stderr)
-        );
-    }
-    python
-}
-
 #[tokio::test]
 async fn pymysql_works_with_its_defaults() {
     let stage = stage().await;
     stage.schema("pymysql_t").await;
     let address = stage.setup.proxy.addresses().mysql;
-    let mut python = Command::new(python());
+    let mut python = Command::new(python::python());
     python
         .arg("-c")
         .arg(include_str!("clients/defaults.py"))

@@ -5,15 +5,19 @@ use clap::{Args, ValueEnum};
 use super::failure::Failure;
 use crate::domain::consistency::Settings;
 use crate::domain::routing::{Reason, Route, route};
-use crate::domain::session::{ClientTraits, Session};
+use crate::domain::session::{ClientTraits, Session, Side};
 use crate::domain::sql::{
-    Access, Charset, Doubt, Effects, LexMode, Seed, StatementProfile, explain,
+    Access, Charset, Doubt, Effects, Hints, LexMode, Seed, StatementProfile, explain,
 };
 use crate::domain::topology::Engine;
 use crate::telemetry::{AccessLabel, Label as _};
 
 /// The parser recurses on the text; 64 MiB hold whatever it accepts.
 const STACK: usize = 64 << 20;
+
+/// Status flags of OK packets (MySQL protocol, `SERVER_STATUS_*`).
+const STATUS_IN_TRANSACTION: u16 = 0x0001;
+const STATUS_AUTOCOMMIT: u16 = 0x0002;
 
 /// The flags of `explain`.
 #[derive(Debug, Args)]
@@ -25,6 +29,12 @@ pub(super) struct Options {
     /// NO_BACKSLASH_ESCAPES, MariaDB's ORACLE
     #[arg(long, value_name = "MODE", default_value = "")]
     sql_mode: String,
+    /// As in a read-write transaction
+    #[arg(long)]
+    in_transaction: bool,
+    /// As in a session with autocommit off
+    #[arg(long)]
+    autocommit_off: bool,
     /// The statement
     #[arg(value_name = "SQL")]
     statement: String,
@@ -41,7 +51,8 @@ enum Grammar {
 /// Explains the statement.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let profile = profile(options)?;
-    super::print(&report(&profile));
+    let session = session(options)?;
+    super::print(&report(&session, &profile));
     Ok(())
 }
 
@@ -71,12 +82,13 @@ fn profile(options: &Options) -> Result<StatementProfile, Failure> {
     })
 }
 
-fn report(profile: &StatementProfile) -> String {
+fn report(session: &Session, profile: &StatementProfile) -> String {
     let doubt = match profile.doubt {
         Doubt::None => "none",
         doubt => Reason::from(doubt).text(),
     };
-    let (place, why) = destination(profile);
+    let (place, why) = destination(session, profile);
+    let advice = advice(profile, why).unwrap_or_default();
     let class = AccessLabel::from(profile.access).name();
     let effects = effects(profile.effects);
     format!(
@@ -85,7 +97,8 @@ fn report(profile: &StatementProfile) -> String {
          doubt        {doubt}\n\
          fingerprint  {:016x}\n\
          goes to      {place}\n\
-         why          {}: {}\n",
+         why          {}: {}\n\
+         {advice}",
         begin(profile.access),
         profile.fingerprint,
         why.name(),
@@ -100,14 +113,36 @@ fn begin(access: Access) -> &'static str {
     }
 }
 
-/// Where a session that has just logged in would send the statement.
-fn destination(profile: &StatementProfile) -> (&'static str, Reason) {
+/// A session that has just logged in and, if asked for, begun a transaction.
+fn session(options: &Options) -> Result<Session, Failure> {
     let client = ClientTraits {
         found_rows: false,
         state_after_rows: true,
     };
-    let session = Session::new(Settings::default(), client);
-    match route(&session, profile) {
+    let mut session = Session::new(Settings::default(), client);
+    session.hints = Hints::of_text(options.statement.as_bytes()).map_err(|error| {
+        let what = format!("the hint {:?} is not understood", error.word);
+        Failure::no(what, error.expected)
+    })?;
+    let when = |set: bool, status: u16| if set { status } else { 0 };
+    let status = when(options.in_transaction, STATUS_IN_TRANSACTION)
+        | when(!options.autocommit_off, STATUS_AUTOCOMMIT);
+    session.on_status(Side::Primary, status);
+    Ok(session)
+}
+
+/// What would let a replica answer a read that its transaction keeps on the primary.
+fn advice(profile: &StatementProfile, why: Reason) -> Option<&'static str> {
+    let lost = matches!(why, Reason::InTransaction | Reason::AutocommitOff);
+    (lost && profile.access == Access::Read).then_some(
+        "advice       [consistency] transaction_reads = \"replica_until_write\" lets replicas answer \
+         it before the first write of its transaction, at READ COMMITTED\n",
+    )
+}
+
+/// Where the session would send the statement.
+fn destination(session: &Session, profile: &StatementProfile) -> (&'static str, Reason) {
+    match route(session, profile) {
         Route::Primary(reason)
         | Route::EndReplicaTransaction(reason)
         | Route::MoveTransaction(reason) => ("primary", reason),
@@ -117,6 +152,7 @@ fn destination(profile: &StatementProfile) -> (&'static str, Reason) {
             "replica, if one is fresh enough; the transaction stays there",
             Reason::ReadOnlyTransaction,
         ),
+        Route::Defer(_) | Route::EndDeferred => ("nowhere: Highwater answers", Reason::Deferred),
         Route::Own => ("nowhere: Highwater answers", Reason::Own),
     }
 }
@@ -167,14 +203,20 @@ mod tests {
 
     use super::*;
 
-    /// Class, place and reason of a statement, as they are printed.
-    fn check(statement: &str, class: &str, place: &str, reason: &str) {
-        let options = Options {
+    fn options(statement: &str) -> Options {
+        Options {
             engine: Grammar::Mysql,
             sql_mode: String::new(),
+            in_transaction: false,
+            autocommit_off: false,
             statement: statement.to_owned(),
-        };
-        let report = report(&profile(&options).unwrap());
+        }
+    }
+
+    /// Class, place and reason of a statement, as they are printed.
+    fn check(statement: &str, class: &str, place: &str, reason: &str) {
+        let options = options(statement);
+        let report = report(&session(&options).unwrap(), &profile(&options).unwrap());
         let value = |name: &str| {
             let line = report.lines().find(|line| line.starts_with(name)).unwrap();
             line[13..].to_owned()
@@ -220,15 +262,43 @@ mod tests {
     }
 
     #[test]
+    fn a_read_lost_to_its_transaction_is_told_what_frees_it() {
+        let told = |statement: &str, in_transaction, autocommit_off| {
+            let options = Options {
+                in_transaction,
+                autocommit_off,
+                ..options(statement)
+            };
+            report(&session(&options).unwrap(), &profile(&options).unwrap())
+        };
+        let read = "SELECT a FROM t";
+        for (report, reason, advised) in [
+            (told(read, false, false), "fresh", false),
+            (told(read, true, false), "in_transaction", true),
+            (told(read, false, true), "autocommit_off", true),
+            (told("DELETE FROM t", true, false), "in_transaction", false),
+            (
+                told("/* highwater: primary */ SELECT a FROM t", false, false),
+                "hint",
+                false,
+            ),
+        ] {
+            assert!(
+                report.contains(&format!("why          {reason}: ")),
+                "{report}"
+            );
+            assert_eq!(report.contains("transaction_reads"), advised, "{report}");
+        }
+        let wrong = options("/* highwater: primry */ SELECT 1");
+        assert!(session(&wrong).is_err());
+    }
+
+    #[test]
     fn long_and_deep_statements_do_no_harm() {
         let deep = format!("SELECT 1{}", " DIV 1".repeat(2_200));
         let long = format!("SELECT 1 FROM t WHERE {}a", "a OR ".repeat(33_000));
         for statement in [deep, long] {
-            let options = Options {
-                engine: Grammar::Mysql,
-                sql_mode: String::new(),
-                statement,
-            };
+            let options = options(&statement);
             assert!(profile(&options).is_ok());
         }
     }

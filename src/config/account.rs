@@ -32,6 +32,7 @@ pub(super) fn user(section: &mut Section<'_, '_>) -> Option<Account> {
         catch_up_timeout: section.optional_duration("catch_up_timeout", Duration::ZERO),
         max_staleness: section.optional_duration("max_staleness", Duration::ZERO),
         on_timeout: section.text("on_timeout", levels::on_timeout),
+        transaction_reads: section.text("transaction_reads", levels::transaction_reads),
         group: section.text("group", |name| match name {
             "" => Err("expected a name; found nothing".to_owned()),
             _ => Ok(name.to_owned()),

@@ -1,8 +1,7 @@
 //! Values of the consistency keys: names of levels and actions, shares, and what a group is.
 
-use super::AuroraConsistency;
-use super::GroupBy;
-use crate::domain::consistency::{Level, OnTimeout, Share};
+use super::{AuroraConsistency, GroupBy};
+use crate::domain::consistency::{Level, OnTimeout, Share, TransactionReads};
 
 /// Reads a level's name, in any case.
 ///
@@ -29,6 +28,15 @@ pub(super) fn aurora_consistency(text: &str) -> Result<AuroraConsistency, String
         .into_iter()
         .find(|who| who.name() == text)
         .ok_or_else(|| one_of(AuroraConsistency::ALL.map(AuroraConsistency::name), text))
+}
+
+/// Reads where the reads of a transaction go, in any case.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub(super) fn transaction_reads(text: &str) -> Result<TransactionReads, String> {
+    TransactionReads::from_name(text)
+        .ok_or_else(|| one_of(TransactionReads::ALL.map(TransactionReads::name), text))
 }
 
 /// Reads a share such as `20%`.

@@ -128,6 +128,9 @@ fn consistency(section: &mut Section<'_, '_>) -> ConsistencyConfig {
         on_timeout: section
             .text("on_timeout", levels::on_timeout)
             .unwrap_or(default.on_timeout),
+        transaction_reads: section
+            .text("transaction_reads", levels::transaction_reads)
+            .unwrap_or(default.transaction_reads),
         max_staleness: section.duration("max_staleness", Duration::ZERO, default.max_staleness),
         primary_budget: section
             .text("primary_budget", levels::share)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::domain::consistency::{Level, OnTimeout};
+use crate::domain::consistency::{Level, OnTimeout, TransactionReads};
 
 /// A password. Debug and Display hide it; its memory is overwritten when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
@@ -92,6 +92,8 @@ pub struct UserConsistency {
     pub max_staleness: Option<Duration>,
     /// What a read does when no replica caught up in time.
     pub on_timeout: Option<OnTimeout>,
+    /// Where the reads of a transaction go before its first write.
+    pub transaction_reads: Option<TransactionReads>,
     /// The group of its sessions that name none themselves.
     pub group: Option<String>,
 }

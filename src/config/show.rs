@@ -40,6 +40,7 @@ impl Config {
         );
         out.text("on_timeout", consistency.on_timeout.name());
         out.text("max_staleness", show_duration(consistency.max_staleness));
+        out.text("transaction_reads", consistency.transaction_reads.name());
         let budget = consistency.primary_budget.as_percent();
         out.text("primary_budget", format!("{budget}%"));
         out.text("max_lag", show_duration(consistency.max_lag));
@@ -120,6 +121,9 @@ impl Out {
         }
         if let Some(action) = wishes.on_timeout {
             self.text("on_timeout", action.name());
+        }
+        if let Some(reads) = wishes.transaction_reads {
+            self.text("transaction_reads", reads.name());
         }
         if let Some(group) = &wishes.group {
             self.text("group", group);

@@ -101,6 +101,39 @@ pub struct Settings {
     pub max_staleness: Duration,
     /// What a read does when no replica got there in time.
     pub on_timeout: OnTimeout,
+    /// Where the reads of a transaction go that has written nothing yet.
+    pub transaction_reads: TransactionReads,
+}
+
+/// Where the reads of a read-write transaction go before its first write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TransactionReads {
+    /// To the primary, where the transaction is.
+    #[default]
+    Primary,
+    /// To replicas, one by one at the session's level, at READ COMMITTED: the transaction is opened on
+    /// the primary with its first write. It holds no metadata locks until then.
+    ReplicaUntilWrite,
+}
+
+impl TransactionReads {
+    /// Every value.
+    pub const ALL: [Self; 2] = [Self::Primary, Self::ReplicaUntilWrite];
+
+    /// The name used in configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::ReplicaUntilWrite => "replica_until_write",
+        }
+    }
+
+    /// Reads a name, any case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|reads| reads.name().eq_ignore_ascii_case(name))
+    }
 }
 
 impl Default for Settings {
@@ -110,6 +143,7 @@ impl Default for Settings {
             catch_up_timeout: Duration::from_secs(1),
             max_staleness: Duration::from_millis(500),
             on_timeout: OnTimeout::default(),
+            transaction_reads: TransactionReads::default(),
         }
     }
 }

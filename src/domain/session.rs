@@ -10,15 +10,15 @@ pub mod wish;
 
 use std::time::Instant;
 
-use super::consistency::{Level, Settings};
+use super::consistency::{Level, Settings, TransactionReads};
 use super::ids::BackendId;
-use super::sql::{Access, Effects, Hints, StatementProfile};
+use super::sql::{Access, Doubt, Effects, Hints, StatementProfile};
 use super::topology::Generation;
 
 pub use holds::Holds;
 pub use mirror::{Applied, Mirror, Restore};
 pub use positions::{LastRead, Positions};
-pub use transaction::Transaction;
+pub use transaction::{Deferred, Transaction};
 pub use wish::TrackerWish;
 
 /// Which of a session's two server connections.
@@ -117,6 +117,10 @@ pub struct Session {
     pub wish: TrackerWish,
     /// Whether the servers' default isolation level is SERIALIZABLE.
     pub serializable_by_default: bool,
+    /// Whether that level is READ COMMITTED.
+    pub read_committed_by_default: bool,
+    /// Whether COMMIT chains or releases by default (completion_type).
+    pub completes_specially_by_default: bool,
     /// Where its previous statement ran: SHOW WARNINGS and its kin go there.
     pub previous: Option<Side>,
     /// Whether the primary's replies name the positions of the session's own writes, where all is
@@ -149,6 +153,8 @@ impl Session {
             holds: Holds::default(),
             wish: TrackerWish::default(),
             serializable_by_default: false,
+            read_committed_by_default: false,
+            completes_specially_by_default: false,
             previous: None,
             own_writes_told: true,
             client,
@@ -156,9 +162,46 @@ impl Session {
         }
     }
 
-    /// The level of the read at hand: its hint's, or the session's.
+    /// The level of the read at hand: its hint's, or the session's. In a transaction whose reads may
+    /// go to replicas it is no less than `session`: what the session committed before must be seen.
     pub fn read_level(&self) -> Level {
-        self.hints.level.unwrap_or(self.settings.level)
+        let level = self.hints.level.unwrap_or(self.settings.level);
+        let in_transaction = self.transaction.is_open() || !self.transaction.autocommit();
+        match level {
+            Level::Eventual | Level::Bounded if in_transaction && self.defers_transactions() => {
+                Level::Session
+            }
+            level => level,
+        }
+    }
+
+    /// Whether a read-write transaction may be opened as late as at its first write.
+    pub fn defers_transactions(&self) -> bool {
+        self.settings.transaction_reads == TransactionReads::ReplicaUntilWrite
+            && self.is_read_committed()
+            && !self.wish.transaction_state
+            && !self.completes_specially()
+    }
+
+    fn is_read_committed(&self) -> bool {
+        match self.isolation() {
+            Some(level) => level.eq_ignore_ascii_case(b"READ-COMMITTED"),
+            None => self.read_committed_by_default,
+        }
+    }
+
+    /// Whether a plain COMMIT does more than to commit (completion_type CHAIN or RELEASE).
+    fn completes_specially(&self) -> bool {
+        match self.mirror.get(b"completion_type") {
+            Some(kind) => !is_no_chain(kind),
+            None => self.completes_specially_by_default,
+        }
+    }
+
+    /// The isolation level that the session set, by the names it has on MySQL and MariaDB.
+    fn isolation(&self) -> Option<&[u8]> {
+        let named = |name: &[u8]| self.mirror.get(name);
+        named(b"transaction_isolation").or_else(|| named(b"tx_isolation"))
     }
 
     /// A statement is about to be sent.
@@ -174,7 +217,7 @@ impl Session {
     /// what is certain to be at its end already.
     pub fn unsaid(&self, outcome: Outcome, more: bool) -> Unsaid {
         match &self.statement.profile {
-            Some(profile) if more => self.unsaid_between(profile),
+            Some(profile) if more => self.unsaid_between(profile, outcome),
             Some(profile) => self.unsaid_at_end(profile, outcome),
             None => Unsaid::Nothing,
         }
@@ -281,9 +324,13 @@ impl Session {
         }
     }
 
-    /// One of several statements of a packet may have committed without a word.
-    fn unsaid_between(&self, profile: &StatementProfile) -> Unsaid {
-        if may_commit(profile) && !self.statement.gtids && !self.transaction.is_open() {
+    /// One of several statements of a packet may have committed without a word. The rows that one
+    /// statement sends before its end acknowledge nothing.
+    fn unsaid_between(&self, profile: &StatementProfile, outcome: Outcome) -> Unsaid {
+        let one_statement = matches!(profile.doubt, Doubt::None | Doubt::Writes);
+        let only_rows = one_statement && matches!(outcome, Outcome::Done { rows: true, .. });
+        let silent = !self.statement.gtids && !self.transaction.is_open();
+        if may_commit(profile) && silent && !only_rows {
             Unsaid::Position
         } else {
             Unsaid::Nothing
@@ -365,8 +412,7 @@ impl Session {
 
     /// Whether the session's isolation level is SERIALIZABLE: its reads lock.
     pub fn is_serializable(&self) -> bool {
-        let level = self.mirror.get(b"transaction_isolation");
-        match level.or_else(|| self.mirror.get(b"tx_isolation")) {
+        match self.isolation() {
             Some(level) => level.eq_ignore_ascii_case(b"SERIALIZABLE"),
             None => self.serializable_by_default,
         }
@@ -404,6 +450,11 @@ fn may_commit(profile: &StatementProfile) -> bool {
         Access::Read | Access::PrimaryRead | Access::Diagnostics
     );
     !reads || profile.effects.contains(Effects::OPAQUE)
+}
+
+/// Whether this value of completion_type lets COMMIT be a plain one.
+pub fn is_no_chain(completion_type: &[u8]) -> bool {
+    completion_type.eq_ignore_ascii_case(b"NO_CHAIN") || completion_type == b"0"
 }
 
 #[cfg(test)]

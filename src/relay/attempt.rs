@@ -210,7 +210,8 @@ impl Relay {
         } = self;
         let link = links.get_mut(side)?;
         let in_transaction = state.transaction.open_on() == Some(side);
-        put_restore(link, &state.mirror, in_transaction, shared, out).ok()
+        let commits = side == Side::Replica && !state.transaction.autocommit() && !in_transaction;
+        put_restore(link, &state.mirror, in_transaction, commits, shared, out).ok()
     }
 
     /// Appends COM_STMT_EXECUTE with the statement's id on that connection, and with the parameter

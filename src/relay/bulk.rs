@@ -19,6 +19,7 @@ use crate::protocol::frame::{FrameHeader, HEADER};
 use crate::protocol::reply::ReplyKind;
 use crate::telemetry::Target;
 
+use super::deferred::Opened;
 use super::errors::client_error;
 
 /// The protocol's own bound of a packet (the largest max_allowed_packet).
@@ -190,7 +191,13 @@ impl Relay {
             return Ok(Err(client_error(&error)));
         }
         if self.is_restored(side).await? {
-            return Ok(Ok(()));
+            let opened = match self.state.transaction.deferred() {
+                Some(deferred) => self.open_now(deferred).await?,
+                None => Opened::Yes,
+            };
+            if opened == Opened::Yes {
+                return Ok(Ok(()));
+            }
         }
         Ok(Err(match self.drop_primary() {
             true => ClientError::NotRestored,

@@ -291,6 +291,9 @@ fn still_there(shared: &Shared, session: &Session, terms: &Terms, server: Server
         })
     };
     let at_mark = |mark: &Watermark| mark.unknown_since().is_none() && covers(mark.position());
+    if terms.level == Level::Eventual && terms.after.is_empty() {
+        return usable();
+    }
     terms.after.is_empty()
         && positions.unknown_since().is_none()
         && positions
@@ -298,14 +301,13 @@ fn still_there(shared: &Shared, session: &Session, terms: &Terms, server: Server
             .is_none_or(|read| read.server() == server)
         && usable()
         && match terms.level {
-            Level::Eventual => true,
             Level::Session => covers(positions.need()),
             Level::Group => {
                 covers(positions.need())
                     && at_mark(shared.acknowledged().group(&terms.group, terms.arrived))
             }
             Level::Proxy => covers(positions.need()) && at_mark(shared.acknowledged().proxy()),
-            Level::Bounded | Level::Global => false,
+            Level::Eventual | Level::Bounded | Level::Global => false,
         }
 }
 
@@ -441,7 +443,7 @@ pub(super) async fn primary_ready(
 
 /// The common case of a session on the primary.
 fn nothing_seen_elsewhere(positions: &Positions) -> bool {
-    positions.unasked_since().is_none()
+    positions.elsewhere_since().is_none()
         && positions
             .last_read()
             .is_none_or(|read| read.backend.is_primary())

@@ -176,11 +176,13 @@ impl Links {
 
 /// Appends the commands that give a connection the state of the mirror, and says how many replies
 /// they will have. The connection counts as restored from now on: if one fails, discard it.
-/// `in_transaction` says whether a transaction is open on it.
+/// `in_transaction` says whether a transaction is open on it, `commits` whether each statement there
+/// is to commit by itself whatever the mirror says.
 pub(super) fn put_restore(
     link: &mut ServerConn,
     mirror: &Mirror,
     in_transaction: bool,
+    commits: bool,
     shared: &Shared,
     out: &mut Vec<u8>,
 ) -> Result<usize, CannotRestore> {
@@ -188,6 +190,10 @@ pub(super) fn put_restore(
     if mirror.is_applied(&link.applied) && !guards {
         return Ok(0);
     }
+    let mirror = match commits {
+        true => &mirror.with_autocommit(),
+        false => mirror,
+    };
     let attributes = link.key().profile.query_attributes();
     let backend = link.identity.backend;
     let mut replies = 0;

@@ -13,7 +13,7 @@ use super::shared::{Seat, Shared};
 use crate::backend::PoolKey;
 use crate::config::Config;
 use crate::domain::ids::{BackendId, SessionId};
-use crate::domain::session::Side;
+use crate::domain::session::{Side, is_no_chain};
 use crate::domain::topology::Engine;
 use crate::frontend::ClientError;
 use crate::frontend::login::{self, Accepted, LoginError, Terms, Users};
@@ -191,10 +191,15 @@ impl Relay {
         self.state
             .transaction
             .start_with_autocommit(!off(&global("autocommit")));
-        // The second is MariaDB's word before 11.1.
-        let levels = ["transaction_isolation", "tx_isolation"].map(global);
-        let serializable = |level: &String| level.eq_ignore_ascii_case("SERIALIZABLE");
-        self.state.serializable_by_default = levels.iter().any(serializable);
+        let isolation = match global("transaction_isolation") {
+            // MariaDB's word before 11.1.
+            unknown if unknown.is_empty() => global("tx_isolation"),
+            isolation => isolation,
+        };
+        self.state.serializable_by_default = isolation.eq_ignore_ascii_case("SERIALIZABLE");
+        self.state.read_committed_by_default = isolation.eq_ignore_ascii_case("READ-COMMITTED");
+        self.state.completes_specially_by_default =
+            !is_no_chain(global("completion_type").as_bytes());
     }
 
     /// As the server does with the collation of a handshake.

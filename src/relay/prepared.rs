@@ -308,7 +308,8 @@ impl Relay {
         let mirror = statement.under.again(&state.mirror);
         out.clear();
         let in_transaction = state.transaction.open_on() == Some(side);
-        let Ok(replies) = put_restore(link, &mirror, in_transaction, shared, out) else {
+        let commits = side == Side::Replica && !state.transaction.autocommit() && !in_transaction;
+        let Ok(replies) = put_restore(link, &mirror, in_transaction, commits, shared, out) else {
             return Ok(Prepared::Broken(Tried::NotRestored));
         };
         // What was restored is the mirror of the PREPARE, not of now.

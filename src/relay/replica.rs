@@ -96,8 +96,11 @@ impl Relay {
     /// Whether each statement of a transaction sees what was committed before it: the isolation
     /// level keeps no snapshot.
     fn reads_anew(&self) -> bool {
+        let mirror = &self.state.mirror;
         let facts;
-        let level = match self.state.mirror.get(b"transaction_isolation") {
+        // The second is MariaDB's word before 11.1.
+        let set = mirror.get(b"transaction_isolation");
+        let level = match set.or_else(|| mirror.get(b"tx_isolation")) {
             Some(level) => level,
             None => {
                 facts = self.shared.watch.facts(BackendId::PRIMARY);

@@ -132,6 +132,8 @@ impl Relay {
             | Route::HeldReplica(reason)
             | Route::EndReplicaTransaction(reason)
             | Route::MoveTransaction(reason) => (Target::Primary, reason),
+            // The primary runs all of the transaction, so what follows counts as a part of it.
+            Route::Defer(_) | Route::EndDeferred => (Target::Proxy, Reason::Deferred),
             Route::Replica { transaction } => self.foresee(statement, terms, transaction),
         };
         let access = AccessLabel::from(statement.profile.access);

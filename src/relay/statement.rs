@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use super::attempt::{Task, Tried};
 use super::budget::Permit;
+use super::deferred::Opened;
 use super::errors::client_error;
 use super::fallback::Fell;
 use super::freshness::{self, Failed, Seeker, Terms};
 use super::replica::Held;
-use super::reply::{Relayed, Swallowed};
+use super::reply::{Relayed, Swallowed, ahead_of, left};
 use super::session::{End, Relay};
 use super::staleness::StaleNote;
 use crate::domain::consistency::GroupKey;
@@ -20,6 +21,7 @@ use crate::domain::sql::{Access, Effects, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::command::com_query;
 use crate::protocol::frame::append_packet;
+use crate::protocol::reply::ReplyKind;
 use crate::telemetry::{self, ErrorKind, Label, PinReason, SessionState, Target};
 
 /// A statement that stands in the client's buffer.
@@ -34,6 +36,11 @@ pub(super) struct Statement {
 }
 
 impl Statement {
+    /// Whether it is a BEGIN that Highwater can answer.
+    fn begins_anywhere(&self) -> bool {
+        matches!(self.task, Task::AsIs(ReplyKind::Query) | Task::Execute(_)) && self.bound.is_none()
+    }
+
     /// Whether it names something that only the connection it was sent to has: a cursor, or the
     /// parts of a parameter.
     fn is_tied(&self) -> bool {
@@ -44,6 +51,12 @@ impl Statement {
         }
     }
 }
+
+/// A statement that Highwater answered with OK.
+const DONE: Outcome = Outcome::Done {
+    affected: 0,
+    rows: false,
+};
 
 /// What has been tried so far.
 #[derive(Debug, Default)]
@@ -61,6 +74,8 @@ pub(super) enum Next {
     Answered(Side, Reason, Outcome),
     /// By Highwater itself, with an error.
     Refused(Reason),
+    /// By Highwater itself.
+    Here(Reason),
     Again(Route),
 }
 
@@ -109,6 +124,15 @@ impl Relay {
                     })
                 }
                 Route::MoveTransaction(reason) => self.move_transaction(reason).await?,
+                Route::Defer(deferred) if statement.begins_anywhere() => {
+                    self.begin_deferred(deferred).await?;
+                    Next::Here(Reason::Deferred)
+                }
+                Route::Defer(_) => Next::Again(Route::Primary(Reason::InTransaction)),
+                Route::EndDeferred => match self.end_deferred(&statement).await? {
+                    true => Next::Here(Reason::Deferred),
+                    false => Next::Again(Route::Primary(Reason::InTransaction)),
+                },
                 Route::Own => return self.run_own(&statement).await,
             };
             let (target, reason, outcome) = match done {
@@ -120,11 +144,13 @@ impl Relay {
                     continue;
                 }
                 Next::Refused(reason) => (Target::Proxy, reason, Outcome::Failed),
+                Next::Here(reason) => (Target::Proxy, reason, DONE),
                 Next::Answered(side, reason, outcome) => (self.count(side), reason, outcome),
             };
             let access = statement.profile.access;
             let took = started.elapsed();
             self.shared.metrics.statement(access, target, reason, took);
+            self.note_lost_read(access, reason);
             tracing::trace!(
                 session = self.diary.id.0,
                 fingerprint = statement.profile.fingerprint,
@@ -225,6 +251,16 @@ impl Relay {
                 .answer_error(client_error(&error), Side::Primary, reason)
                 .await;
         }
+        match self.open_deferred(statement).await? {
+            Opened::Yes => {}
+            Opened::Broken => return self.redial(statement, reason, progress).await,
+            Opened::Refused if !self.drop_primary() => return self.state_lost().await,
+            Opened::Refused => {
+                return self
+                    .answer_error(ClientError::NotRestored, Side::Primary, reason)
+                    .await;
+            }
+        }
         let Statement {
             task,
             total,
@@ -257,15 +293,23 @@ impl Relay {
                 self.answer_error(ClientError::NotRestored, Side::Primary, reason)
                     .await
             }
-            Tried::NotSent => {
-                let anywhere = self.drop_primary() && !statement.is_tied();
-                progress.redialled += 1;
-                if anywhere && progress.redialled < 3 {
-                    return Ok(Next::Again(Route::Primary(reason)));
-                }
-                self.state_lost().await
-            }
+            Tried::NotSent => self.redial(statement, reason, progress).await,
         }
+    }
+
+    /// The primary's connection had died before anything was sent.
+    async fn redial(
+        &mut self,
+        statement: &Statement,
+        reason: Reason,
+        progress: &mut Progress,
+    ) -> Result<Next, End> {
+        let anywhere = self.drop_primary() && !statement.is_tied();
+        progress.redialled += 1;
+        if anywhere && progress.redialled < 3 {
+            return Ok(Next::Again(Route::Primary(reason)));
+        }
+        self.state_lost().await
     }
 
     /// The primary's connection broke while a statement ran: what it did is unknown.
@@ -319,6 +363,7 @@ impl Relay {
             links,
             gauge,
             registered,
+            client,
             ..
         } = self;
         let mut seeker = Seeker {
@@ -338,10 +383,13 @@ impl Relay {
                     .answer_error(ClientError::Interrupted, Side::Replica, Reason::Waited)
                     .await;
             }
+            () = left(client, ahead_of(shared)) => return Err(End::ClientGone),
         };
+        // In a transaction no older answer will do.
+        let no_older = transaction || self.state.transaction.is_open();
         let settled = match settled {
             Ok(settled) => settled,
-            Err(failed) => match self.fall_back(failed, terms, transaction).await {
+            Err(failed) => match self.fall_back(failed, terms, no_older).await {
                 Fell::Stale(settled) => settled,
                 fell => return self.fell(fell, progress).await,
             },
@@ -360,7 +408,7 @@ impl Relay {
             }
             Held::Exhausted => {
                 let failed = Failed::exhausted(terms.arrived);
-                let fell = self.fall_back(failed, terms, transaction).await;
+                let fell = self.fall_back(failed, terms, no_older).await;
                 return self.fell(fell, progress).await;
             }
         }
@@ -375,6 +423,9 @@ impl Relay {
             self.stale = StaleNote::Flag;
         }
         self.observe_staleness(terms.level, settled.backend);
+        if !transaction {
+            self.note_implicit_begin(statement);
+        }
         let Statement {
             task,
             total,
@@ -545,7 +596,7 @@ impl Relay {
     }
 
     /// Runs a small statement that the client knows nothing of; says whether it succeeded.
-    async fn run_quietly(&mut self, side: Side, sql: &[u8]) -> Result<bool, End> {
+    pub(super) async fn run_quietly(&mut self, side: Side, sql: &[u8]) -> Result<bool, End> {
         self.out.clear();
         let query = com_query(sql, self.who.profile.query_attributes());
         append_packet(&mut self.out, &mut 0, &query);

@@ -145,6 +145,20 @@ label!(Foreseen {
     Unsure => "unsure",
 });
 
+/// Whether the transaction of a read had written something before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wrote {
+    /// It had not: `transaction_reads = "replica_until_write"` could let a replica answer.
+    No,
+    /// It had: the read belongs to the primary.
+    Yes,
+}
+
+label!(Wrote {
+    No => "no",
+    Yes => "yes",
+});
+
 /// What a client session is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionState {

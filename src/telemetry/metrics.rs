@@ -16,7 +16,7 @@ use make::Maker;
 use super::fault::{ErrorKind, Side};
 use super::grid::Grid;
 use super::label::{
-    AccessLabel, ConnectionState, Foreseen, Label, Outcome, PinReason, SessionState, Target,
+    AccessLabel, ConnectionState, Foreseen, Label, Outcome, PinReason, SessionState, Target, Wrote,
 };
 use crate::domain::consistency::Level;
 use crate::domain::routing::Reason;
@@ -42,6 +42,9 @@ pub struct Metrics {
     served_staleness: Box<[Histogram]>,
     /// `probe_coalesced_total`: reads that shared a position probe another read had asked for.
     pub probe_coalesced: IntCounter,
+    /// `transaction_reads_total{wrote}`: reads that were the primary's only for their transaction or for
+    /// autocommit being off, by whether that transaction had written before.
+    transaction_reads: Grid<Wrote>,
     /// `pins_total{reason}`: how often a session was bound to one connection.
     pub pins: Grid<PinReason>,
     /// `shadow_statements_total{access,target,reason}`: in shadow mode, statements by where the split
@@ -113,6 +116,11 @@ impl Metrics {
             probe_coalesced: make.counter(
                 "probe_coalesced_total",
                 "Reads that shared a position probe which another read had asked for.",
+            )?,
+            transaction_reads: make.grid(
+                "transaction_reads_total",
+                "Reads kept on the primary by their transaction, by whether it had written before.",
+                &["wrote"],
             )?,
             pins: make.grid(
                 "pins_total",
@@ -210,6 +218,11 @@ impl Metrics {
     pub fn foreseen_waits(&self, level: Level) -> (u64, f64) {
         let histogram = &self.shadow_wait[level.index()];
         (histogram.get_sample_count(), histogram.get_sample_sum())
+    }
+
+    /// Counts a read that its transaction, or autocommit being off, kept on the primary.
+    pub fn transaction_read(&self, wrote: Wrote) {
+        self.transaction_reads.at(wrote).inc();
     }
 
     /// Counts an error.

@@ -1,6 +1,7 @@
 //! A client with capabilities that no library at hand has.
 
 use highwater::backend::login::{Login, Transport, login};
+use highwater::daemon::Proxy;
 use highwater::protocol::caps::{CapabilityFlags, CapabilityProfile, backend_caps};
 use highwater::protocol::command::{com_query, com_reset_connection};
 use highwater::protocol::frame::{FrameHeader, HEADER, append_packet};
@@ -36,13 +37,15 @@ pub(crate) struct Raw {
 
 impl Raw {
     pub(crate) async fn connect(setup: &Setup, kind: CapabilityFlags) -> Self {
+        Self::connect_to(&setup.proxy, kind).await
+    }
+
+    pub(crate) async fn connect_to(proxy: &Proxy, kind: CapabilityFlags) -> Self {
         let several =
             CapabilityFlags::CLIENT_MULTI_STATEMENTS | CapabilityFlags::CLIENT_MULTI_RESULTS;
         let flags = backend_caps(kind | several).flags() - CapabilityFlags::CLIENT_SESSION_TRACK;
         let profile = CapabilityProfile::new(flags);
-        let mut stream = TcpStream::connect(setup.proxy.addresses().mysql)
-            .await
-            .unwrap();
+        let mut stream = TcpStream::connect(proxy.addresses().mysql).await.unwrap();
         let who = Login {
             user: APP.user.as_bytes(),
             password: APP.password.as_bytes(),

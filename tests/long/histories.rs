@@ -39,6 +39,9 @@ fn main() {
     }
 }
 
+/// Ways of being late, which share the reads of a level.
+const COUNT: u64 = Lag::ALL.len() as u64;
+
 fn chosen(name: &str, default: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| default.to_owned())
 }
@@ -75,7 +78,7 @@ async fn on_engine(engine: Engine, reads: u64, levels: &str) -> bool {
     for level in levels.split(',') {
         let level = Claim::from_name(level).unwrap();
         for lag in Lag::ALL {
-            held &= one(&setup, engine, level, lag, reads.div_ceil(5)).await;
+            held &= one(&setup, engine, level, lag, reads.div_ceil(COUNT)).await;
         }
     }
     setup.proxy.shut_down().await;

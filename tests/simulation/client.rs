@@ -223,16 +223,16 @@ impl Client {
             };
         }
         match random.range(0, 99) {
-            0..=54 => Kind::Read,
-            55..=57 => Kind::PrimaryRead,
-            58..=59 => Kind::Locking,
-            60..=61 => Kind::HiddenWrite,
-            62..=79 => Kind::Write,
-            80..=81 => Kind::Unlogged,
-            82..=86 => Kind::HalfFails,
+            0..=51 => Kind::Read,
+            52..=56 => Kind::PrimaryRead,
+            57..=60 => Kind::Locking,
+            61..=62 => Kind::HiddenWrite,
+            63..=79 => Kind::Write,
+            80 => Kind::Unlogged,
+            81..=86 => Kind::HalfFails,
             87..=90 => Kind::Begin,
-            91..=95 => Kind::BeginReadOnly,
-            96..=97 => Kind::TemporaryTable,
+            91..=96 => Kind::BeginReadOnly,
+            97 => Kind::TemporaryTable,
             _ => Kind::Diagnostics,
         }
     }
@@ -419,5 +419,6 @@ fn any_settings(sim: &Sim) -> Settings {
             OnTimeout::Error,
             OnTimeout::Stale,
         ]),
+        ..Settings::default()
     }
 }

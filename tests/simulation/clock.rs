@@ -153,7 +153,7 @@ impl Random {
 
     /// A time in microseconds: mostly short, now and then long.
     pub(crate) fn delay(&self, short: u64, long: u64) -> u64 {
-        if self.percent(12) {
+        if self.percent(15) {
             self.range(short, long)
         } else {
             self.range(0, short)

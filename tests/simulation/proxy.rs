@@ -77,6 +77,10 @@ impl Client {
                     self.end_replica_transaction();
                     Next::Again(Route::Primary(reason))
                 }
+                // These sessions open their transactions at once.
+                Route::Defer(_) | Route::EndDeferred => {
+                    Next::Again(Route::Primary(Reason::InTransaction))
+                }
                 Route::Own => Next::Answer(Answer::Error),
             };
             match done {

@@ -105,6 +105,19 @@ pub(crate) struct Counts {
     pub(crate) stale: u64,
 }
 
+impl Counts {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.commands += other.commands;
+        self.replica_reads += other.replica_reads;
+        self.primary_reads += other.primary_reads;
+        self.writes += other.writes;
+        self.waits += other.waits;
+        self.errors += other.errors;
+        self.closed += other.closed;
+        self.stale += other.stale;
+    }
+}
+
 pub(crate) struct Sim {
     pub(crate) seed: u64,
     pub(crate) defect: Defect,
@@ -252,9 +265,9 @@ impl Sim {
             }
             world.begin(server, logged)
         };
-        self.clock.sleep(self.random.delay(200, 6_000)).await;
+        self.clock.sleep(self.random.delay(600, 9_000)).await;
         self.still(server, life)?.show(server, id);
-        self.clock.sleep(self.random.delay(200, 6_000)).await;
+        self.clock.sleep(self.random.delay(400, 9_000)).await;
         self.still(server, life)?
             .name(server, id, self.clock.micros());
         Some(id)
@@ -290,7 +303,7 @@ pub(crate) async fn replicate(sim: Rc<Sim>, backend: usize) {
                 if let Some(mut world) = sim.still(server, life) {
                     world.show(server, id);
                 }
-                sim.clock.sleep(sim.random.delay(300, 8_000)).await;
+                sim.clock.sleep(sim.random.delay(800, 12_000)).await;
                 if let Some(mut world) = sim.still(server, life) {
                     world.name(server, id, sim.clock.micros());
                 }
@@ -334,14 +347,14 @@ pub(crate) async fn tend(sim: Rc<Sim>) {
 /// What goes wrong with servers and their network.
 pub(crate) async fn faults(sim: Rc<Sim>) {
     let servers = sim.world.borrow().servers.len();
-    let calm = sim.random.of(&[8_000u64, 30_000, 120_000]);
+    let calm = sim.random.of(&[15_000u64, 40_000, 150_000]);
     loop {
         sim.clock.sleep(sim.random.range(calm / 4, calm)).await;
         let backend = sim.random.below(servers);
         let now = sim.clock.micros();
         match sim.random.range(0, 99) {
             0..=34 if backend > 0 => {
-                let until = now + sim.random.range(5_000, 300_000);
+                let until = now + sim.random.delay(40_000, 300_000);
                 let mut world = sim.world.borrow_mut();
                 let server = world.at[backend];
                 world.servers[server].stalled_until = until;
@@ -391,6 +404,11 @@ fn restart(sim: &Rc<Sim>, backend: usize) {
     let random = || sim.random.percent(keeps);
     sim.world.borrow_mut().crash(server, random, now);
     sim.note(|| format!("{backend} restarts, keeping {keeps} % of its last transactions"));
+    if backend > 0 {
+        // Its applier may be long in starting.
+        let stall = now + sim.random.delay(40_000, 200_000);
+        sim.world.borrow_mut().servers[server].stalled_until = stall;
+    }
     rise_again(sim, backend);
 }
 

@@ -123,9 +123,9 @@ impl Watch {
         }
         if let (Some(life), Some(executed)) = (&mut seat.life, &report.executed) {
             life.bound.join(executed).unwrap();
-            if backend == 0 {
-                self.samples.push(executed, sent);
-            }
+        }
+        if let Some(acknowledged) = &report.acknowledged {
+            self.samples.push(acknowledged, sent);
         }
         seat.report = Some(report);
         seat.fails = false;
@@ -285,7 +285,7 @@ impl Sim {
             upper = Position::Nothing;
         }
         if self.has(Defect::OwnedIsAskedLast) {
-            self.clock.sleep(self.random.delay(50, 3_000)).await;
+            self.clock.sleep(self.random.range(2_000, 10_000)).await;
             upper = owned();
         }
         upper.join(&executed).unwrap();

@@ -83,14 +83,26 @@ pub struct Held(Conn);
 
 impl Held {
     pub async fn hold(server: &Server) -> Self {
-        let mut conn = server.connect(&ROOT).await.unwrap();
-        // The lock and appliers that commit in order can wait for each other for ever: then again.
-        conn.query_drop("SET lock_wait_timeout = 1").await.unwrap();
-        while let Err(error) = conn.query_drop("FLUSH TABLES WITH READ LOCK").await {
-            let timed_out = matches!(&error, mysql_async::Error::Server(e) if e.code == 1205);
-            assert!(timed_out, "{error}");
+        loop {
+            if let Some(held) = Self::attempt(server).await {
+                return held;
+            }
         }
-        Self(conn)
+    }
+
+    /// `None` where it did not work out within a second: the lock and appliers that commit in order
+    /// can wait for each other for ever.
+    pub async fn attempt(server: &Server) -> Option<Self> {
+        let mut conn = server.connect(&ROOT).await.unwrap();
+        conn.query_drop("SET lock_wait_timeout = 1").await.unwrap();
+        match conn.query_drop("FLUSH TABLES WITH READ LOCK").await {
+            Ok(()) => Some(Self(conn)),
+            Err(mysql_async::Error::Server(error)) if error.code == 1205 => {
+                conn.disconnect().await.unwrap();
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 
     pub async fn release(mut self) {

@@ -43,15 +43,18 @@ pub enum Lag {
     /// One stands still, then the other one leaves: whoever moves there without asking goes back in
     /// time.
     Leaving,
+    /// The last one is killed and started again.
+    Killed,
 }
 
 impl Lag {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Natural,
         Self::Delayed,
         Self::ByTurns,
         Self::Stopped,
         Self::Leaving,
+        Self::Killed,
     ];
 
     /// For people.
@@ -62,6 +65,7 @@ impl Lag {
             Self::ByTurns => "replicas stand still by turns",
             Self::Stopped => "an applier stopped and started",
             Self::Leaving => "one stands still, the other leaves",
+            Self::Killed => "one is killed and comes back",
         }
     }
 
@@ -82,6 +86,12 @@ impl Lag {
                 cluster.replica(0).start_applier().await.unwrap();
                 pace.tick().await;
             },
+            Self::Killed => loop {
+                ticks(&mut pace, NOTICED).await;
+                let replica = cluster.replicas().last().unwrap();
+                replica.restart().await.unwrap();
+                replica.wait_replicating().await.unwrap();
+            },
             Self::Leaving => loop {
                 for (still, leaves) in [(0, 1), (1, 0)] {
                     let held = Held::hold(cluster.replica(still)).await;
@@ -101,6 +111,11 @@ impl Lag {
         match self {
             Self::Natural | Self::ByTurns => {}
             Self::Delayed => cluster.replicas().last().unwrap().delay(0).await.unwrap(),
+            Self::Killed => {
+                let replica = cluster.replicas().last().unwrap();
+                replica.restart().await.unwrap();
+                replica.wait_replicating().await.unwrap();
+            }
             Self::Stopped | Self::Leaving => {
                 for replica in cluster.replicas() {
                     replica.start_applier().await.unwrap();
@@ -117,7 +132,7 @@ async fn by_turns(cluster: &Cluster, pace: &mut Interval) -> Infallible {
         for held in [&replicas[..1], &replicas[1..], replicas, &[]] {
             let mut holds = Vec::new();
             for replica in held {
-                holds.push(Held::hold(replica).await);
+                holds.extend(Held::attempt(replica).await);
             }
             pace.tick().await;
             for hold in holds {

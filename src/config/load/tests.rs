@@ -357,6 +357,7 @@ fn every_flag_and_variable_reaches_its_key() {
     let config = |key: &str| match key {
         "listen" => "127.0.0.1:9",
         "level" => "eventual",
+        "mode" => "shadow",
         _ => "nine",
     };
     for over in layers::OVERRIDES {

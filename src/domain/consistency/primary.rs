@@ -23,6 +23,8 @@ pub struct PrimaryGate {
     seen: Option<Position>,
     /// Whether [`Self::seen`] has the sights of the last read.
     asked: bool,
+    /// Whether [`Self::seen`] has what was seen before on other servers.
+    asked_primary: bool,
 }
 
 impl PrimaryGate {
@@ -34,6 +36,7 @@ impl PrimaryGate {
             over: None,
             seen: None,
             asked: false,
+            asked_primary: false,
         }
     }
 
@@ -50,7 +53,9 @@ impl PrimaryGate {
         if !self.level.keeps_session() {
             return None;
         }
-        if let Some(not_before) = positions.unasked_since() {
+        if let Some(not_before) = positions.elsewhere_since()
+            && !self.asked_primary
+        {
             return Some(Step::AskPrimary { not_before });
         }
         if let Some(read) = positions.last_read()
@@ -66,6 +71,7 @@ impl PrimaryGate {
             if self.asked {
                 positions.on_seen_bound(seen);
             }
+            positions.on_primary_shows();
             return None;
         }
         Some(match now >= self.deadline {
@@ -82,6 +88,7 @@ impl PrimaryGate {
     pub fn on_primary(&mut self, positions: &mut Positions, answer: Result<&Position, GiveUp>) {
         match answer {
             Ok(bound) => {
+                self.asked_primary = true;
                 positions.on_primary_bound(bound);
                 self.add(bound);
             }

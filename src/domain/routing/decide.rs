@@ -1,7 +1,7 @@
 //! From a statement's profile and its session's state to a route.
 
 use super::Reason;
-use crate::domain::session::{Session, Side};
+use crate::domain::session::{Deferred, Session, Side};
 use crate::domain::sql::{Access, Effects, StatementProfile, is_server_local_schema};
 
 /// Where a statement goes, before freshness is looked at.
@@ -23,6 +23,11 @@ pub enum Route {
     /// The READ ONLY transaction on the replica, which has read nothing yet, is ended there and begun
     /// on the primary, where the statement then runs.
     MoveTransaction(Reason),
+    /// Highwater answers BEGIN; the transaction is opened on the primary at its first write.
+    Defer(Deferred),
+    /// Highwater answers COMMIT or ROLLBACK of a transaction that was never opened, if it is a plain one;
+    /// otherwise it is opened on the primary to be ended there.
+    EndDeferred,
     /// Highwater answers.
     Own,
 }
@@ -43,6 +48,9 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
         Some(Side::Primary) => return Route::Primary(Reason::InTransaction),
         None => {}
     }
+    if !session.transaction.autocommit() && !may_defer(session, profile) {
+        return Route::Primary(Reason::AutocommitOff);
+    }
     if let Some(reason) = stays_on_primary(session) {
         return Route::Primary(reason);
     }
@@ -59,7 +67,14 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
         Access::Begin(begin) => {
             let by_session = session.is_read_only();
             if !begin.read_only.unwrap_or(by_session) {
-                Route::Primary(Reason::InTransaction)
+                match !begin.snapshot && session.defers_transactions() {
+                    true => Route::Defer(Deferred {
+                        read_write: begin.read_only == Some(false),
+                    }),
+                    false => Route::Primary(Reason::InTransaction),
+                }
+            } else if !session.transaction.autocommit() {
+                Route::Primary(Reason::AutocommitOff)
             } else if session.holds.bind_transactions() {
                 Route::Primary(Reason::HeldState)
             } else if asks_primary(session) {
@@ -68,6 +83,7 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
                 Route::Replica { transaction: true }
             }
         }
+        Access::TransactionEnd if session.transaction.deferred().is_some() => Route::EndDeferred,
         Access::TransactionEnd => Route::Primary(Reason::InTransaction),
         Access::Own | Access::Kill => Route::Own,
     }
@@ -111,11 +127,18 @@ fn in_server_local_schema(session: &Session) -> bool {
     })
 }
 
+/// Whether a statement need not open or find a transaction on the primary though autocommit is off.
+fn may_defer(session: &Session, profile: &StatementProfile) -> bool {
+    let can = match profile.access {
+        Access::Read | Access::Diagnostics | Access::Begin(_) => true,
+        Access::TransactionEnd => session.transaction.deferred().is_some(),
+        _ => false,
+    };
+    can && session.defers_transactions()
+}
+
 /// What keeps a whole session on the primary.
 fn stays_on_primary(session: &Session) -> Option<Reason> {
-    if !session.transaction.autocommit() {
-        return Some(Reason::AutocommitOff);
-    }
     if session.transaction.one_shot() {
         return Some(Reason::OneShot);
     }
@@ -136,10 +159,10 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::domain::consistency::Settings;
+    use crate::domain::consistency::{Settings, TransactionReads};
     use crate::domain::ids::BackendId;
     use crate::domain::session::{ClientTraits, Outcome, RanOn};
-    use crate::domain::sql::Doubt;
+    use crate::domain::sql::{Begin, Doubt};
     use crate::domain::topology::Generation;
 
     const IN_TRANSACTION: u16 = 0x2003;
@@ -181,5 +204,99 @@ mod tests {
         let held = Route::HeldReplica(Reason::ReadOnlyTransaction);
         assert_eq!(route(&session, &assigns), held);
         assert_eq!(route(&session, &locks), Route::Primary(Reason::HeldState));
+    }
+
+    /// A session at READ COMMITTED whose transactions are opened late.
+    fn deferring(autocommit: bool) -> Session {
+        let client = ClientTraits {
+            found_rows: false,
+            state_after_rows: true,
+        };
+        let settings = Settings {
+            transaction_reads: TransactionReads::ReplicaUntilWrite,
+            ..Settings::default()
+        };
+        let mut session = Session::new(settings, client);
+        session.read_committed_by_default = true;
+        session.transaction.start_with_autocommit(autocommit);
+        session
+    }
+
+    #[test]
+    fn reads_before_the_first_write_are_for_replicas() {
+        let read = profile(Access::Read, Effects::READS_TABLES);
+        let write = profile(Access::Write, Effects::default());
+        let begin = profile(Access::Begin(Begin::default()), Effects::default());
+        let end = profile(Access::TransactionEnd, Effects::default());
+        let replica = Route::Replica { transaction: false };
+        let waits = Deferred { read_write: false };
+        for autocommit in [true, false] {
+            let mut session = deferring(autocommit);
+            assert_eq!(route(&session, &begin), Route::Defer(waits));
+            assert_eq!(route(&session, &read), replica);
+            assert!(matches!(route(&session, &end), Route::Primary(_)));
+            session.transaction.defer(waits);
+            assert_eq!(route(&session, &begin), Route::Defer(waits));
+            assert_eq!(route(&session, &read), replica);
+            assert_eq!(route(&session, &end), Route::EndDeferred);
+            assert!(matches!(route(&session, &write), Route::Primary(_)));
+            assert_eq!(
+                session.transaction.status_flags() & 1,
+                1,
+                "the client is told that it is open"
+            );
+            session.transaction.on_deferred_opened();
+            assert_eq!(
+                route(&session, &read),
+                Route::Primary(Reason::InTransaction)
+            );
+            session.on_status(Side::Primary, if autocommit { 2 } else { 0 });
+            assert_eq!(route(&session, &read), replica);
+        }
+    }
+
+    #[test]
+    fn transactions_that_are_not_deferred() {
+        let read = profile(Access::Read, Effects::READS_TABLES);
+        let begin = |read_only, snapshot| {
+            profile(
+                Access::Begin(Begin {
+                    read_only,
+                    snapshot,
+                }),
+                Effects::default(),
+            )
+        };
+        type Change = fn(&mut Session);
+        let changes: [(&str, Change); 6] = [
+            ("by the configuration", |s| s.settings = Settings::default()),
+            ("isolation", |s| {
+                s.mirror.set(b"transaction_isolation", b"REPEATABLE-READ")
+            }),
+            ("isolation by default", |s| {
+                s.read_committed_by_default = false
+            }),
+            ("completion", |s| s.mirror.set(b"completion_type", b"CHAIN")),
+            ("completion by default", |s| {
+                s.completes_specially_by_default = true
+            }),
+            ("tracker", |s| s.wish.transaction_state = true),
+        ];
+        for (what, change) in changes {
+            let mut session = deferring(true);
+            change(&mut session);
+            let primary = Route::Primary(Reason::InTransaction);
+            assert_eq!(route(&session, &begin(None, false)), primary, "{what}");
+            session.transaction.start_with_autocommit(false);
+            let off = Route::Primary(Reason::AutocommitOff);
+            assert_eq!(route(&session, &read), off, "{what}");
+        }
+        let session = deferring(true);
+        let primary = Route::Primary(Reason::InTransaction);
+        assert_eq!(route(&session, &begin(None, true)), primary);
+        let whole = Route::Replica { transaction: true };
+        assert_eq!(route(&session, &begin(Some(true), false)), whole);
+        let waits = Route::Defer(Deferred { read_write: true });
+        assert_eq!(route(&session, &begin(Some(false), false)), waits);
     }
 }

@@ -117,6 +117,16 @@ impl Mirror {
         applied.version == Some(self.version)
     }
 
+    /// The same state for a connection on which every read commits by itself. It has the same
+    /// version, so keep it to one connection.
+    #[must_use]
+    pub fn with_autocommit(&self) -> Self {
+        let mut mirror = self.clone();
+        let on: Box<[u8]> = b"ON".as_slice().into();
+        mirror.variables.insert(b"autocommit".as_slice().into(), on);
+        mirror
+    }
+
     /// What the connection lacks; `None` when nothing. `guarded` says whether it has a replica's
     /// read-only guard.
     ///

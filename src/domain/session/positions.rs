@@ -26,6 +26,8 @@ pub struct Positions {
     unknown_since: Option<Instant>,
     /// When a server was last left without asking what was seen there.
     unasked_since: Option<Instant>,
+    /// When something was last seen elsewhere that the primary was not found to show.
+    elsewhere_since: Option<Instant>,
     untracked_write: bool,
     /// Own positions that were told and not yet taken.
     told: Option<Position>,
@@ -43,6 +45,7 @@ impl Default for Positions {
             last_read: None,
             unknown_since: None,
             unasked_since: None,
+            elsewhere_since: None,
             untracked_write: false,
             told: None,
             room: ROOM,
@@ -84,10 +87,20 @@ impl Positions {
         self.unknown_since.max(self.unasked_since)
     }
 
-    /// When a server was last left without asking what was seen there. Of this even the primary may
-    /// lack something for a moment.
+    /// When a server was last left without asking what was seen there.
     pub fn unasked_since(&self) -> Option<Instant> {
         self.unasked_since
+    }
+
+    /// When a server was last left whose sights even the primary may lack for a moment, whether they
+    /// were asked for or not: naming them does not make the primary show them.
+    pub fn elsewhere_since(&self) -> Option<Instant> {
+        self.elsewhere_since
+    }
+
+    /// The primary was found to show all that was seen elsewhere.
+    pub fn on_primary_shows(&mut self) {
+        self.elsewhere_since = None;
     }
 
     /// The own positions that were told since this was last asked, for those who are to see them;
@@ -143,7 +156,7 @@ impl Positions {
         let elsewhere =
             |last: LastRead| (last.backend, last.generation) != (read.backend, read.generation);
         if self.last_read.is_some_and(elsewhere) {
-            self.unasked_since = self.unasked_since.max(Some(read.ended));
+            self.left_unasked(read.ended);
         }
         self.last_read = Some(read);
     }
@@ -171,15 +184,24 @@ impl Positions {
     /// may answer.
     pub fn on_seen_bound(&mut self, bound: &Position) {
         self.join(bound);
-        self.last_read = None;
+        if let Some(read) = self.last_read.take()
+            && !read.backend.is_primary()
+        {
+            self.elsewhere_since = self.elsewhere_since.max(Some(read.ended));
+        }
     }
 
     /// The last read's server was left without asking what was seen there (allowed at `eventual`):
     /// a later, stronger level finds out from the primary.
     pub fn on_left_unasked(&mut self, now: Instant) {
         self.last_read = None;
-        // The latest time counts: an answer that suits an earlier leaving may miss this one's sights.
+        self.left_unasked(now);
+    }
+
+    /// The latest time counts: an answer that suits an earlier leaving may miss this one's sights.
+    fn left_unasked(&mut self, now: Instant) {
         self.unasked_since = self.unasked_since.max(Some(now));
+        self.elsewhere_since = self.elsewhere_since.max(Some(now));
     }
 
     pub(super) fn on_reset(&mut self) {

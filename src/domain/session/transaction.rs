@@ -13,11 +13,13 @@ mod flag {
 /// Transaction state.
 ///
 /// ```text
+///   closed --BEGIN, deferred--> deferred --first write--> open(primary)
 ///   closed --BEGIN / first statement with autocommit off--> open(side) --COMMIT, ROLLBACK--> closed
 /// ```
 #[derive(Clone, Debug)]
 pub struct Transaction {
     open_on: Option<Side>,
+    deferred: Option<Deferred>,
     read_only: bool,
     autocommit: bool,
     no_backslash_escapes: bool,
@@ -27,10 +29,28 @@ pub struct Transaction {
     read: bool,
 }
 
+/// A transaction that its client believes to be open, but that is open on no server yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deferred {
+    /// Whether the client spelled READ WRITE out.
+    pub read_write: bool,
+}
+
+impl Deferred {
+    /// The statement that opens it on the primary.
+    pub const fn statement(self) -> &'static str {
+        match self.read_write {
+            true => "START TRANSACTION READ WRITE",
+            false => "START TRANSACTION",
+        }
+    }
+}
+
 impl Default for Transaction {
     fn default() -> Self {
         Self {
             open_on: None,
+            deferred: None,
             read_only: false,
             autocommit: true,
             no_backslash_escapes: false,
@@ -53,9 +73,49 @@ impl Transaction {
         self.open_on
     }
 
-    /// Whether a transaction is open.
+    /// Whether a transaction is open, as far as the client knows.
     pub fn is_open(&self) -> bool {
-        self.open_on.is_some()
+        self.open_on.is_some() || self.deferred.is_some()
+    }
+
+    /// The transaction that waits for its first write.
+    pub fn deferred(&self) -> Option<Deferred> {
+        self.deferred
+    }
+
+    /// The client began a transaction, with BEGIN or with a read while autocommit is off, and no
+    /// server knows of it yet.
+    pub fn defer(&mut self, deferred: Deferred) {
+        self.deferred = Some(deferred);
+    }
+
+    /// The client ended the transaction that waited, or another one takes its place: it did nothing.
+    pub fn drop_deferred(&mut self) {
+        self.deferred = None;
+    }
+
+    /// The transaction that waited was begun on the primary.
+    pub fn on_deferred_opened(&mut self) {
+        self.deferred = None;
+        self.open_on = Some(Side::Primary);
+        self.read_only = false;
+    }
+
+    /// Status flags that a replica's answer to a read outside of its own transactions lacks, and
+    /// those that it has too many: there every read commits by itself.
+    pub fn flags_on_replica(&self) -> (u16, u16) {
+        if self.open_on == Some(Side::Replica) {
+            return (0, 0);
+        }
+        let lacks = match self.deferred {
+            Some(_) => flag::IN_TRANSACTION,
+            None => 0,
+        };
+        let extra = match self.autocommit {
+            true => 0,
+            false => flag::AUTOCOMMIT,
+        };
+        (lacks, extra)
     }
 
     /// Whether the open transaction is READ ONLY.
@@ -113,6 +173,7 @@ impl Transaction {
     /// The transaction's connection is gone, and the transaction with it.
     pub fn on_lost(&mut self) {
         self.open_on = None;
+        self.deferred = None;
         self.read_only = false;
         self.wrote = false;
         self.read = false;
@@ -121,10 +182,15 @@ impl Transaction {
     }
 
     pub(super) fn on_status(&mut self, side: Side, status: u16) {
-        self.autocommit = status & flag::AUTOCOMMIT != 0;
+        let opens = status & flag::IN_TRANSACTION != 0;
+        if side == Side::Primary || self.open_on == Some(side) || opens {
+            // Other reads on a replica commit by themselves whatever the session's autocommit is.
+            self.autocommit = status & flag::AUTOCOMMIT != 0;
+        }
         self.no_backslash_escapes = status & flag::NO_BACKSLASH_ESCAPES != 0;
-        if status & flag::IN_TRANSACTION != 0 {
+        if opens {
             self.open_on = Some(side);
+            self.deferred = None;
             self.read_only = status & flag::READ_ONLY != 0;
             self.one_shot = false;
         } else if self.open_on == Some(side) {

@@ -3,12 +3,14 @@
 //! Unlike classification this needs the literals, so it reads the statement again; callers ask only
 //! when the profile says [`super::Access::Kill`] or [`super::Access::Own`].
 
+mod completion;
 mod kill;
 mod lexeme;
 mod own;
 mod warnings;
 
 pub use super::variables::OwnVariable;
+pub use completion::ends_plainly;
 pub use kill::{Kill, begins_with_kill, parse_kill};
 pub use own::{
     OwnAssignment, OwnItem, OwnSet, OwnSource, OwnStatement, OwnValue, Template, parse_own,

@@ -48,6 +48,21 @@ pub fn add_warning(frame: &mut [u8]) {
     }
 }
 
+/// Sets and clears status flags of the OK or EOF packet at the start of `frame`. What is no such packet
+/// stays as it is.
+pub fn change_status(frame: &mut [u8], set: u16, clear: u16) {
+    let Some(ok) = frame::payload(frame).and_then(OkView::parse) else {
+        return;
+    };
+    let (status, at) = ((ok.status.0 | set) & !clear, ok.status_at);
+    let place = frame
+        .get_mut(HEADER + at..)
+        .and_then(<[u8]>::first_chunk_mut);
+    if let Some(place) = place {
+        *place = status.to_le_bytes();
+    }
+}
+
 /// Appends the OK packet at the start of `frame` to `out` with only the entries that `keep` allows; none if the client has
 /// no CLIENT_SESSION_TRACK. Several variables of one entry are asked for one by one.
 ///

@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LISTEN: Duration = Duration::from_millis(3);
 /// What a writer past the endpoint does between two writes.
 const THINK: Duration = Duration::from_millis(2);
-/// How often a session that resets its connection does.
-const RESET_ONE_IN: u32 = 40;
+/// How many re-reads of one's own write there are for one that comes after a reset.
+const RESET_ONE_IN: u32 = 6;
 /// Between two attempts to connect.
 const RECONNECT: Duration = Duration::from_millis(50);
 /// A session that could not connect this often in a row ends.
@@ -151,12 +151,12 @@ impl Session {
             sleep(THINK).await;
             return Ok(());
         }
-        if self.resets && self.chance.below(RESET_ONE_IN) == 0 {
-            self.reset(link).await?;
-        }
         match self.chance.below(10) {
             0..3 => {
                 if let Some(news) = self.write(link).await? {
+                    if self.resets && self.chance.below(RESET_ONE_IN) == 0 {
+                        self.reset(link).await?;
+                    }
                     self.read(link, news.key, Some(news.number)).await?;
                 }
             }

@@ -329,6 +329,33 @@ fn the_primary_waits_for_what_a_replica_showed() {
     assert_eq!(*case.positions.need(), at(6));
 }
 
+/// Naming what was seen does not make the primary show it: whether a search named it before it gave
+/// up, or whoever asked for the session's position.
+#[test]
+fn the_primary_waits_also_for_what_was_named_meanwhile() {
+    for unasked in [false, true] {
+        let mut case = Case::new(Level::Session, &[5, 4, 6]);
+        let read = case.read_at(2);
+        if unasked {
+            case.positions.on_left_unasked(case.now);
+            case.positions.on_primary_bound(&at(6));
+        } else {
+            case.positions.on_seen_bound(&at(6));
+        }
+        let mut gate = PrimaryGate::new(Level::Session, case.now, Duration::ZERO);
+        let not_before = read.ended;
+        let step = gate.poll(&mut case.positions, &case.world, case.now);
+        assert_eq!(step, Some(Step::AskPrimary { not_before }), "{unasked}");
+        gate.on_primary(&mut case.positions, Ok(&at(6)));
+        let step = gate.poll(&mut case.positions, &case.world, case.now);
+        assert!(matches!(step, Some(Step::Wait { .. })), "{step:?}");
+        case.world.applied[0] = 6;
+        gate.on_wait(true);
+        assert_eq!(gate.poll(&mut case.positions, &case.world, case.now), None);
+        assert_eq!(case.positions.elsewhere_since(), None);
+    }
+}
+
 #[test]
 fn the_primary_waits_also_for_what_was_read_before_the_level_was_raised() {
     let mut case = Case::new(Level::Session, &[5, 6, 6]);

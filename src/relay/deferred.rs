@@ -1,0 +1,106 @@
+//! Transactions that are opened on the primary as late as at their first write
+//! (`transaction_reads = "replica_until_write"`): until then Highwater answers for them.
+
+use super::attempt::Task;
+use super::session::{End, Relay};
+use super::statement::Statement;
+use crate::domain::routing::Reason;
+use crate::domain::session::{Deferred, Side};
+use crate::domain::sql::control::ends_plainly;
+use crate::domain::sql::{Access, Effects};
+use crate::protocol::reply::ReplyKind;
+use crate::telemetry::Wrote;
+
+/// How opening such a transaction went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opened {
+    /// It is open on the primary, or there was none.
+    Yes,
+    /// The connection broke before: another one may be tried, since nothing was done.
+    Broken,
+    /// The primary would not give the connection the session's state, or would not begin.
+    Refused,
+}
+
+impl Relay {
+    /// Answers BEGIN. A transaction that waited before is over: it did nothing.
+    pub(super) async fn begin_deferred(&mut self, deferred: Deferred) -> Result<(), End> {
+        self.state.transaction.defer(deferred);
+        self.answer_ok().await
+    }
+
+    /// Answers COMMIT or ROLLBACK of a transaction that no server knows, if that is all it says.
+    pub(super) async fn end_deferred(&mut self, statement: &Statement) -> Result<bool, End> {
+        let mode = self.lexer.mode(&self.state).unwrap_or_default();
+        let plain = match statement.task {
+            Task::AsIs(ReplyKind::Query) => ends_plainly(self.text(statement.total), mode),
+            Task::Execute(id) => {
+                let prepared = self.statements.get(id);
+                prepared.is_some_and(|prepared| ends_plainly(&prepared.text, mode))
+            }
+            _ => false,
+        };
+        if plain {
+            self.state.transaction.drop_deferred();
+            self.answer_ok().await?;
+        }
+        Ok(plain)
+    }
+
+    /// A read is about to be sent to a replica: with autocommit off it begins a transaction.
+    pub(super) fn note_implicit_begin(&mut self, statement: &Statement) {
+        let transaction = &mut self.state.transaction;
+        let prepares = matches!(statement.task, Task::Prepare(_) | Task::PrepareRewritten(_));
+        let reads = statement.profile.effects.contains(Effects::READS_TABLES);
+        if !transaction.autocommit() && !transaction.is_open() && reads && !prepares {
+            transaction.defer(Deferred { read_write: false });
+        }
+    }
+
+    /// Counts a read that a replica could have answered but for its transaction.
+    pub(super) fn note_lost_read(&self, access: Access, reason: Reason) {
+        let lost = matches!(reason, Reason::InTransaction | Reason::AutocommitOff);
+        if lost && access == Access::Read {
+            let wrote = match self.state.transaction.may_have_written() {
+                true => Wrote::Yes,
+                false => Wrote::No,
+            };
+            self.shared.metrics.transaction_read(wrote);
+        }
+    }
+
+    /// Before a statement runs on the primary's connection, which is held: opens the transaction there
+    /// that waited for it.
+    pub(super) async fn open_deferred(&mut self, statement: &Statement) -> Result<Opened, End> {
+        let Some(deferred) = self.state.transaction.deferred() else {
+            return Ok(Opened::Yes);
+        };
+        match (statement.task, statement.profile.access) {
+            // To prepare is not to run.
+            (Task::Prepare(_) | Task::PrepareRewritten(_), _) => Ok(Opened::Yes),
+            (_, Access::Begin(_)) => {
+                self.state.transaction.drop_deferred();
+                Ok(Opened::Yes)
+            }
+            _ => self.open_now(deferred).await,
+        }
+    }
+
+    /// The same, whatever the statement is.
+    pub(super) async fn open_now(&mut self, deferred: Deferred) -> Result<Opened, End> {
+        if self.links.died_idle(Side::Primary).await {
+            return Ok(Opened::Broken);
+        }
+        if !self.restore(Side::Primary).await? {
+            return Ok(Opened::Refused);
+        }
+        let sql = deferred.statement().as_bytes();
+        match self.run_quietly(Side::Primary, sql).await? {
+            true => {
+                self.state.transaction.on_deferred_opened();
+                Ok(Opened::Yes)
+            }
+            false => Ok(Opened::Broken),
+        }
+    }
+}
