@@ -28,7 +28,7 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// The server told about itself.
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// It did not.
     Failed(ProbeError),
 }

@@ -56,11 +56,11 @@ async fn look(shared: &Shared, backend: &Backend, link: &mut Link) -> Outcome {
     let limit = shared.settings.timeout;
     let fresh_connection = !link.is_open();
     match timeout(limit, ask(shared, backend, link)).await {
-        Ok(Ok((report, sent))) => Outcome::Answer(Answer {
+        Ok(Ok((report, sent))) => Outcome::Answer(Box::new(Answer {
             report,
             sent,
             fresh_connection,
-        }),
+        })),
         Ok(Err(error)) => Outcome::Failed(error),
         Err(_) => {
             link.close().await;
