@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::consistency::{Level, Settings, TransactionReads};
 use super::ids::BackendId;
-use super::sql::{Access, Effects, Hints, StatementProfile};
+use super::sql::{Access, Doubt, Effects, Hints, StatementProfile};
 use super::topology::Generation;
 
 pub use holds::Holds;
@@ -213,7 +213,7 @@ impl Session {
     /// what is certain to be at its end already.
     pub fn unsaid(&self, outcome: Outcome, more: bool) -> Unsaid {
         match &self.statement.profile {
-            Some(profile) if more => self.unsaid_between(profile),
+            Some(profile) if more => self.unsaid_between(profile, outcome),
             Some(profile) => self.unsaid_at_end(profile, outcome),
             None => Unsaid::Nothing,
         }
@@ -320,9 +320,13 @@ impl Session {
         }
     }
 
-    /// One of several statements of a packet may have committed without a word.
-    fn unsaid_between(&self, profile: &StatementProfile) -> Unsaid {
-        if may_commit(profile) && !self.statement.gtids && !self.transaction.is_open() {
+    /// One of several statements of a packet may have committed without a word. The rows that one
+    /// statement sends before its end acknowledge nothing.
+    fn unsaid_between(&self, profile: &StatementProfile, outcome: Outcome) -> Unsaid {
+        let one_statement = matches!(profile.doubt, Doubt::None | Doubt::Writes);
+        let only_rows = one_statement && matches!(outcome, Outcome::Done { rows: true, .. });
+        let silent = !self.statement.gtids && !self.transaction.is_open();
+        if may_commit(profile) && silent && !only_rows {
             Unsaid::Position
         } else {
             Unsaid::Nothing

@@ -203,8 +203,7 @@ impl Board {
             view.lag = lag;
             let report = seat.report.as_ref();
             let positions = report.map_or(PositionKind::Nothing, |report| report.positions);
-            let facts = backend.facts.load();
-            let flaws = facts.as_ref().map_or(Flaws::NONE, |facts| facts.flaws);
+            let flaws = *lock(&backend.flaws);
             let same = view.positions == positions && view.flaws == flaws;
             if same && view.health == health && view.generation == generation {
                 continue;

@@ -14,7 +14,6 @@ use super::ProbeError;
 use super::link::{Link, Table};
 use super::shared::{Backend, Shared};
 use crate::domain::ids::BackendId;
-use crate::domain::topology::guarantee::Flaws;
 use crate::domain::topology::{Engine, Generation, Role};
 use survey::Survey;
 
@@ -43,8 +42,6 @@ pub struct ServerFacts {
     pub baseline: Option<Vec<(String, String)>>,
     /// The global values of the session variables, which sessions start with.
     pub globals: BTreeMap<String, String>,
-    /// What its settings take away from the levels.
-    pub flaws: Flaws,
 }
 
 /// The global values of a server's session variables.
@@ -124,6 +121,7 @@ impl Keeper {
             false => Role::Replica,
         };
         let flaws = history::flaws(&mut self.link, greeting.engine, role, &all).await?;
+        shared.note_flaws(backend, flaws);
         let is_default = |(name, _): &(String, String)| survey.is_default(name);
         let own = Globals {
             generation,
@@ -139,7 +137,6 @@ impl Keeper {
             tracked_variables: survey.tracked(greeting.engine),
             baseline: backend.id.is_primary().then(Vec::new),
             globals: own.values.clone(),
-            flaws,
         };
         self.offer(shared, backend, &own);
         if !backend.id.is_primary() {

@@ -1,7 +1,7 @@
 //! What the probes write and everybody reads.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -18,6 +18,7 @@ use super::upper::Upper;
 use super::{MonitorError, ProbeError};
 use crate::domain::ids::BackendId;
 use crate::domain::position::{Position, PositionKind};
+use crate::domain::topology::guarantee::Flaws;
 use crate::domain::topology::{Generation, Incarnation, Role, Samples, Topology};
 
 /// Everything the monitor knows.
@@ -51,6 +52,8 @@ pub(super) struct Backend {
     pub(super) upper: Upper,
     pub(super) errant: Errant,
     pub(super) facts: ArcSwapOption<ServerFacts>,
+    /// What its settings take away from the levels, as they were last read.
+    pub(super) flaws: Mutex<Flaws>,
     pub(super) globals: ArcSwapOption<Globals>,
     /// Asks that the facts be read again.
     pub(super) refresh: Notify,
@@ -74,6 +77,7 @@ impl Shared {
             upper: Upper::default(),
             errant: Errant::default(),
             facts: ArcSwapOption::empty(),
+            flaws: Mutex::default(),
             globals: ArcSwapOption::empty(),
             refresh: Notify::new(),
             probes: AtomicU64::new(0),
@@ -106,6 +110,20 @@ impl Shared {
             }
         }
         board.take(&mut samples, backend.id, outcome);
+        self.judge(board, samples);
+    }
+
+    /// Takes in what a server's settings break, before anybody can connect to it by its facts.
+    pub(super) fn note_flaws(&self, backend: &Backend, flaws: Flaws) {
+        if std::mem::replace(&mut *lock(&backend.flaws), flaws) != flaws {
+            let board = lock(&self.board);
+            let samples = lock(&self.samples);
+            self.judge(board, samples);
+        }
+    }
+
+    /// Judges every server and publishes what follows.
+    fn judge(&self, mut board: MutexGuard<'_, Board>, samples: MutexGuard<'_, Samples>) {
         let changed = board.judge(&self.backends, &samples, Instant::now());
         drop(samples);
         let topology = Arc::new(board.topology());
@@ -195,6 +213,6 @@ impl Backend {
 }
 
 /// A mutex whose holder panicked still holds sound data here: every change is one assignment.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

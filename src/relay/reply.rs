@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::groups::acknowledge;
 use super::links::Links;
 use super::session::{End, Relay};
+use super::shared::Shared;
 use super::staleness::StaleNote;
 use crate::backend::Identity;
 use crate::domain::ids::ClientStmtId;
@@ -284,8 +285,7 @@ impl Relay {
             (Side::Replica, false) => links.get(side).map(|link| link.identity),
             _ => None,
         };
-        // The command itself still stands in the client's buffer; as much again may come ahead.
-        let ahead = 2 * shared.config.limits.max_command_held;
+        let ahead = ahead_of(shared);
         let heard = poll_fn(|cx| poll_both(cx, links, side, client, ahead));
         let woke = match replica {
             None => heard.await,
@@ -474,10 +474,25 @@ fn poll_both(
     if let Poll::Ready(read) = link.conn.poll_fill(cx) {
         return Poll::Ready(Woke::Server(read));
     }
+    poll_left(cx, client, ahead).map(|()| Woke::ClientLeft)
+}
+
+/// How much of what a client sends is taken while a command of its runs: the command itself stands in
+/// its buffer, and as much again may come ahead.
+pub(super) fn ahead_of(shared: &Shared) -> usize {
+    2 * shared.config.limits.max_command_held
+}
+
+/// Returns when the client leaves while its command waits; as much may come ahead.
+pub(super) async fn left(client: &mut Conn, ahead: usize) {
+    poll_fn(|cx| poll_left(cx, client, ahead)).await;
+}
+
+fn poll_left(cx: &mut Context<'_>, client: &mut Conn, ahead: usize) -> Poll<()> {
     while client.input.len() < ahead {
         match client.poll_fill(cx) {
             Poll::Ready(Ok(1..)) => {}
-            Poll::Ready(_) => return Poll::Ready(Woke::ClientLeft),
+            Poll::Ready(_) => return Poll::Ready(()),
             Poll::Pending => break,
         }
     }

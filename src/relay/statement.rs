@@ -9,7 +9,7 @@ use super::errors::client_error;
 use super::fallback::Fell;
 use super::freshness::{self, Failed, Seeker, Terms};
 use super::replica::Held;
-use super::reply::{Relayed, Swallowed};
+use super::reply::{Relayed, Swallowed, ahead_of, left};
 use super::session::{End, Relay};
 use super::staleness::StaleNote;
 use crate::domain::consistency::GroupKey;
@@ -363,6 +363,7 @@ impl Relay {
             links,
             gauge,
             registered,
+            client,
             ..
         } = self;
         let mut seeker = Seeker {
@@ -382,6 +383,7 @@ impl Relay {
                     .answer_error(ClientError::Interrupted, Side::Replica, Reason::Waited)
                     .await;
             }
+            () = left(client, ahead_of(shared)) => return Err(End::ClientGone),
         };
         // In a transaction no older answer will do.
         let no_older = transaction || self.state.transaction.is_open();

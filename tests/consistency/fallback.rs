@@ -103,6 +103,26 @@ async fn waiting_reads_hold_no_connection() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_waits_no_longer() {
+    let setup = Setup::with(Cluster::builder().replicas(1), |config| {
+        config.consistency.catch_up_timeout = Duration::from_secs(3600);
+        config.consistency.max_lag = Duration::from_secs(3600);
+    })
+    .await;
+    let (held, token) = standing_still(&setup).await;
+    let waiting = || count(&setup.proxy, "sessions", &["state=\"catching_up\""]);
+    let mut raw = after(&setup, &token).await;
+    raw.send(&["SELECT v FROM t"]).await;
+    until("it waits", || waiting() == 1).await;
+    drop(raw);
+    until("it is gone", || waiting() == 0).await;
+    for held in held {
+        held.release().await;
+    }
+    setup.proxy.shut_down().await;
+}
+
+#[tokio::test]
 async fn the_primary_takes_no_more_than_its_budget() {
     const SESSIONS: usize = 200;
     const BUDGET: usize = 4;

@@ -10,7 +10,7 @@ use highwater::config::{Account, GroupBy};
 use highwater::daemon::Proxy;
 use highwater::domain::ids::BackendId;
 use highwater::protocol::caps::CapabilityFlags;
-use highwater::rig::{APP, Cluster};
+use highwater::rig::{APP, Cluster, Engine};
 use mysql_async::prelude::Queryable;
 use mysql_async::{ChangeUserOpts, Conn, Error, Opts};
 use tokio::task::JoinSet;
@@ -30,8 +30,8 @@ async fn reader(setup: &Setup, level: &str, group: &str) -> Conn {
     conn
 }
 
-async fn impatient() -> Setup {
-    let setup = Setup::with(Cluster::builder(), |config| {
+async fn impatient(engine: Engine) -> Setup {
+    let setup = Setup::with(Cluster::builder().engine(engine), |config| {
         config.consistency.catch_up_timeout = Duration::from_millis(20);
         config.consistency.max_lag = Duration::from_secs(600);
         config.users.push(Account::new("second", "second-pw"));
@@ -60,7 +60,16 @@ async fn hold(setup: &Setup) -> Vec<Held> {
 
 #[tokio::test]
 async fn each_level_sees_the_writes_of_its_scope_and_no_more() {
-    let setup = impatient().await;
+    scopes_of(Engine::MySql).await;
+}
+
+#[tokio::test]
+async fn each_level_sees_the_writes_of_its_scope_on_mariadb() {
+    scopes_of(Engine::MariaDb).await;
+}
+
+async fn scopes_of(engine: Engine) {
+    let setup = impatient(engine).await;
     let mut writer = setup.connect().await;
     run(&mut writer, "SET highwater_group = 'cart'").await;
     let mut readers = Vec::new();
@@ -108,7 +117,7 @@ async fn each_level_sees_the_writes_of_its_scope_and_no_more() {
 
 #[tokio::test]
 async fn a_write_past_the_proxy_is_seen_at_global_alone() {
-    let setup = impatient().await;
+    let setup = impatient(Engine::MySql).await;
     for level in ["eventual", "session", "group", "proxy"] {
         counter(&mut reader(&setup, level, "").await).await;
     }
@@ -184,7 +193,7 @@ async fn every_kind_of_write_is_seen_by_its_group_and_its_proxy() {
 
 #[tokio::test]
 async fn a_group_is_the_users_own_until_one_is_named() {
-    let setup = impatient().await;
+    let setup = impatient(Engine::MySql).await;
     let mut second = second(&setup).await;
     let mut mine = reader(&setup, "group", "").await;
     let mut named = reader(&setup, "group", "app").await;
@@ -339,7 +348,7 @@ async fn concurrent_global_reads_share_probes() {
 /// In a READ ONLY transaction the level binds at the first read, and at READ COMMITTED at each.
 #[tokio::test]
 async fn a_read_only_transaction_is_as_fresh_as_its_snapshot_allows() {
-    let setup = impatient().await;
+    let setup = impatient(Engine::MySql).await;
     let mut direct = setup.cluster.primary().connect(&APP).await.unwrap();
     let mut write = async |value: u64| {
         run(&mut direct, &format!("UPDATE counter SET v = {value}")).await;

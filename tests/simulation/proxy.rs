@@ -79,8 +79,12 @@ impl Client {
                     })
                 }
                 Route::MoveTransaction(reason) => self.move_transaction(reason).await,
-                // No session of the simulation opens transactions late.
-                Route::Own | Route::Defer(_) | Route::EndDeferred => Next::Answer(Answer::Error),
+                // These sessions open their transactions at once.
+                Route::Own | Route::Defer(_) | Route::EndDeferred => {
+                    self.sim
+                        .broken(|| format!("client {}: no such route", self.id));
+                    Next::Answer(Answer::Error)
+                }
             };
             match done {
                 Next::Again(route) => next = route,

@@ -63,7 +63,7 @@ fn has_any(record: &Record<'_>, columns: &[&str]) -> bool {
             .any(&[*column])
             .is_some_and(|value| !value.is_empty())
     };
-    columns.iter().any(|column| set(column))
+    columns.iter().any(set)
 }
 
 /// The answer to the newer statement, or to the older one from a server that knows only that. Nothing
