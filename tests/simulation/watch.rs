@@ -16,7 +16,7 @@ use highwater::domain::topology::{
 use super::sim::{Defect, POOL, Sim};
 use super::world::uuid;
 
-const MAX_LAG: Duration = Duration::from_millis(400);
+const MAX_LAG: Duration = Duration::from_millis(60);
 
 /// What is known of the servers.
 pub(crate) struct Watch {
