@@ -150,6 +150,9 @@ impl Client {
         let requirement = self.requirement(op, level);
         let mut search = Search::new(requirement, situation, op.arrived, timeout);
         let why = self.search(&mut search).await.err()?;
+        if why == GiveUp::NoReplica && self.sim.has(Defect::UnusableReplicasAreBelieved) {
+            return None;
+        }
         Some(match self.fall_back(why, None, true, progress) {
             Err(Next::Again(Route::Primary(reason))) => Next::Again(Route::MoveTransaction(reason)),
             Err(next) => next,
