@@ -12,7 +12,7 @@ use super::replica::Held;
 use super::reply::{Relayed, Swallowed, ahead_of, left};
 use super::session::{End, Relay};
 use super::staleness::StaleNote;
-use crate::domain::consistency::GroupKey;
+use crate::domain::consistency::{GroupKey, Level};
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
 use crate::domain::routing::{Reason, Route, route};
@@ -182,6 +182,7 @@ impl Relay {
         self.statement_group = hinted.map(|name| GroupKey::named(name.as_bytes()));
         Ok(Terms {
             level: self.state.read_level(),
+            bounded: self.state.asked_level() == Level::Bounded,
             group: self.group().clone(),
             after,
             arrived,
@@ -277,6 +278,7 @@ impl Relay {
         match tried {
             Tried::Relayed(Relayed::Done(outcome)) => {
                 self.ended(Side::Primary, &profile, outcome);
+                self.note_savepoint(statement, outcome);
                 Ok(Next::Answered(Side::Primary, reason, outcome))
             }
             Tried::Relayed(Relayed::Lost { forwarded }) => {
