@@ -83,7 +83,7 @@ impl Relay {
     /// Runs a statement and gives the client its reply, or an error that says what went wrong.
     pub(super) async fn run_statement(&mut self, statement: Statement) -> Result<Outcome, End> {
         let started = Instant::now();
-        let terms = match self.terms(started).await {
+        let terms = match self.terms(&statement, started).await {
             Ok(terms) => terms,
             Err(error) => {
                 self.refuse(error).await?;
@@ -165,6 +165,7 @@ impl Relay {
                     .outcome(level, freshness::outcome(reason));
             }
             self.after_staleness();
+            self.settle_groups();
             if progress.permit.take().is_some() {
                 self.leave_primary(had_primary);
             }
@@ -173,13 +174,18 @@ impl Relay {
     }
 
     /// What the statement at hand asks for, by its hints and its session.
-    async fn terms(&mut self, arrived: Instant) -> Result<Terms, ClientError> {
+    async fn terms(
+        &mut self,
+        statement: &Statement,
+        arrived: Instant,
+    ) -> Result<Terms, ClientError> {
         let after = match &self.state.hints.after {
             Some(text) => self.position_of_token(text).await?,
             None => Position::Nothing,
         };
         let hinted = self.state.hints.group.as_ref();
         self.statement_group = hinted.map(|name| GroupKey::named(name.as_bytes()));
+        self.note_group(statement.profile.access)?;
         Ok(Terms {
             level: self.state.read_level(),
             bounded: self.state.asked_level() == Level::Bounded,
