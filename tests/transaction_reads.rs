@@ -10,19 +10,27 @@ mod support;
 mod transaction_reads {
     mod clients;
     mod random;
+    mod review;
     mod script;
     pub(crate) mod seen;
 }
 
 use highwater::domain::consistency::TransactionReads;
 use highwater::protocol::caps::CapabilityFlags;
-use highwater::rig::{APP, Cluster};
+use highwater::rig::{APP, Cluster, Engine};
 use support::Setup;
 use support::raw::Raw;
 
 /// Servers whose default is READ COMMITTED, and a proxy that defers transactions.
 pub(crate) async fn deferring() -> Setup {
-    let servers = Cluster::builder().option("transaction_isolation=READ-COMMITTED");
+    deferring_on(Engine::MySql).await
+}
+
+/// The same on servers of either engine.
+pub(crate) async fn deferring_on(engine: Engine) -> Setup {
+    let servers = Cluster::builder()
+        .engine(engine)
+        .option("transaction-isolation=READ-COMMITTED");
     let setup = Setup::with(servers, |config| {
         config.consistency.transaction_reads = TransactionReads::ReplicaUntilWrite;
         config.consistency.catch_up_timeout = std::time::Duration::from_secs(30);

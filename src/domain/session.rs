@@ -162,10 +162,15 @@ impl Session {
         }
     }
 
-    /// The level of the read at hand: its hint's, or the session's. In a transaction whose reads may
-    /// go to replicas it is no less than `session`: what the session committed before must be seen.
+    /// The level that is asked for the read at hand: its hint's, or the session's.
+    pub fn asked_level(&self) -> Level {
+        self.hints.level.unwrap_or(self.settings.level)
+    }
+
+    /// The level of the read at hand. In a transaction whose reads may go to replicas it is no less than
+    /// `session`: what the session committed before must be seen. What `bounded` promises holds besides.
     pub fn read_level(&self) -> Level {
-        let level = self.hints.level.unwrap_or(self.settings.level);
+        let level = self.asked_level();
         let in_transaction = self.transaction.is_open() || !self.transaction.autocommit();
         match level {
             Level::Eventual | Level::Bounded if in_transaction && self.defers_transactions() => {
@@ -251,7 +256,13 @@ impl Session {
             }
             Tracked::StateChange => self.statement.state_change = true,
             Tracked::Characteristics(sql) => self.transaction.on_characteristics(sql),
-            Tracked::TransactionState(letters) => self.transaction.on_letters(side, letters),
+            Tracked::TransactionState(letters) => {
+                self.transaction.on_letters(side, letters);
+                let ends = |profile: StatementProfile| profile.access == Access::TransactionEnd;
+                if self.statement.profile.is_some_and(ends) {
+                    self.transaction.on_letters_at_end(side, letters);
+                }
+            }
             Tracked::OwnGtids(text) if side == Side::Primary => {
                 self.statement.gtids = true;
                 self.positions.on_own_gtids(text);

@@ -5,9 +5,9 @@ use super::attempt::Task;
 use super::session::{End, Relay};
 use super::statement::Statement;
 use crate::domain::routing::Reason;
-use crate::domain::session::{Deferred, Side};
+use crate::domain::session::{Deferred, Outcome, Side};
 use crate::domain::sql::control::ends_plainly;
-use crate::domain::sql::{Access, Effects};
+use crate::domain::sql::{Access, Effects, StatementProfile};
 use crate::protocol::reply::ReplyKind;
 use crate::telemetry::Wrote;
 
@@ -31,20 +31,45 @@ impl Relay {
 
     /// Answers COMMIT or ROLLBACK of a transaction that no server knows, if that is all it says.
     pub(super) async fn end_deferred(&mut self, statement: &Statement) -> Result<bool, End> {
+        let plain = self.ends_plainly(statement);
+        if plain {
+            self.state.transaction.drop_deferred();
+            self.answer_ok().await?;
+        }
+        Ok(plain)
+    }
+
+    /// Whether a statement is COMMIT or ROLLBACK and nothing more.
+    fn ends_plainly(&mut self, statement: &Statement) -> bool {
         let mode = self.lexer.mode(&self.state).unwrap_or_default();
-        let plain = match statement.task {
+        match statement.task {
             Task::AsIs(ReplyKind::Query) => ends_plainly(self.text(statement.total), mode),
             Task::Execute(id) => {
                 let prepared = self.statements.get(id);
                 prepared.is_some_and(|prepared| ends_plainly(&prepared.text, mode))
             }
             _ => false,
-        };
-        if plain {
-            self.state.transaction.drop_deferred();
-            self.answer_ok().await?;
         }
-        Ok(plain)
+    }
+
+    /// A statement ran on the primary: with autocommit off it may have set a savepoint there for the
+    /// transaction that the next one begins.
+    pub(super) fn note_savepoint(&mut self, statement: &Statement, outcome: Outcome) {
+        let transaction = &self.state.transaction;
+        let prepares = matches!(statement.task, Task::Prepare(_) | Task::PrepareRewritten(_));
+        if transaction.autocommit() || transaction.is_open() || prepares {
+            return;
+        }
+        let StatementProfile {
+            access, effects, ..
+        } = statement.profile;
+        if effects.contains(Effects::OPAQUE) {
+            // Also where one of several failed.
+            self.state.transaction.on_left_closed(true);
+        } else if access == Access::TransactionEnd && outcome != Outcome::Failed {
+            let savepoint = !self.ends_plainly(statement);
+            self.state.transaction.on_left_closed(savepoint);
+        }
     }
 
     /// A read is about to be sent to a replica: with autocommit off it begins a transaction.

@@ -43,6 +43,8 @@ pub(super) struct Settled {
 #[derive(Clone, Debug)]
 pub(super) struct Terms {
     pub(super) level: Level,
+    /// Whether it may be no older than `max_staleness`, whatever `level` is.
+    pub(super) bounded: bool,
     pub(super) group: GroupKey,
     /// A position that this statement alone must see.
     pub(super) after: Position,
@@ -213,17 +215,20 @@ pub(super) fn requirement(
 ) -> Result<Requirement, MixedKinds> {
     let Terms { level, arrived, .. } = *terms;
     let requirement = Requirement::new(level, arrived);
-    let requirement = match level {
-        Level::Bounded => {
+    let requirement = match terms.bounded {
+        true => {
             let sample = shared.watch.sample(settings.max_staleness, arrived);
             requirement.within(sample.as_ref(), arrived)?
         }
+        false => requirement,
+    };
+    let requirement = match level {
         Level::Group => {
             let mut acknowledged = shared.acknowledged();
             requirement.at(acknowledged.group(&terms.group, arrived))?
         }
         Level::Proxy => requirement.at(shared.acknowledged().proxy())?,
-        Level::Eventual | Level::Session | Level::Global => requirement,
+        Level::Eventual | Level::Bounded | Level::Session | Level::Global => requirement,
     };
     requirement.and(&terms.after)
 }
@@ -301,7 +306,7 @@ fn still_there(shared: &Shared, session: &Session, terms: &Terms, server: Server
             .is_none_or(|read| read.server() == server)
         && usable()
         && match terms.level {
-            Level::Session => covers(positions.need()),
+            Level::Session => !terms.bounded && covers(positions.need()),
             Level::Group => {
                 covers(positions.need())
                     && at_mark(shared.acknowledged().group(&terms.group, terms.arrived))

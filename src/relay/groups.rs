@@ -9,7 +9,12 @@ use crate::config::{Config, GroupBy, UserConsistency};
 use crate::domain::consistency::{GroupKey, Settings};
 use crate::domain::position::Position;
 use crate::domain::session::{Outcome, Session, Side, Unsaid};
+use crate::domain::sql::Access;
+use crate::frontend::ClientError;
 use crate::protocol::handshake::connect_attribute;
+
+/// Groups besides its session's that one transaction may write for.
+const MAX_OPEN_GROUPS: usize = 64;
 
 /// What the sessions of a user start with.
 pub(super) fn settings_of(config: &Config, user: &str) -> Settings {
@@ -44,14 +49,63 @@ impl Relay {
     pub(super) fn group(&self) -> &GroupKey {
         self.statement_group.as_ref().unwrap_or(&self.group)
     }
+
+    /// A statement with this profile names a group: what it writes may be committed by another one,
+    /// which does not.
+    ///
+    /// # Errors
+    /// When the transaction has written for too many groups.
+    pub(super) fn note_group(&mut self, access: Access) -> Result<(), ClientError> {
+        match self.statement_group.clone() {
+            Some(group) if access == Access::Write => self.owe_group(group),
+            _ => Ok(()),
+        }
+    }
+
+    /// The commit of the open transaction is for this group, too.
+    fn owe_group(&mut self, group: GroupKey) -> Result<(), ClientError> {
+        if self.open_groups.contains(&group) {
+            return Ok(());
+        }
+        self.may_owe_more()?;
+        self.open_groups.push(group);
+        Ok(())
+    }
+
+    /// Whether the open transaction may write for one more group.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub(super) fn may_owe_more(&self) -> Result<(), ClientError> {
+        if self.open_groups.len() < MAX_OPEN_GROUPS {
+            return Ok(());
+        }
+        let most = format!("a transaction writes for at most {MAX_OPEN_GROUPS} groups");
+        Err(ClientError::Unsupported(most))
+    }
+
+    /// The session goes on in another group; what it has written and not committed is for the old one.
+    pub(super) fn enter_group(&mut self, group: GroupKey) {
+        let left = std::mem::replace(&mut self.group, group);
+        if self.state.transaction.is_open() && !self.open_groups.contains(&left) {
+            self.open_groups.push(left);
+        }
+    }
+
+    /// A statement ended: without a transaction nothing is left to be committed.
+    pub(super) fn settle_groups(&mut self) {
+        if !self.state.transaction.is_open() {
+            self.open_groups.clear();
+        }
+    }
 }
 
-/// A packet is about to be forwarded that acknowledges something to a session of this group: what
+/// A packet is about to be forwarded that acknowledges something to a session of these groups: what
 /// group and proxy promise is raised first. `more` says whether more of the reply follows.
 pub(super) fn acknowledge(
     shared: &Shared,
     state: &mut Session,
-    group: &GroupKey,
+    (group, others): (&GroupKey, &[GroupKey]),
     side: Side,
     outcome: Outcome,
     more: bool,
@@ -66,12 +120,15 @@ pub(super) fn acknowledge(
         return;
     }
     let now = Instant::now();
+    let groups = || std::iter::once(group).chain(others.iter().filter(|other| *other != group));
     let mut acknowledged = shared.acknowledged();
     if let Some(told) = told {
-        acknowledged.raise(group, &told, now);
-        acknowledged.compact(group, |position| shared.watch.compact(position));
+        for group in groups() {
+            acknowledged.raise(group, &told, now);
+            acknowledged.compact(group, |position| shared.watch.compact(position));
+        }
     }
     if unsaid {
-        acknowledged.on_unknown(group, now);
+        groups().for_each(|group| acknowledged.on_unknown(group, now));
     }
 }

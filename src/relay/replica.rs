@@ -105,9 +105,8 @@ impl Relay {
             Some(level) => level,
             None => {
                 facts = self.shared.watch.facts(BackendId::PRIMARY);
-                let default = facts
-                    .as_ref()
-                    .and_then(|facts| facts.globals.get("transaction_isolation"));
+                let global = |name| facts.as_ref()?.globals.get(name);
+                let default = global("transaction_isolation").or_else(|| global("tx_isolation"));
                 default.map(|level| level.as_bytes()).unwrap_or_default()
             }
         };

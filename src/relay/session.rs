@@ -91,6 +91,8 @@ pub(super) struct Relay {
     pub(super) group: GroupKey,
     /// The one of the statement at hand, if it names one itself.
     pub(super) statement_group: Option<GroupKey>,
+    /// Other groups that the open transaction wrote for: its commit is for them, too.
+    pub(super) open_groups: Vec<GroupKey>,
     /// What `highwater_read_after` was set to last.
     pub(super) read_after: String,
     /// How many warnings the last statement left, by the server's count.
@@ -203,6 +205,7 @@ impl Relay {
             standing: 0,
             group,
             statement_group: None,
+            open_groups: Vec::new(),
             read_after: String::new(),
             warnings: 0,
             stale: StaleNote::None,

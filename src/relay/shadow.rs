@@ -251,6 +251,7 @@ impl Measurement {
     async fn level(&self, level: Level) {
         let terms = Terms {
             level,
+            bounded: level == Level::Bounded,
             ..self.terms.clone()
         };
         let began = Instant::now();

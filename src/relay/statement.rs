@@ -12,7 +12,7 @@ use super::replica::Held;
 use super::reply::{Relayed, Swallowed, ahead_of, left};
 use super::session::{End, Relay};
 use super::staleness::StaleNote;
-use crate::domain::consistency::GroupKey;
+use crate::domain::consistency::{GroupKey, Level};
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
 use crate::domain::routing::{Reason, Route, route};
@@ -83,7 +83,7 @@ impl Relay {
     /// Runs a statement and gives the client its reply, or an error that says what went wrong.
     pub(super) async fn run_statement(&mut self, statement: Statement) -> Result<Outcome, End> {
         let started = Instant::now();
-        let terms = match self.terms(started).await {
+        let terms = match self.terms(&statement, started).await {
             Ok(terms) => terms,
             Err(error) => {
                 self.refuse(error).await?;
@@ -165,6 +165,7 @@ impl Relay {
                     .outcome(level, freshness::outcome(reason));
             }
             self.after_staleness();
+            self.settle_groups();
             if progress.permit.take().is_some() {
                 self.leave_primary(had_primary);
             }
@@ -173,15 +174,21 @@ impl Relay {
     }
 
     /// What the statement at hand asks for, by its hints and its session.
-    async fn terms(&mut self, arrived: Instant) -> Result<Terms, ClientError> {
+    async fn terms(
+        &mut self,
+        statement: &Statement,
+        arrived: Instant,
+    ) -> Result<Terms, ClientError> {
         let after = match &self.state.hints.after {
             Some(text) => self.position_of_token(text).await?,
             None => Position::Nothing,
         };
         let hinted = self.state.hints.group.as_ref();
         self.statement_group = hinted.map(|name| GroupKey::named(name.as_bytes()));
+        self.note_group(statement.profile.access)?;
         Ok(Terms {
             level: self.state.read_level(),
+            bounded: self.state.asked_level() == Level::Bounded,
             group: self.group().clone(),
             after,
             arrived,
@@ -277,6 +284,7 @@ impl Relay {
         match tried {
             Tried::Relayed(Relayed::Done(outcome)) => {
                 self.ended(Side::Primary, &profile, outcome);
+                self.note_savepoint(statement, outcome);
                 Ok(Next::Answered(Side::Primary, reason, outcome))
             }
             Tried::Relayed(Relayed::Lost { forwarded }) => {

@@ -71,10 +71,13 @@ impl Relay {
                     Err(error) => Err(wrong(variable, text, &error.to_string())),
                 }
             }
-            OwnVariable::Group => Ok(Change::Group(match text {
-                None | Some("") => group_of(&self.shared.config, &self.who),
-                Some(text) => GroupKey::named(text.as_bytes()),
-            })),
+            OwnVariable::Group => {
+                self.may_owe_more()?;
+                Ok(Change::Group(match text {
+                    None | Some("") => group_of(&self.shared.config, &self.who),
+                    Some(text) => GroupKey::named(text.as_bytes()),
+                }))
+            }
             OwnVariable::Position => Err(ClientError::ReadOnlyVariable {
                 name: variable.name().to_owned(),
             }),
@@ -99,7 +102,7 @@ impl Relay {
                 self.state.positions.on_read_after(&position);
                 self.read_after = text;
             }
-            Change::Group(group) => self.group = group,
+            Change::Group(group) => self.enter_group(group),
         }
     }
 

@@ -10,7 +10,7 @@ use highwater::config::{Account, GroupBy};
 use highwater::daemon::Proxy;
 use highwater::domain::ids::BackendId;
 use highwater::protocol::caps::CapabilityFlags;
-use highwater::rig::{APP, Cluster, Engine};
+use highwater::rig::{APP, Cluster, ClusterBuilder, Engine};
 use mysql_async::prelude::Queryable;
 use mysql_async::{ChangeUserOpts, Conn, Error, Opts};
 use tokio::task::JoinSet;
@@ -31,7 +31,11 @@ async fn reader(setup: &Setup, level: &str, group: &str) -> Conn {
 }
 
 async fn impatient(engine: Engine) -> Setup {
-    let setup = Setup::with(Cluster::builder().engine(engine), |config| {
+    impatient_on(Cluster::builder().engine(engine)).await
+}
+
+async fn impatient_on(servers: ClusterBuilder) -> Setup {
+    let setup = Setup::with(servers, |config| {
         config.consistency.catch_up_timeout = Duration::from_millis(20);
         config.consistency.max_lag = Duration::from_secs(600);
         config.users.push(Account::new("second", "second-pw"));
@@ -392,6 +396,98 @@ async fn a_read_only_transaction_is_as_fresh_as_its_snapshot_allows() {
         "it is READ ONLY there as well: {refused:?}"
     );
     run(&mut other, "COMMIT").await;
+    for held in held {
+        held.release().await;
+    }
+    setup.proxy.shut_down().await;
+}
+
+/// COMMIT AND CHAIN begins another READ ONLY transaction in the same place, with a snapshot of its own.
+#[tokio::test]
+async fn a_chained_read_only_transaction_binds_anew() {
+    for engine in [Engine::MySql, Engine::MariaDb] {
+        let setup = impatient(engine).await;
+        let mut direct = setup.cluster.primary().connect(&APP).await.unwrap();
+        let mut value = counter(&mut direct).await;
+        let mut conn = reader(&setup, "global", "").await;
+        for chain in ["COMMIT AND CHAIN", "ROLLBACK AND CHAIN"] {
+            run(&mut conn, "START TRANSACTION READ ONLY").await;
+            assert_eq!(counter(&mut conn).await, value, "{engine:?}");
+            // Savepoints begin nothing.
+            run(&mut conn, "SAVEPOINT a").await;
+            value += 1;
+            run(&mut direct, &format!("UPDATE counter SET v = {value}")).await;
+            run(&mut conn, "ROLLBACK TO a").await;
+            assert_eq!(
+                counter(&mut conn).await,
+                value - 1,
+                "{engine:?}: one snapshot"
+            );
+            let held = hold(&setup).await;
+            value += 1;
+            run(&mut direct, &format!("UPDATE counter SET v = {value}")).await;
+            run(&mut conn, chain).await;
+            assert_eq!(counter(&mut conn).await, value, "{engine:?}: {chain}");
+            run(&mut conn, "COMMIT").await;
+            for held in held {
+                held.release().await;
+            }
+            setup.cluster.wait_all_caught_up().await.unwrap();
+        }
+        setup.proxy.shut_down().await;
+    }
+}
+
+/// MariaDB has another name for the isolation level that its configuration file sets.
+#[tokio::test]
+async fn read_committed_by_default_binds_at_each_statement() {
+    for engine in [Engine::MySql, Engine::MariaDb] {
+        let servers = Cluster::builder()
+            .engine(engine)
+            .option("transaction-isolation=READ-COMMITTED");
+        let setup = impatient_on(servers).await;
+        let mut direct = setup.cluster.primary().connect(&APP).await.unwrap();
+        let mut conn = reader(&setup, "global", "").await;
+        run(&mut conn, "START TRANSACTION READ ONLY").await;
+        assert_eq!(counter(&mut conn).await, 0);
+        let held = hold(&setup).await;
+        run(&mut direct, "UPDATE counter SET v = 1").await;
+        let refused = conn.query_drop("SELECT v FROM counter").await;
+        assert!(
+            matches!(&refused, Err(Error::Server(error)) if error.code == 1205),
+            "{engine:?}: {refused:?}"
+        );
+        for held in held {
+            held.release().await;
+        }
+        setup.proxy.shut_down().await;
+    }
+}
+
+/// A statement that names a group makes what its transaction commits a write of that group.
+#[tokio::test]
+async fn the_group_of_a_statement_counts_at_its_commit() {
+    let setup = impatient(Engine::MySql).await;
+    let mut writer = reader(&setup, "session", "writers").await;
+    let mut same = reader(&setup, "group", "cart").await;
+    let mut next = reader(&setup, "group", "next").await;
+    for conn in [&mut same, &mut next] {
+        assert_eq!(counter(conn).await, 0);
+    }
+    let held = hold(&setup).await;
+    run(&mut writer, "BEGIN").await;
+    run(
+        &mut writer,
+        "/* highwater: group=cart */ UPDATE counter SET v = 1",
+    )
+    .await;
+    run(&mut writer, "COMMIT").await;
+    assert_eq!(counter(&mut same).await, 1);
+    assert_eq!(counter(&mut next).await, 0, "the check can fail");
+    // The next transaction is the session's own again.
+    run(&mut writer, "UPDATE counter SET v = 2").await;
+    let mut writers = reader(&setup, "group", "writers").await;
+    assert_eq!(counter(&mut writers).await, 2);
     for held in held {
         held.release().await;
     }

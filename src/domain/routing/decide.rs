@@ -127,14 +127,15 @@ fn in_server_local_schema(session: &Session) -> bool {
     })
 }
 
-/// Whether a statement need not open or find a transaction on the primary though autocommit is off.
+/// Whether a statement need not open or find a transaction on the primary though autocommit is off. To
+/// open it there later would drop a savepoint that was set before.
 fn may_defer(session: &Session, profile: &StatementProfile) -> bool {
     let can = match profile.access {
         Access::Read | Access::Diagnostics | Access::Begin(_) => true,
         Access::TransactionEnd => session.transaction.deferred().is_some(),
         _ => false,
     };
-    can && session.defers_transactions()
+    can && session.defers_transactions() && !session.transaction.has_savepoint()
 }
 
 /// What keeps a whole session on the primary.

@@ -27,6 +27,7 @@ pub struct Transaction {
     tables_locked: bool,
     wrote: bool,
     read: bool,
+    savepoint: bool,
 }
 
 /// A transaction that its client believes to be open, but that is open on no server yet.
@@ -58,6 +59,7 @@ impl Default for Transaction {
             tables_locked: false,
             wrote: false,
             read: false,
+            savepoint: false,
         }
     }
 }
@@ -155,6 +157,18 @@ impl Transaction {
         self.read
     }
 
+    /// Whether the primary's connection may have a savepoint though no transaction is open there: with
+    /// autocommit off one can be set first, and what comes next belongs to its transaction.
+    pub fn has_savepoint(&self) -> bool {
+        self.savepoint
+    }
+
+    /// A statement on the primary left no transaction open; `savepoint` says whether it may have left a
+    /// savepoint.
+    pub fn on_left_closed(&mut self, savepoint: bool) {
+        self.savepoint = savepoint && !self.autocommit;
+    }
+
     /// A READ ONLY transaction that had read nothing was ended where it was and begun on the primary.
     pub fn on_moved_to_primary(&mut self) {
         self.open_on = Some(Side::Primary);
@@ -179,6 +193,7 @@ impl Transaction {
         self.read = false;
         self.one_shot = false;
         self.tables_locked = false;
+        self.savepoint = false;
     }
 
     pub(super) fn on_status(&mut self, side: Side, status: u16) {
@@ -186,6 +201,7 @@ impl Transaction {
         if side == Side::Primary || self.open_on == Some(side) || opens {
             // Other reads on a replica commit by themselves whatever the session's autocommit is.
             self.autocommit = status & flag::AUTOCOMMIT != 0;
+            self.savepoint &= !self.autocommit;
         }
         self.no_backslash_escapes = status & flag::NO_BACKSLASH_ESCAPES != 0;
         if opens {
@@ -193,6 +209,7 @@ impl Transaction {
             self.deferred = None;
             self.read_only = status & flag::READ_ONLY != 0;
             self.one_shot = false;
+            self.savepoint = false;
         } else if self.open_on == Some(side) {
             self.open_on = None;
             self.read_only = false;
@@ -219,6 +236,15 @@ impl Transaction {
         self.tables_locked = letters.contains(&b'L');
         if letters.iter().any(|letter| matches!(letter, b'W' | b'w')) {
             self.wrote = true;
+        }
+    }
+
+    /// The same of a statement that ends a transaction: where one is open that has done nothing, it was
+    /// chained to the one that ended, and takes a snapshot of its own.
+    pub(super) fn on_letters_at_end(&mut self, side: Side, letters: &[u8]) {
+        let untouched = letters.iter().skip(1).all(|letter| *letter == b'_');
+        if self.open_on == Some(side) && untouched {
+            self.read = false;
         }
     }
 
