@@ -160,7 +160,7 @@ async fn every_kind_of_write_is_seen_by_its_session() {
 async fn reads_never_go_back_in_time() {
     let setup = impatient().await;
     let replicas = setup.cluster.replicas();
-    let watchers = Watchers::start(&setup, "session").await;
+    let mut watchers = Watchers::start(&setup, "session").await;
     for (one, other) in [(0, 1), (1, 0)] {
         let held = Held::hold(&replicas[other]).await;
         watchers.go_on().await;
@@ -189,7 +189,7 @@ async fn reads_never_go_back_in_time() {
     assert!(found.backwards.is_empty(), "{:?}", found.backwards);
 
     // The check can fail: the same at eventual, across one replica that stands still.
-    let watchers = Watchers::start(&setup, "eventual").await;
+    let mut watchers = Watchers::start(&setup, "eventual").await;
     let held = Held::hold(&replicas[1]).await;
     watchers.go_on().await;
     replicas[0].stop_applier().await.unwrap();

@@ -21,7 +21,7 @@ async fn reads_never_go_back_in_time() {
     })
     .await;
     let replicas = setup.cluster.replicas();
-    let watchers = Watchers::start(&setup, "session").await;
+    let mut watchers = Watchers::start(&setup, "session").await;
     for (one, other) in [(0, 1), (1, 0)] {
         // Stopped: it takes no reads; those of its readers must not go to the other.
         let held = Held::hold(&replicas[other]).await;
@@ -62,7 +62,7 @@ async fn reads_never_go_back_in_time() {
     assert!(found.backwards.is_empty(), "{:?}", found.backwards);
 
     // The check can fail: the same at eventual, across one replica that stands still.
-    let watchers = Watchers::start(&setup, "eventual").await;
+    let mut watchers = Watchers::start(&setup, "eventual").await;
     let held = Held::hold(&replicas[1]).await;
     watchers.go_on().await;
     replicas[0].stop_applier().await.unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::support::{Setup, cell, run};
 
@@ -64,7 +64,7 @@ impl Watchers {
             .await;
             readers.spawn(read(conn, reader, Arc::clone(&progress), Arc::clone(&over)));
         }
-        let watchers = Self {
+        let mut watchers = Self {
             readers,
             writer,
             progress,
@@ -74,8 +74,8 @@ impl Watchers {
         watchers
     }
 
-    /// Returns once every reader has read a good deal more.
-    pub(crate) async fn go_on(&self) {
+    /// Returns once every reader has read a good deal more; fails when one of them has failed.
+    pub(crate) async fn go_on(&mut self) {
         let from: Vec<_> = self
             .progress
             .iter()
@@ -84,6 +84,12 @@ impl Watchers {
         let far =
             |(reads, from): (&AtomicU64, &u64)| reads.load(Ordering::Relaxed) >= from + ENOUGH;
         while !self.progress.iter().zip(&from).all(far) {
+            for ended in [
+                self.readers.try_join_next().map(drop_found),
+                self.writer.try_join_next(),
+            ] {
+                ended.transpose().unwrap();
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -103,6 +109,10 @@ impl Watchers {
         }
         all
     }
+}
+
+fn drop_found(ended: Result<Findings, JoinError>) -> Result<(), JoinError> {
+    ended.map(drop)
 }
 
 async fn read(
