@@ -193,6 +193,7 @@ impl Relay {
             .on_reset(settings_of(&self.shared.config, &self.who.user));
         self.group = group_of(&self.shared.config, &self.who);
         self.read_after.clear();
+        self.permit = None;
         self.start_from_globals();
         self.statements.clear();
     }
