@@ -9,7 +9,11 @@ use crate::config::{Config, GroupBy, UserConsistency};
 use crate::domain::consistency::{GroupKey, Settings};
 use crate::domain::position::Position;
 use crate::domain::session::{Outcome, Session, Side, Unsaid};
+use crate::frontend::ClientError;
 use crate::protocol::handshake::connect_attribute;
+
+/// So many groups may be named by the statements of one transaction.
+const GROUPS_OF_A_TRANSACTION: usize = 64;
 
 /// What the sessions of a user start with.
 pub(super) fn settings_of(config: &Config, user: &str) -> Settings {
@@ -44,14 +48,43 @@ impl Relay {
     pub(super) fn group(&self) -> &GroupKey {
         self.statement_group.as_ref().unwrap_or(&self.group)
     }
+
+    /// Before a statement: takes the group that its hint names, if any.
+    ///
+    /// # Errors
+    /// When the open transaction has written in too many groups.
+    pub(super) fn take_statement_group(&mut self) -> Result<(), ClientError> {
+        let hinted = self.state.hints.group.as_ref();
+        self.statement_group = hinted.map(|name| GroupKey::named(name.as_bytes()));
+        match &self.statement_group {
+            Some(group) if self.transaction_groups.contains(group) => Ok(()),
+            Some(_) if self.transaction_groups.len() >= GROUPS_OF_A_TRANSACTION => {
+                let why = format!("more than {GROUPS_OF_A_TRANSACTION} groups in a transaction");
+                Err(ClientError::Unsupported(why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// After a statement: what it wrote in an open transaction is acknowledged to its group by the
+    /// COMMIT, which need not name it.
+    pub(super) fn note_transaction_group(&mut self) {
+        if self.state.transaction.open_on() != Some(Side::Primary) {
+            self.transaction_groups.clear();
+        } else if let Some(group) = &self.statement_group
+            && !self.transaction_groups.contains(group)
+        {
+            self.transaction_groups.push(group.clone());
+        }
+    }
 }
 
-/// A packet is about to be forwarded that acknowledges something to a session of this group: what
+/// A packet is about to be forwarded that acknowledges something to a session of these groups: what
 /// group and proxy promise is raised first. `more` says whether more of the reply follows.
-pub(super) fn acknowledge(
+pub(super) fn acknowledge<'a>(
     shared: &Shared,
     state: &mut Session,
-    group: &GroupKey,
+    groups: impl Iterator<Item = &'a GroupKey>,
     side: Side,
     outcome: Outcome,
     more: bool,
@@ -67,11 +100,13 @@ pub(super) fn acknowledge(
     }
     let now = Instant::now();
     let mut acknowledged = shared.acknowledged();
-    if let Some(told) = told {
-        acknowledged.raise(group, &told, now);
-        acknowledged.compact(group, |position| shared.watch.compact(position));
-    }
-    if unsaid {
-        acknowledged.on_unknown(group, now);
+    for group in groups {
+        if let Some(told) = &told {
+            acknowledged.raise(group, told, now);
+            acknowledged.compact(group, |position| shared.watch.compact(position));
+        }
+        if unsaid {
+            acknowledged.on_unknown(group, now);
+        }
     }
 }

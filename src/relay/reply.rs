@@ -142,10 +142,12 @@ impl Relay {
             shared,
             results,
             statement_group,
+            transaction_groups,
             group,
             ..
         } = self;
         let group = statement_group.as_ref().unwrap_or(group);
+        let groups = || std::iter::once(group).chain(&*transaction_groups);
         let Some(link) = links.get_mut(expect.side) else {
             return before;
         };
@@ -174,13 +176,13 @@ impl Relay {
                     affected: ok.affected_rows,
                     rows: event.kind == EventKind::ResultEnd,
                 };
-                acknowledge(shared, state, group, expect.side, outcome, event.more);
+                acknowledge(shared, state, groups(), expect.side, outcome, event.more);
                 outcome
             }
             EventKind::Err => {
                 self.warnings = 1;
                 let outcome = Outcome::Failed;
-                acknowledge(shared, state, group, expect.side, outcome, false);
+                acknowledge(shared, state, groups(), expect.side, outcome, false);
                 outcome
             }
             EventKind::Prepared {

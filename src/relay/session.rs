@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
+use super::budget::Permit;
 use super::bulk::GATHERED;
 use super::classify::Lexer;
-use super::budget::Permit;
 use super::groups::{group_of, settings_of};
 use super::kill::Registered;
 use super::links::Links;
@@ -92,6 +92,8 @@ pub(super) struct Relay {
     pub(super) group: GroupKey,
     /// The one of the statement at hand, if it names one itself.
     pub(super) statement_group: Option<GroupKey>,
+    /// Those that statements of the open transaction named: its COMMIT acknowledges their writes.
+    pub(super) transaction_groups: Vec<GroupKey>,
     /// What `highwater_read_after` was set to last.
     pub(super) read_after: String,
     /// How many warnings the last statement left, by the server's count.
@@ -207,6 +209,7 @@ impl Relay {
             standing: 0,
             group,
             statement_group: None,
+            transaction_groups: Vec::new(),
             read_after: String::new(),
             warnings: 0,
             stale: StaleNote::None,

@@ -12,7 +12,6 @@ use super::replica::Held;
 use super::reply::{Relayed, Swallowed, ahead_of, left};
 use super::session::{End, Relay};
 use super::staleness::StaleNote;
-use crate::domain::consistency::GroupKey;
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
 use crate::domain::routing::{Reason, Route, route};
@@ -165,6 +164,7 @@ impl Relay {
                     .outcome(level, freshness::outcome(reason));
             }
             self.after_staleness();
+            self.note_transaction_group();
             self.after_fallback(progress.permit.take(), had_primary);
             return Ok(outcome);
         }
@@ -177,8 +177,7 @@ impl Relay {
             None => Position::Nothing,
         };
         self.note_token(&after);
-        let hinted = self.state.hints.group.as_ref();
-        self.statement_group = hinted.map(|name| GroupKey::named(name.as_bytes()));
+        self.take_statement_group()?;
         Ok(Terms {
             level: self.state.read_level(),
             group: self.group().clone(),
