@@ -123,6 +123,8 @@ pub struct ConsistencyConfig {
     pub primary_budget: Share,
     /// A replica further behind than this gets no reads.
     pub max_lag: Duration,
+    /// Where the servers tell no positions: how long after a write a session reads from the primary.
+    pub sticky_after_write: Duration,
     /// What a session's group is, unless it or its user names one.
     pub group_key: GroupBy,
     /// Groups that are remembered at most.
@@ -148,6 +150,7 @@ impl Default for ConsistencyConfig {
             transaction_reads,
             primary_budget: Share::percent(20),
             max_lag: Duration::from_secs(30),
+            sticky_after_write: Duration::from_secs(2),
             group_key: GroupBy::default(),
             groups_max: 10_000,
             group_idle: Duration::from_secs(600),
@@ -200,6 +203,32 @@ pub struct ClusterConfig {
     pub primary: Address,
     /// The servers that take reads; may be empty.
     pub replicas: Vec<Address>,
+    /// Who sees to the consistency of reads on Aurora's readers.
+    pub aurora_consistency: AuroraConsistency,
+}
+
+/// Who sees to the consistency of reads on Aurora's readers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuroraConsistency {
+    /// Highwater, by log sequence numbers.
+    #[default]
+    Proxy,
+    /// The readers themselves: each read waits there until it sees everything committed before it.
+    /// Needs local write forwarding.
+    Delegate,
+}
+
+impl AuroraConsistency {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Proxy, Self::Delegate];
+
+    /// The name used in configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Proxy => "proxy",
+            Self::Delegate => "delegate",
+        }
+    }
 }
 
 /// `[monitor]`.
@@ -362,7 +391,11 @@ impl Config {
                 ..ProxyConfig::default()
             },
             consistency: ConsistencyConfig::default(),
-            cluster: ClusterConfig { primary, replicas },
+            cluster: ClusterConfig {
+                primary,
+                replicas,
+                aurora_consistency: AuroraConsistency::default(),
+            },
             monitor: MonitorConfig::new(monitor),
             users,
             pool: PoolConfig::default(),

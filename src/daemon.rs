@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::admin::http::{self, Readiness};
 use crate::backend::{Credentials, Dialer, Pool, PoolKey, PoolLimits};
-use crate::config::{Config, Mode};
+use crate::config::{AuroraConsistency, Config, Mode};
 use crate::domain::consistency::Acknowledged;
 use crate::domain::ids::BackendId;
 use crate::domain::topology::{Role, Topology};
@@ -230,6 +230,8 @@ fn monitor_settings(config: &Config) -> Settings {
     settings.timeout = config.monitor.timeout;
     settings.max_lag = config.consistency.max_lag;
     settings.max_staleness = config.consistency.max_staleness;
+    settings.sticky_after_write = config.consistency.sticky_after_write;
+    settings.delegate = config.cluster.aurora_consistency == AuroraConsistency::Delegate;
     settings
 }
 
@@ -248,7 +250,8 @@ fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shar
         acquire_timeout: config.pool.acquire_timeout,
         idle_timeout: config.pool.idle_timeout,
     };
-    let knowledge = Arc::new(Known::new(watch.clone()));
+    let delegate = config.cluster.aurora_consistency == AuroraConsistency::Delegate;
+    let knowledge = Arc::new(Known::new(watch.clone(), delegate));
     let servers = std::iter::once((&config.cluster.primary, Role::Primary)).chain(
         config
             .cluster

@@ -1,6 +1,6 @@
 //! Values of the consistency keys: names of levels and actions, shares, and what a group is.
 
-use super::GroupBy;
+use super::{AuroraConsistency, GroupBy};
 use crate::domain::consistency::{Level, OnTimeout, Share, TransactionReads};
 
 /// Reads a level's name, in any case.
@@ -17,6 +17,17 @@ pub(super) fn level(text: &str) -> Result<Level, String> {
 /// A sentence that says what was expected.
 pub(super) fn on_timeout(text: &str) -> Result<OnTimeout, String> {
     OnTimeout::from_name(text).ok_or_else(|| one_of(OnTimeout::ALL.map(OnTimeout::name), text))
+}
+
+/// Reads who sees to consistency on Aurora.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub(super) fn aurora_consistency(text: &str) -> Result<AuroraConsistency, String> {
+    AuroraConsistency::ALL
+        .into_iter()
+        .find(|who| who.name() == text)
+        .ok_or_else(|| one_of(AuroraConsistency::ALL.map(AuroraConsistency::name), text))
 }
 
 /// Reads where the reads of a transaction go, in any case.

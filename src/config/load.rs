@@ -136,6 +136,11 @@ fn consistency(section: &mut Section<'_, '_>) -> ConsistencyConfig {
             .text("primary_budget", levels::share)
             .unwrap_or(default.primary_budget),
         max_lag: section.duration("max_lag", SOME_TIME, default.max_lag),
+        sticky_after_write: section.duration(
+            "sticky_after_write",
+            Duration::ZERO,
+            default.sticky_after_write,
+        ),
         group_key: section
             .text("group_key", levels::group_key)
             .unwrap_or(default.group_key),
@@ -157,9 +162,11 @@ fn cluster(section: &mut Section<'_, '_>) -> Option<ClusterConfig> {
         }
         seen.push(replica);
     }
+    let aurora_consistency = section.text("aurora_consistency", levels::aurora_consistency);
     Some(ClusterConfig {
         primary: primary?,
         replicas,
+        aurora_consistency: aurora_consistency.unwrap_or_default(),
     })
 }
 

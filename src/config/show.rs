@@ -44,6 +44,10 @@ impl Config {
         let budget = consistency.primary_budget.as_percent();
         out.text("primary_budget", format!("{budget}%"));
         out.text("max_lag", show_duration(consistency.max_lag));
+        out.text(
+            "sticky_after_write",
+            show_duration(consistency.sticky_after_write),
+        );
         out.text("group_key", &consistency.group_key);
         out.plain("groups_max", consistency.groups_max);
         out.text("group_idle", show_duration(consistency.group_idle));
@@ -54,6 +58,7 @@ impl Config {
         out.text("primary", &self.cluster.primary);
         let replicas = self.cluster.replicas.iter().map(Address::to_string);
         out.plain("replicas", format!("{:?}", replicas.collect::<Vec<_>>()));
+        out.text("aurora_consistency", self.cluster.aurora_consistency.name());
         out.table("[monitor]");
         out.account("user", &self.monitor.account);
         out.text("interval", show_duration(self.monitor.interval));

@@ -11,6 +11,7 @@ use crate::monitor::{ServerFacts, Watch};
 #[derive(Debug)]
 pub(super) struct Known {
     watch: Watch,
+    delegate: bool,
     made: Mutex<Vec<Option<Made>>>,
 }
 
@@ -21,9 +22,11 @@ struct Made {
 }
 
 impl Known {
-    pub(super) fn new(watch: Watch) -> Self {
+    /// `delegate` says whether Aurora's readers see to consistency themselves.
+    pub(super) fn new(watch: Watch, delegate: bool) -> Self {
         Self {
             watch,
+            delegate,
             made: Mutex::default(),
         }
     }
@@ -42,7 +45,7 @@ impl Knowledge for Known {
         {
             return Some(Arc::clone(&known.setup));
         }
-        let setup = Arc::new(make(backend, &facts)?);
+        let setup = Arc::new(make(backend, &facts, self.delegate)?);
         *place = Some(Made {
             from: facts,
             setup: Arc::clone(&setup),
@@ -56,7 +59,7 @@ impl Knowledge for Known {
 }
 
 /// `None` while the server's defaults were not yet compared with the primary's.
-fn make(backend: BackendId, facts: &ServerFacts) -> Option<Setup> {
+fn make(backend: BackendId, facts: &ServerFacts, delegate: bool) -> Option<Setup> {
     let baseline = facts.baseline.as_ref()?;
     let baseline = (!baseline.is_empty()).then(|| {
         let settings: Vec<_> = baseline
@@ -68,17 +71,26 @@ fn make(backend: BackendId, facts: &ServerFacts) -> Option<Setup> {
     Some(Setup {
         baseline: baseline.into_iter().collect(),
         identity: facts.identity,
-        guard: guard(backend, facts, false).into(),
-        guard_in_transaction: guard(backend, facts, true).into(),
+        guard: guard(backend, facts, delegate, false).into(),
+        guard_in_transaction: guard(backend, facts, delegate, true).into(),
     })
 }
 
 /// Trackers on every connection; on a replica also the read-only guard, so that a write hidden in a
 /// function fails even where super_read_only is off.
-fn guard(backend: BackendId, facts: &ServerFacts, in_transaction: bool) -> Vec<String> {
+fn guard(
+    backend: BackendId,
+    facts: &ServerFacts,
+    delegate: bool,
+    in_transaction: bool,
+) -> Vec<String> {
     let mut guard = Vec::new();
     if !backend.is_primary() {
         guard.push("SET SESSION TRANSACTION READ ONLY".to_owned());
+        if delegate && facts.aurora {
+            // Writes go to the writer itself, of which the reader's own sessions know nothing.
+            guard.push("SET @@session.aurora_replica_read_consistency = 'global'".to_owned());
+        }
     }
     let gtids = match (facts.engine, backend.is_primary()) {
         (Engine::MariaDb, _) => "",

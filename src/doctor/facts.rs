@@ -260,4 +260,6 @@ pub struct Traffic {
     pub by_replicas: u64,
     /// Reads answered by the primary, by the reason.
     pub by_primary: BTreeMap<String, u64>,
+    /// Reads that were the primary's only for a transaction which had written nothing yet.
+    pub before_writes: u64,
 }

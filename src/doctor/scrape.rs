@@ -49,7 +49,7 @@ fn read(text: &str, page: String) -> Option<Traffic> {
     let mut is_ours = false;
     for line in text.lines() {
         is_ours |= line.starts_with("highwater_build_info");
-        let Some(rest) = line.strip_prefix("highwater_statements_total{") else {
+        let Some((name, rest)) = line.split_once('{') else {
             continue;
         };
         let Some((labels, value)) = rest.split_once("} ") else {
@@ -60,10 +60,18 @@ fn read(text: &str, page: String) -> Option<Traffic> {
             rest.split('"').next()
         };
         let count = value.trim().parse::<u64>().unwrap_or(0);
-        match (label("access"), label("target"), label("reason")) {
-            (Some("read"), Some("replica"), _) => traffic.by_replicas += count,
-            (Some("read"), Some("primary"), Some(reason)) => {
-                *traffic.by_primary.entry(reason.to_owned()).or_insert(0) += count;
+        match name {
+            "highwater_statements_total" if label("access") == Some("read") => {
+                match (label("target"), label("reason")) {
+                    (Some("replica"), _) => traffic.by_replicas += count,
+                    (Some("primary"), Some(reason)) => {
+                        *traffic.by_primary.entry(reason.to_owned()).or_insert(0) += count;
+                    }
+                    _ => {}
+                }
+            }
+            "highwater_transaction_reads_total" if label("wrote") == Some("no") => {
+                traffic.before_writes += count;
             }
             _ => {}
         }
@@ -84,12 +92,15 @@ highwater_statements_total{access="read",reason="fresh",target="replica"} 30
 highwater_statements_total{access="read",reason="waited",target="replica"} 2
 highwater_statements_total{access="read",reason="in_transaction",target="primary"} 8
 highwater_statements_total{access="write",reason="write",target="primary"} 5
+highwater_transaction_reads_total{wrote="no"} 6
+highwater_transaction_reads_total{wrote="yes"} 2
 "#;
         let traffic = read(text, String::new());
         let expected = Traffic {
             by_replicas: 32,
             by_primary: [("in_transaction".to_owned(), 8)].into(),
-            ..Traffic::default()
+            before_writes: 6,
+            page: String::new(),
         };
         assert_eq!(traffic, Some(expected));
         assert_eq!(read("HTTP/1.1 404 Not Found\r\n\r\n", String::new()), None);

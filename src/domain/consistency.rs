@@ -11,6 +11,7 @@ pub mod groups;
 pub mod primary;
 pub mod requirement;
 pub mod search;
+pub mod sticky;
 pub mod watermark;
 
 use std::time::Duration;

@@ -123,6 +123,9 @@ pub struct Session {
     pub completes_specially_by_default: bool,
     /// Where its previous statement ran: SHOW WARNINGS and its kin go there.
     pub previous: Option<Side>,
+    /// Whether the primary's replies name the positions of the session's own writes, where all is
+    /// well. Without that every write leaves its position unsaid.
+    pub own_writes_told: bool,
     client: ClientTraits,
     statement: Statement,
 }
@@ -153,6 +156,7 @@ impl Session {
             read_committed_by_default: false,
             completes_specially_by_default: false,
             previous: None,
+            own_writes_told: true,
             client,
             statement: Statement::default(),
         }
@@ -333,12 +337,25 @@ impl Session {
         }
     }
 
+    /// Of a primary whose replies never say where a write is.
+    fn unsaid_by_silent_primary(&self, profile: &StatementProfile) -> Unsaid {
+        let opaque = profile.effects.contains(Effects::OPAQUE);
+        let inside = profile.access == Access::Write && self.transaction.is_open() && !opaque;
+        match may_commit(profile) && !inside {
+            true => Unsaid::Position,
+            false => Unsaid::Nothing,
+        }
+    }
+
     fn unsaid_at_end(&self, profile: &StatementProfile, outcome: Outcome) -> Unsaid {
         let may_commit = may_commit(profile);
         let unlogged = |(name, value): &(&[u8], &[u8])| self.mirror.is(name, value);
         let unlogged = self.statement.log_bin_touched || UNLOGGED.iter().any(unlogged);
         if unlogged && may_commit {
             return Unsaid::Everything;
+        }
+        if !self.own_writes_told {
+            return self.unsaid_by_silent_primary(profile);
         }
         // What it wrote after it turned the trackers off, or in another domain, went untold.
         let silenced = (self.statement.trackers_touched || self.statement.domain_touched)
@@ -444,6 +461,76 @@ pub fn is_no_chain(completion_type: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::domain::sql::{Dialect, LexMode, Seed, explain};
+
+    const SILENT: ClientTraits = ClientTraits {
+        found_rows: false,
+        state_after_rows: true,
+    };
+
+    fn started(sql: &str) -> Session {
+        let mut session = Session::new(Settings::default(), SILENT);
+        let mode = LexMode::default();
+        session.on_start(&explain(sql.as_bytes(), mode, &Seed::new(1)));
+        session
+    }
+
+    #[test]
+    fn what_a_primary_without_trackers_leaves_unsaid() {
+        const DONE: Outcome = Outcome::Done {
+            affected: 1,
+            rows: false,
+        };
+        const AUTOCOMMIT: u16 = 0x0002;
+        const IN_TRANSACTION: u16 = 0x0003;
+        for (sql, status, expected) in [
+            ("SELECT 1", AUTOCOMMIT, Unsaid::Nothing),
+            ("SELECT 1 FOR UPDATE", AUTOCOMMIT, Unsaid::Nothing),
+            ("INSERT INTO t VALUES (1)", AUTOCOMMIT, Unsaid::Position),
+            ("INSERT INTO t VALUES (1)", IN_TRANSACTION, Unsaid::Nothing),
+            ("CALL p()", IN_TRANSACTION, Unsaid::Position),
+            ("COMMIT", AUTOCOMMIT, Unsaid::Position),
+            ("COMMIT AND CHAIN", IN_TRANSACTION, Unsaid::Position),
+            ("BEGIN", IN_TRANSACTION, Unsaid::Position),
+            ("SET autocommit = 1", AUTOCOMMIT, Unsaid::Position),
+        ] {
+            let mut session = started(sql);
+            session.own_writes_told = false;
+            session.on_status(Side::Primary, status);
+            assert_eq!(session.unsaid(DONE, false), expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn mariadbs_last_gtid_is_a_position_and_no_variable() {
+        let reply = |names: &[(&[u8], &[u8])]| {
+            let mut session = started("INSERT INTO t VALUES (1)");
+            let mut applied = Applied::default();
+            for (name, value) in names {
+                let entry = Tracked::Variable(name, value);
+                session.on_tracked(Side::Primary, entry, &mut applied);
+            }
+            session.on_status(Side::Primary, 0x0002);
+            let outcome = Outcome::Done {
+                affected: 1,
+                rows: false,
+            };
+            (session.unsaid(outcome, false), session)
+        };
+        let (unsaid, session) = reply(&[(b"last_gtid", b"0-1-7")]);
+        assert_eq!(unsaid, Unsaid::Nothing);
+        assert_eq!(session.positions.need().to_string(), "0-1-7");
+        assert_eq!(session.mirror.get(b"last_gtid"), None);
+        let (unsaid, _) = reply(&[]);
+        assert_eq!(unsaid, Unsaid::Everything, "in no binary log");
+        let (unsaid, _) = reply(&[(b"gtid_domain_id", b"3"), (b"last_gtid", b"3-1-7")]);
+        assert_eq!(
+            unsaid,
+            Unsaid::Position,
+            "another domain may have been written"
+        );
+        let (unsaid, _) = reply(&[(b"last_gtid", b"0-1-7"), (b"skip_replication", b"ON")]);
+        assert_eq!(unsaid, Unsaid::Everything, "replicas may skip it");
+    }
 
     #[test]
     fn settings_of_one_statement_leave_the_mirror_alone() {

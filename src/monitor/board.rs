@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::ProbeError;
 use super::life::Life;
-use super::settings::Address;
+use super::settings::{Address, Settings};
 use super::shared::{Backend, lock};
+use crate::domain::consistency::sticky;
 use crate::domain::ids::BackendId;
 use crate::domain::position::PositionKind;
 use crate::domain::topology::guarantee::Flaws;
@@ -27,7 +28,7 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// The server told about itself.
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// It did not.
     Failed(ProbeError),
 }
@@ -50,6 +51,8 @@ pub(super) struct Board {
     seats: Vec<Seat>,
     epoch: u64,
     max_lag: Duration,
+    /// The same where nobody tells positions.
+    max_lag_unknown: Duration,
 }
 
 struct Seat {
@@ -63,7 +66,7 @@ struct Seat {
 }
 
 impl Board {
-    pub(super) fn new(addresses: &[Address], max_lag: Duration) -> Self {
+    pub(super) fn new(addresses: &[Address], settings: &Settings) -> Self {
         let seat = |(number, address): (u16, &Address)| Seat {
             view: BackendView {
                 id: BackendId(number),
@@ -88,7 +91,8 @@ impl Board {
         Self {
             seats: (0..).zip(addresses).map(seat).collect(),
             epoch: 0,
-            max_lag,
+            max_lag: settings.max_lag,
+            max_lag_unknown: sticky::max_lag(settings.max_lag, settings.sticky_after_write),
         }
     }
 
@@ -224,6 +228,10 @@ impl Board {
                 view.flaws = flaws;
                 tell_flaws(view);
             }
+            if view.positions != positions {
+                let (backend, positions) = (&view.address, positions.name());
+                tracing::info!(backend, positions, "the kind of positions it tells");
+            }
             view.positions = positions;
             view.health = health;
             view.generation = generation;
@@ -271,7 +279,12 @@ impl Board {
             answers: primary.is_some_and(|seat| seat.failure.is_none() && seat.report.is_some()),
             report: primary.and_then(|seat| seat.report.as_ref()),
         };
-        let health = judge_replica(report, state, lag, self.max_lag);
+        let tells = primary.is_some_and(|seat| seat.view.positions != PositionKind::Nothing);
+        let max_lag = match tells {
+            true => self.max_lag,
+            false => self.max_lag_unknown,
+        };
+        let health = judge_replica(report, state, lag, max_lag);
         let at_most = match lag {
             Lag::AtMost(lag) => Some(lag),
             Lag::MoreThan(_) | Lag::Unknown => None,

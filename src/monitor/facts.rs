@@ -31,6 +31,8 @@ pub struct ServerFacts {
     pub version_comment: String,
     /// The id of `@@global.collation_server`. A greeting's character set byte holds its low 8 bits.
     pub collation: u16,
+    /// Whether it is a server of an Aurora cluster.
+    pub aurora: bool,
     /// SQL for who it is: the `server_uuid` of its incarnation.
     pub identity: &'static str,
     /// Names for `session_track_system_variables`, comma separated: every variable that a session
@@ -130,6 +132,7 @@ impl Keeper {
         };
         let mut facts = ServerFacts {
             engine: greeting.engine,
+            aurora: greeting.is_aurora(),
             identity: greeting.identity,
             version: greeting.version,
             version_comment: Table::first(&answer).text(0).unwrap_or_default(),

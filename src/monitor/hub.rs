@@ -157,15 +157,15 @@ impl Hub {
     }
 
     /// Answers every read that the server's bound covers now.
-    pub(super) fn settle(&self, id: BackendId, life: &Life) {
+    pub(super) fn settle(&self, backend: &Backend, life: &Life) {
         lock(&self.entries).retain(|entry| {
             if entry.wait.is_over() {
                 return false;
             }
             let there =
-                entry.generation == life.generation && life.bound.covers(&entry.wait.position);
+                entry.generation == life.generation && backend.shows(life, &entry.wait.position);
             if there {
-                entry.wait.finish(Ok(id));
+                entry.wait.finish(Ok(backend.id));
             }
             !there
         });

@@ -24,6 +24,9 @@ const SLOWEST: Duration = Duration::from_secs(1);
 /// However often somebody asks for a probe, there is this much time between two.
 const CLOSEST: Duration = Duration::from_millis(5);
 
+/// ER_SPECIFIC_ACCESS_DENIED_ERROR, ER_TABLEACCESS_DENIED_ERROR, ER_NO_BINARY_LOGGING.
+const WILL_NOT_TELL: [u16; 3] = [1227, 1142, 1381];
+
 /// Probes one server for ever.
 pub(super) async fn run(shared: Arc<Shared>, id: BackendId) {
     let Some(backend) = shared.backend(id) else {
@@ -53,10 +56,10 @@ async fn look(shared: &Shared, backend: &Backend, link: &mut Link) -> Outcome {
     let limit = shared.settings.timeout;
     let fresh_connection = !link.is_open();
     match timeout(limit, ask(shared, backend, link)).await {
-        Ok(Ok(answer)) => Outcome::Answer(Answer {
+        Ok(Ok(answer)) => Outcome::Answer(Box::new(Answer {
             fresh_connection,
             ..answer
-        }),
+        })),
         Ok(Err(error)) => Outcome::Failed(error),
         Err(_) => {
             link.close().await;
@@ -73,7 +76,7 @@ async fn ask(shared: &Shared, backend: &Backend, link: &mut Link) -> Result<Answ
     let mut source = backend.source();
     source.kind = likely(&greeting, source.kind);
     let mut sent = Instant::now();
-    let mut answer = ask_both(source, link).await?;
+    let mut answer = ask_what_is_allowed(&mut source, link).await?;
     // The connection may have been replaced on the way.
     let greeting = link.greeting().await?;
     let state = Table::first(&answer).clone();
@@ -85,8 +88,9 @@ async fn ask(shared: &Shared, backend: &Backend, link: &mut Link) -> Result<Answ
     if kind != source.kind {
         source.kind = kind;
         sent = Instant::now();
-        answer = ask_both(source, link).await?;
+        answer = ask_what_is_allowed(&mut source, link).await?;
     }
+    let kind = source.kind;
     let life = backend.known_as(&greeting.incarnation);
     let said = match answer.get(1..) {
         Some(said) if kind != PositionKind::Nothing => {
@@ -115,6 +119,22 @@ async fn ask(shared: &Shared, backend: &Backend, link: &mut Link) -> Result<Answ
         fresh_connection: false,
         lost_history,
     })
+}
+
+/// Both questions, or where the second is refused only the first: such a primary tells nothing.
+async fn ask_what_is_allowed(
+    source: &mut Source,
+    link: &mut Link,
+) -> Result<Vec<Table>, ProbeError> {
+    match ask_both(*source, link).await {
+        Err(ProbeError::Server { code, .. })
+            if source.role == Role::Primary && WILL_NOT_TELL.contains(&code) =>
+        {
+            source.kind = PositionKind::Nothing;
+            ask_both(*source, link).await
+        }
+        answer => answer,
+    }
 }
 
 /// One packet with both questions: for the server's state, and for its position.

@@ -27,6 +27,10 @@ pub struct Settings {
     /// The smallest staleness that `bounded` reads are configured to allow: the primary is sampled
     /// four times as often.
     pub max_staleness: Duration,
+    /// Where nobody tells positions: how long after a write reads stay on the primary.
+    pub sticky_after_write: Duration,
+    /// Whether Aurora's readers see to the consistency of their reads themselves.
+    pub delegate: bool,
 }
 
 impl Settings {
@@ -41,6 +45,8 @@ impl Settings {
             timeout: Duration::from_secs(1),
             max_lag: Duration::from_secs(30),
             max_staleness: Duration::from_millis(500),
+            sticky_after_write: Duration::from_secs(2),
+            delegate: false,
         }
     }
 

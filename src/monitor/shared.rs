@@ -42,6 +42,9 @@ pub(super) struct Backend {
     pub(super) usable: AtomicBool,
     /// The kind of history it tells.
     kind: AtomicU8,
+    /// Whether nobody may ask it what its engines have committed: what a replica showed of it counts
+    /// as there.
+    pub(super) unproven: AtomicBool,
     /// Asks for a probe now.
     pub(super) poke: Notify,
     /// Asks that the next probe open a new connection.
@@ -63,13 +66,14 @@ pub(super) struct Backend {
 impl Shared {
     pub(super) fn new(settings: Settings) -> Result<Self, MonitorError> {
         let addresses = settings.addresses()?;
-        let board = Board::new(&addresses, settings.max_lag);
+        let board = Board::new(&addresses, &settings);
         let backends = (0..).zip(addresses).map(|(number, address)| Backend {
             id: BackendId(number),
             address,
             life: ArcSwapOption::empty(),
             usable: AtomicBool::new(false),
             kind: AtomicU8::new(0),
+            unproven: AtomicBool::new(false),
             poke: Notify::new(),
             reconnect: AtomicBool::new(false),
             stranger: Mutex::new(None),
@@ -172,6 +176,11 @@ impl Backend {
                 false => Role::Replica,
             },
         }
+    }
+
+    /// Whether a read that starts now on this life of it is certain to see `position`.
+    pub(super) fn shows(&self, life: &Life, position: &Position) -> bool {
+        position.is_empty() || life.bound.covers(position) || self.unproven.load(Ordering::Acquire)
     }
 
     fn set_kind(&self, kind: PositionKind) {

@@ -107,12 +107,17 @@ impl Source {
         }
         // Nothing to wait with: it is asked again and again, at a pace.
         tokio::time::sleep(PACE.min(limit)).await;
-        if (self.kind, self.role) == (PositionKind::Binlog, Role::Primary) {
+        if self.is_unprovable() {
             return binlog::committed(link).await;
         }
         let question = self.question(&greeting).ok_or(ProbeError::Unsupported)?;
         let tables = link.ask(&question).await?;
         self.read(&tables, &greeting, Some(life))
+    }
+
+    /// Whether it takes a right of its own to ask what such a server shows.
+    pub(super) fn is_unprovable(self) -> bool {
+        (self.kind, self.role) == (PositionKind::Binlog, Role::Primary)
     }
 
     /// The question behind a statement that waits.

@@ -36,7 +36,7 @@ pub(super) struct Heard {
     pub(super) executed: Position,
 }
 
-type Answer = Result<Heard, ProbeError>;
+pub(super) type Answer = Result<Heard, ProbeError>;
 
 /// Who asks one server for an upper bound.
 #[derive(Default)]

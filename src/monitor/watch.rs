@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 
 use super::hub::Wait;
+use super::life::Life;
 use super::shared::{Backend, Shared, lock};
-use super::upper::Heard;
+use super::upper::{Answer, Heard};
 use super::{NotCovered, ProbeError, ServerFacts};
+use crate::domain::consistency::sticky;
 use crate::domain::ids::BackendId;
 use crate::domain::position::{GtidSet, Position, PositionKind};
 use crate::domain::topology::{Generation, Health, Incarnation, Topology};
@@ -129,8 +131,9 @@ impl Watch {
             return false;
         };
         let life = backend.life.load();
+        let covers = |life: &Life| backend.shows(life, position) || self.delegates(backend);
         life.as_ref()
-            .is_some_and(|life| life.generation == generation && life.bound.covers(position))
+            .is_some_and(|life| life.generation == generation && covers(life))
     }
 
     /// Takes the executed set that a reply of this life of the server carried (the text of the GTID
@@ -139,6 +142,7 @@ impl Watch {
         if let Some(backend) = self.shared.backend(backend)
             && let Some(life) = &*backend.life.load()
             && life.generation == generation
+            && backend.source().kind == PositionKind::Gtids
         {
             life.bound.hear(raw);
         }
@@ -218,6 +222,10 @@ impl Watch {
     pub async fn executed(&self, arrived: Instant) -> Result<Probed, ProbeError> {
         let primary = self.shared.backend(BackendId::PRIMARY);
         let primary = primary.ok_or(ProbeError::Unknown)?;
+        if primary.source().kind == PositionKind::Nothing {
+            // Who must see the writes of others reads from the primary.
+            return Err(ProbeError::Unsupported);
+        }
         primary.upper.executed_asked.fetch_add(1, Ordering::Relaxed);
         let heard = self.ask_upper(primary, arrived).await?;
         Ok(Probed {
@@ -230,6 +238,10 @@ impl Watch {
     /// whoever covers it shows the primary as it was at most that long ago. `None` when no sample is
     /// so young; ask [`Self::executed`] then.
     pub fn sample(&self, max_age: Duration, now: Instant) -> Option<Position> {
+        let primary = self.shared.backend(BackendId::PRIMARY)?;
+        if self.delegates(primary) {
+            return Some(Position::Nothing);
+        }
         lock(&self.shared.samples).within(max_age, now).cloned()
     }
 
@@ -293,6 +305,11 @@ impl Watch {
 
     /// Asks a server, unless it is known not to answer.
     async fn ask_upper(&self, backend: &Backend, not_before: Instant) -> Result<Heard, ProbeError> {
+        if backend.id.is_primary()
+            && let Some(heard) = self.without_asking(backend, not_before)
+        {
+            return heard;
+        }
         let health = self.topology().get(backend.id).map(|view| view.health);
         if health == Some(Health::Down) {
             backend.poke.notify_one();
@@ -302,6 +319,35 @@ impl Watch {
             return Err(ProbeError::Unsupported);
         }
         backend.upper.ask(backend, not_before).await
+    }
+
+    /// What is said of a primary that need not be asked, or cannot be.
+    fn without_asking(&self, primary: &Backend, not_before: Instant) -> Option<Answer> {
+        let settings = &self.shared.settings;
+        let life = primary.life.load_full()?;
+        let nothing = Ok(Heard {
+            generation: life.generation,
+            sent: Instant::now(),
+            upper: Position::Nothing,
+            executed: Position::Nothing,
+        });
+        if self.delegates(primary) {
+            return Some(nothing);
+        }
+        if primary.source().kind != PositionKind::Nothing {
+            return None;
+        }
+        let settled =
+            sticky::is_everywhere(not_before, settings.sticky_after_write, Instant::now());
+        Some(match settled {
+            true => nothing,
+            false => Err(ProbeError::Unsupported),
+        })
+    }
+
+    /// Whether Aurora's own readers keep the promises.
+    fn delegates(&self, backend: &Backend) -> bool {
+        self.shared.settings.delegate && backend.source().kind == PositionKind::Lsn
     }
 
     /// Drops from a replica's position what only that replica will ever have. While the primary

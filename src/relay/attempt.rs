@@ -70,6 +70,8 @@ impl Relay {
                 Prepared::Broken(tried) => return Ok(tried),
             }
         }
+        let kind = self.shared.watch.position_kind();
+        self.state.own_writes_told = kind.tells_own_writes();
         self.state.on_start(profile);
         let mut replies = 0;
         if pipelined {

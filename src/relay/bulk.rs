@@ -102,6 +102,8 @@ impl Relay {
             self.refuse(error).await?;
             return if over { Err(End::StateLost) } else { Ok(()) };
         }
+        let kind = self.shared.watch.position_kind();
+        self.state.own_writes_told = kind.tells_own_writes();
         self.state.on_start(&profile);
         self.registered.runs(Some(side));
         let sent = self.stream_packet(side, header).await;

@@ -192,6 +192,7 @@ impl Relay {
             .transaction
             .start_with_autocommit(!off(&global("autocommit")));
         let isolation = match global("transaction_isolation") {
+            // MariaDB's word before 11.1.
             unknown if unknown.is_empty() => global("tx_isolation"),
             isolation => isolation,
         };

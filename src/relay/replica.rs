@@ -69,8 +69,9 @@ impl Relay {
         let Err(failed) = settled else {
             return Ok(None);
         };
-        if failed.why == GiveUp::NoReplica {
-            // Whatever is wrong with its server, the transaction's connection says it best.
+        if failed.why == GiveUp::NoReplica && self.links.died_idle(Side::Replica).await {
+            // The transaction is gone, and its connection says so best. One that still works to a
+            // server that may not be used, such as one that lags too much, promises nothing.
             return Ok(None);
         }
         match self.fall_back(failed, terms, true).await {

@@ -99,7 +99,7 @@ pub(crate) struct Client {
     pub(crate) knows: Bits,
     /// Of its writes, those that no GTID names.
     pub(crate) unlogged: Bits,
-    /// What the transaction on a replica must show.
+    /// What the open READ ONLY transaction must show.
     binding: Option<Bits>,
     /// The position as it was last looked at.
     position: Position,
@@ -308,9 +308,10 @@ impl Client {
         match answer {
             Answer::Shown { seen, stale } => {
                 sim.note(|| format!("{} is shown an answer, stale {stale}", self.id));
-                let required = match (&self.binding, in_read_only) {
-                    (Some(binding), true) => binding.clone(),
-                    _ => op.required.clone(),
+                // A snapshot is bound to what its first read was promised.
+                let required = match in_read_only {
+                    true => self.binding.get_or_insert(op.required.clone()).clone(),
+                    false => op.required.clone(),
                 };
                 if stale {
                     sim.counts.borrow_mut().stale += 1;
@@ -320,9 +321,6 @@ impl Client {
                 self.knows.join(&seen);
             }
             Answer::Done => {
-                if op.kind == Kind::BeginReadOnly {
-                    self.binding = Some(op.required.clone());
-                }
                 sim.note(|| format!("{} is done", self.id));
             }
             Answer::Error => {

@@ -25,6 +25,16 @@ pub(crate) struct Link {
     transaction: Option<Open>,
 }
 
+impl Link {
+    /// START TRANSACTION READ ONLY, of which the client knows nothing.
+    pub(crate) fn begin_read_only(&mut self) {
+        self.transaction = Some(Open {
+            read_only: true,
+            ..Open::default()
+        });
+    }
+}
+
 /// A transaction that is open on a connection.
 #[derive(Default)]
 struct Open {

@@ -10,7 +10,7 @@ use highwater::domain::ids::BackendId;
 use highwater::domain::position::Position;
 use highwater::domain::routing::{Reason, Route, route};
 use highwater::domain::session::{Outcome, RanOn, Side, Tracked, Unsaid};
-use highwater::domain::sql::{Effects, StatementProfile};
+use highwater::domain::sql::{Access, Effects, StatementProfile};
 
 use super::bits::Bits;
 use super::client::{Client, Kind, Op, group};
@@ -62,7 +62,12 @@ impl Client {
         loop {
             let done = match next {
                 Route::Primary(reason) => self.on_primary(op, reason, &mut progress).await,
-                Route::HeldReplica(reason) => self.on_held_replica(op, reason).await,
+                Route::HeldReplica(reason) => {
+                    match self.fresh_in_transaction(op, &mut progress).await {
+                        Some(instead) => instead,
+                        None => self.on_held_replica(op, reason).await,
+                    }
+                }
                 Route::Replica { transaction } => {
                     self.on_replica(op, transaction, &mut progress).await
                 }
@@ -73,12 +78,11 @@ impl Client {
                         other => other,
                     })
                 }
-                Route::MoveTransaction(reason) => {
-                    self.end_replica_transaction();
-                    Next::Again(Route::Primary(reason))
-                }
-                // No session of the simulation opens transactions late.
+                Route::MoveTransaction(reason) => self.move_transaction(reason).await,
+                // These sessions open their transactions at once.
                 Route::Own | Route::Defer(_) | Route::EndDeferred => {
+                    self.sim
+                        .broken(|| format!("client {}: no such route", self.id));
                     Next::Answer(Answer::Error)
                 }
             };
@@ -97,6 +101,63 @@ impl Client {
     fn end_replica_transaction(&mut self) {
         self.release_replica();
         self.session.transaction.on_lost();
+    }
+
+    /// Ends the READ ONLY transaction on the replica and begins it on the primary.
+    async fn move_transaction(&mut self, reason: Reason) -> Next {
+        self.end_replica_transaction();
+        if self.primary.is_none() {
+            match self.sim.lease(BackendId::PRIMARY).await {
+                Ok(link) => self.primary = Some(link),
+                Err(_) => return Next::Answer(Answer::Error),
+            }
+        }
+        self.sim.travel().await;
+        let alive = self
+            .primary
+            .as_ref()
+            .is_some_and(|it| self.sim.is_alive(it));
+        if !alive {
+            return Next::Answer(match self.drop_primary() {
+                true => Answer::Error,
+                false => Answer::Closed,
+            });
+        }
+        if let Some(link) = &mut self.primary {
+            link.begin_read_only();
+        }
+        self.session.transaction.on_moved_to_primary();
+        Next::Again(Route::Primary(reason))
+    }
+
+    /// Before the first read of a READ ONLY transaction on a replica: what happens instead of it, if
+    /// the replica is not fresh enough.
+    async fn fresh_in_transaction(&mut self, op: &Op, progress: &mut Progress) -> Option<Next> {
+        let transaction = &self.session.transaction;
+        let first = transaction.open_on() == Some(Side::Replica) && !transaction.has_read();
+        let bound = self.replica.as_ref()?.backend;
+        if !first || op.profile.access != Access::Read {
+            return None;
+        }
+        let level = self.session.read_level();
+        let situation = Situation {
+            held: Some(bound),
+            bound: Some(bound),
+            lost: Vec::new(),
+            replicas_configured: true,
+        };
+        let timeout = self.session.settings.catch_up_timeout;
+        let requirement = self.requirement(op, level);
+        let mut search = Search::new(requirement, situation, op.arrived, timeout);
+        let why = self.search(&mut search).await.err()?;
+        if why == GiveUp::NoReplica && self.sim.has(Defect::UnusableReplicasAreBelieved) {
+            return None;
+        }
+        Some(match self.fall_back(why, None, true, progress) {
+            Err(Next::Again(Route::Primary(reason))) => Next::Again(Route::MoveTransaction(reason)),
+            Err(next) => next,
+            Ok(_) => Next::Answer(Answer::Error),
+        })
     }
 
     async fn on_primary(&mut self, op: &Op, reason: Reason, progress: &mut Progress) -> Next {
@@ -301,7 +362,8 @@ impl Client {
                     position,
                     deadline,
                 } => {
-                    if sim.random.percent(50) {
+                    let open = self.session.transaction.is_open();
+                    if !open && sim.random.percent(50) {
                         self.release_replica();
                     }
                     search.on_wait(sim.wait_covered(&servers, &position, deadline).await);

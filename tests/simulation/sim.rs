@@ -38,8 +38,8 @@ pub(crate) enum Defect {
     PrimaryIsAlwaysReady,
     /// The upper bound is the executed set alone.
     OwnedIsNotAsked,
-    /// The executed set is asked first, then what is owned.
-    OwnedIsAskedLast,
+    /// The first read of a READ ONLY transaction runs on a replica that is not usable any more.
+    UnusableReplicasAreBelieved,
     /// The lower bound has what is owned.
     OwnedIsALowerBound,
     /// Group and proxy are raised after the client was told.
@@ -56,7 +56,7 @@ pub(crate) enum Defect {
     AnySampleWillDo,
     /// Writes that no GTID names do not keep the session on the primary.
     UntrackedWritesAreForgotten,
-    /// A read that is tried elsewhere takes its write along.
+    /// A write whose reply was lost is sent again.
     LostWritesAreSentAgain,
     /// A connection is given back twice when its server died.
     LeasesEndTwice,
@@ -68,7 +68,7 @@ impl Defect {
         Self::NobodyAsksWhatWasSeen,
         Self::PrimaryIsAlwaysReady,
         Self::OwnedIsNotAsked,
-        Self::OwnedIsAskedLast,
+        Self::UnusableReplicasAreBelieved,
         Self::OwnedIsALowerBound,
         Self::RaisedAfterTheOk,
         Self::BoundsBelongToAddresses,
@@ -291,6 +291,7 @@ pub(crate) fn new_acknowledged(clock: &Clock) -> Acknowledged {
 
 /// Replication to the server at one address.
 pub(crate) async fn replicate(sim: Rc<Sim>, backend: usize) {
+    let slow = sim.random.percent(40);
     loop {
         sim.clock.sleep(sim.random.delay(400, 2_000)).await;
         let now = sim.clock.micros();
@@ -303,7 +304,12 @@ pub(crate) async fn replicate(sim: Rc<Sim>, backend: usize) {
                 if let Some(mut world) = sim.still(server, life) {
                     world.show(server, id);
                 }
-                sim.clock.sleep(sim.random.delay(800, 12_000)).await;
+                // Visible, and not named yet.
+                let unnamed = match slow {
+                    true => sim.random.range(2_000, 20_000),
+                    false => sim.random.delay(800, 12_000),
+                };
+                sim.clock.sleep(unnamed).await;
                 if let Some(mut world) = sim.still(server, life) {
                     world.name(server, id, sim.clock.micros());
                 }
@@ -399,14 +405,14 @@ fn restart(sim: &Rc<Sim>, backend: usize) {
     if !sim.world.borrow().servers[server].up {
         return;
     }
-    let keeps = sim.random.of(&[0, 50, 100, 100]);
+    let keeps = sim.random.of(&[0, 30, 60, 100]);
     let now = sim.clock.micros();
     let random = || sim.random.percent(keeps);
     sim.world.borrow_mut().crash(server, random, now);
     sim.note(|| format!("{backend} restarts, keeping {keeps} % of its last transactions"));
     if backend > 0 {
         // Its applier may be long in starting.
-        let stall = now + sim.random.delay(40_000, 200_000);
+        let stall = now + sim.random.range(20_000, 150_000);
         sim.world.borrow_mut().servers[server].stalled_until = stall;
     }
     rise_again(sim, backend);

@@ -16,7 +16,7 @@ use highwater::domain::topology::{
 use super::sim::{Defect, POOL, Sim};
 use super::world::uuid;
 
-const MAX_LAG: Duration = Duration::from_millis(400);
+const MAX_LAG: Duration = Duration::from_millis(60);
 
 /// What is known of the servers.
 pub(crate) struct Watch {
@@ -277,16 +277,11 @@ impl Sim {
         let sent = self.clock.now();
         let (server, life) = self.reach(backend).ok_or(GiveUp::NoPositions)?;
         self.travel().await;
-        let owned = || Position::from(self.world.borrow().owned(server));
-        let mut upper = owned();
+        let mut upper = Position::from(self.world.borrow().owned(server));
         self.clock.sleep(self.random.delay(50, 3_000)).await;
         let executed = self.executed_of(server);
         if self.has(Defect::OwnedIsNotAsked) {
             upper = Position::Nothing;
-        }
-        if self.has(Defect::OwnedIsAskedLast) {
-            self.clock.sleep(self.random.range(2_000, 10_000)).await;
-            upper = owned();
         }
         upper.join(&executed).unwrap();
         let alive = self.world.borrow().lives(server, life);

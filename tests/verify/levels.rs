@@ -7,13 +7,16 @@ use highwater::domain::consistency::OnTimeout;
 use highwater::rig::{APP, Cluster, Engine, ROOT, Server};
 use highwater::verify::{self, Claim, Kind, Told};
 use mysql_async::prelude::Queryable;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::lag::{Lag, assert_found, assert_holds, direct, history, plan};
 use super::support::Setup;
 
 /// Reads of one history; the figure.
 const READS: u64 = 2_000;
+
+/// Histories want processors: not more of them at one time.
+static TURNS: Semaphore = Semaphore::const_new(2);
 
 /// A level, whether others write past the proxy, and what is not promised and must be found.
 const LEVELS: &[(Claim, bool, &[Kind])] = &[
@@ -36,6 +39,7 @@ async fn each_level_holds_and_the_next_stronger_one_is_found_wanting() {
 }
 
 async fn on_engine(engine: Engine) {
+    let _turn = TURNS.acquire().await.unwrap();
     let setup = Setup::with(Cluster::builder().engine(engine), |config| {
         config.consistency.catch_up_timeout = Duration::from_secs(30);
     })
@@ -74,6 +78,7 @@ async fn on_engine(engine: Engine) {
 
 #[tokio::test]
 async fn a_naive_split_and_a_single_server_are_told_apart() {
+    let _turn = TURNS.acquire().await.unwrap();
     let cluster = Cluster::builder().start().await.unwrap();
     // The application writes to the primary and reads from one replica.
     let mut split = plan(direct(cluster.replica(0)), Some(Claim::Session), READS);
@@ -103,6 +108,7 @@ async fn a_naive_split_and_a_single_server_are_told_apart() {
 /// An answer that says of itself that it may be old breaks no promise.
 #[tokio::test]
 async fn answers_with_a_warning_are_counted_apart() {
+    let _turn = TURNS.acquire().await.unwrap();
     let setup = Setup::with(Cluster::builder(), |config| {
         config.consistency.catch_up_timeout = Duration::from_millis(5);
         config.consistency.on_timeout = OnTimeout::Stale;
@@ -122,6 +128,7 @@ async fn answers_with_a_warning_are_counted_apart() {
 /// What was cut off may have happened or not, and a new connection is a new session.
 #[tokio::test]
 async fn lost_connections_are_counted_and_blame_nobody() {
+    let _turn = TURNS.acquire().await.unwrap();
     let cluster = Cluster::builder().replicas(0).start().await.unwrap();
     let server = cluster.primary();
     let plan = plan(direct(server), Some(Claim::Global), READS);
@@ -169,4 +176,9 @@ async fn kill_by_turns(server: &Server, sessions: usize) -> Infallible {
             conn.query_drop(format!("KILL {id}")).await.ok();
         }
     }
+}
+
+#[tokio::test]
+async fn each_level_holds_on_mariadb_too() {
+    on_engine(Engine::MariaDb).await;
 }

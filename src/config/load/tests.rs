@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use super::*;
-use crate::config::{Secret, SecretSource};
+use crate::config::{AuroraConsistency, Secret, SecretSource};
 use crate::domain::consistency::{Level, OnTimeout};
 
 const REFERENCE: &str = include_str!("../../../config/reference.toml");
@@ -401,6 +401,7 @@ fn the_reference_has_every_key_at_its_default() {
         cluster: ClusterConfig {
             primary: Address::new("10.0.0.1", 3306),
             replicas: Vec::new(),
+            aurora_consistency: AuroraConsistency::Proxy,
         },
         monitor: MonitorConfig::new(config.monitor.account.clone()),
         users: config.users.clone(),

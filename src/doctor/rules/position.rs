@@ -43,9 +43,9 @@ pub(super) fn kind(facts: &Facts) -> Vec<Finding> {
             .advice("the columns are internal to Aurora: the README says what was verified"),
         PositionKind::Binlog => finding(Severity::Warning)
             .why("a reply does not tell them, so after each write the primary has to be asked, and they do not survive a failover")
-            .advice("switch GTIDs on: see gtid_mode"),
+            .advice("switch GTIDs on: see gtid_mode; until then the monitor's account needs BACKUP_ADMIN to see the very end of the log"),
         PositionKind::Nothing => finding(Severity::Warning)
-            .why("freshness cannot be known: reads above eventual stay on the primary")
+            .why("time takes their part: after a write, reads stay on the primary for [consistency] sticky_after_write")
             .option("log_bin = binlog")
             .advice("switch the binlog on and restart the server"),
     }]

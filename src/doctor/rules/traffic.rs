@@ -21,22 +21,24 @@ pub(super) fn lost(facts: &Facts) -> Vec<Finding> {
     let lost = open.saturating_add(implicit);
     let seen = format!(
         "of {all} reads that {} counted, {} % went to the primary because of transactions \
-         ({} % stood in an open one, {} % opened one because autocommit is off)",
+         ({} % stood in an open one, {} % opened one because autocommit is off), {} % before the \
+         transaction had written anything",
         traffic.page,
         share(lost),
         share(open),
         share(implicit),
+        share(traffic.before_writes),
     );
     if lost == 0 {
         return vec![Finding::ok(seen)];
     }
-    let severity = match share(lost) >= MUCH {
+    let severity = match share(traffic.before_writes) >= MUCH {
         true => Severity::Warning,
         false => Severity::Note,
     };
     vec![
         Finding::new(severity, seen)
-            .why("these reads could be served by replicas until their transaction writes")
+            .why("those before a transaction's first write could be served by replicas")
             .configure("[consistency] transaction_reads = \"replica_until_write\"")
             .advice("it needs READ COMMITTED and weakens snapshots; or let the application read with autocommit on"),
     ]

@@ -13,6 +13,7 @@ use crate::monitor::ProbeError;
 use crate::monitor::life::Life;
 use crate::monitor::link::Link;
 use crate::monitor::shared::{Backend, Shared};
+use crate::monitor::source::Said;
 
 /// How long the first lane waits for one thing.
 const FIRST_WAITS: Duration = Duration::from_millis(20);
@@ -96,13 +97,26 @@ async fn wait(
     };
     backend.hub.queries.fetch_add(1, Ordering::Relaxed);
     let source = backend.source();
-    let said = source.wait(link, &life, &job.missing, limit).await?;
+    let said = match source.wait(link, &life, &job.missing, limit).await {
+        Err(ProbeError::Unsupported) if source.is_unprovable() => {
+            if !backend.unproven.swap(true, Ordering::AcqRel) {
+                tracing::warn!(
+                    backend = %backend.address,
+                    "cannot ask which commits the primary shows already: a read that goes from a \
+                     replica to it may miss one for a moment; run: GRANT BACKUP_ADMIN ON *.* to the \
+                     monitor's account, and SELECT ON performance_schema.log_status"
+                );
+            }
+            Said::default()
+        }
+        said => said?,
+    };
     // Of whichever life answered: the connection may have been replaced on the way, and its life
     // may be over by now.
     let answered = backend.identify(&link.greeting().await?.incarnation)?;
     if let Some(visible) = &said.visible {
         answered.bound.raise(visible);
     }
-    backend.hub.settle(backend.id, &answered);
+    backend.hub.settle(backend, &answered);
     Ok(answered)
 }

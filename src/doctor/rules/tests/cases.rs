@@ -10,6 +10,7 @@ use super::*;
 fn count(facts: &mut Facts, reason: &str, reads: u64) {
     let traffic = facts.traffic.as_mut().unwrap();
     traffic.by_primary.insert(reason.to_owned(), reads);
+    traffic.before_writes = reads;
 }
 
 /// The rule, what breaks it, how heavy that is, and words of what mends it.
