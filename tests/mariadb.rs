@@ -244,8 +244,16 @@ async fn a_read_on_the_primary_waits_for_what_a_replica_showed() {
             writer
         });
         while counter(&mut reader).await != expected {}
+        let token = cell(&mut reader, "SELECT @@highwater_position").await;
+        let told = format!("SET highwater_read_after = '{}'", token.unwrap());
         let before = counter(&mut behind).await;
         assert_eq!(before, expected - 1, "the primary is not behind");
+        // A session that was only told of it.
+        let mut other = setup.connect().await;
+        for sql in std::iter::once(&&*told).chain(way) {
+            run(&mut other, sql).await;
+        }
+        assert_eq!(counter(&mut other).await, expected, "told: {way:?}");
         for sql in way {
             run(&mut reader, sql).await;
         }

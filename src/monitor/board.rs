@@ -41,6 +41,9 @@ pub(super) struct Answer {
     pub(super) sent: Instant,
     /// Whether the connection was opened for this probe.
     pub(super) fresh_connection: bool,
+    /// Whether it lacks what it was known to have before it was asked: its history was reset, as when
+    /// it is filled anew without a restart.
+    pub(super) lost_history: bool,
 }
 
 /// The picture of all servers.
@@ -106,15 +109,18 @@ impl Board {
         &mut self,
         backend: &Backend,
         samples: &mut Samples,
-        report: &Report,
-        fresh: bool,
+        answer: &Answer,
     ) -> Arc<Life> {
+        let report = &answer.report;
         let now = Instant::now();
         let current = backend.life.load_full();
         if let Some(life) = &current
             && life.incarnation.same_life(&report.incarnation)
+            && !answer.lost_history
         {
-            if fresh && let Some(stranger) = lock(&backend.stranger).take() {
+            if answer.fresh_connection
+                && let Some(stranger) = lock(&backend.stranger).take()
+            {
                 self.met_stranger(backend.id, &life.incarnation, &stranger, now);
             }
             return Arc::clone(life);
@@ -160,6 +166,11 @@ impl Board {
         let Some(seat) = self.seats.get_mut(id.index()) else {
             return;
         };
+        if old.same_life(new) {
+            let backend = &seat.view.address;
+            tracing::warn!(backend, "it lacks what it had: its history was reset");
+            return;
+        }
         if seat.past.iter().any(|(past, _)| past.same_life(new)) {
             seat.mixed_until = Some(now + MIXED_FOR);
         }

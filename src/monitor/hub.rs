@@ -151,6 +151,11 @@ impl Hub {
         });
     }
 
+    /// Lets go of the reads that nobody waits for any more: a lane that cannot work would keep them.
+    pub(super) fn forget_over(&self) {
+        lock(&self.entries).retain(|entry| !entry.wait.is_over());
+    }
+
     /// Answers every read that the server's bound covers now.
     pub(super) fn settle(&self, backend: &Backend, life: &Life) {
         lock(&self.entries).retain(|entry| {

@@ -56,10 +56,9 @@ async fn look(shared: &Shared, backend: &Backend, link: &mut Link) -> Outcome {
     let limit = shared.settings.timeout;
     let fresh_connection = !link.is_open();
     match timeout(limit, ask(shared, backend, link)).await {
-        Ok(Ok((report, sent))) => Outcome::Answer(Box::new(Answer {
-            report,
-            sent,
+        Ok(Ok(answer)) => Outcome::Answer(Box::new(Answer {
             fresh_connection,
+            ..answer
         })),
         Ok(Err(error)) => Outcome::Failed(error),
         Err(_) => {
@@ -69,12 +68,11 @@ async fn look(shared: &Shared, backend: &Backend, link: &mut Link) -> Outcome {
     }
 }
 
-async fn ask(
-    shared: &Shared,
-    backend: &Backend,
-    link: &mut Link,
-) -> Result<(Report, Instant), ProbeError> {
+async fn ask(shared: &Shared, backend: &Backend, link: &mut Link) -> Result<Answer, ProbeError> {
     let greeting = link.greeting().await?;
+    let known = backend.known_as(&greeting.incarnation);
+    let had = known.as_ref().and_then(|life| life.bound.position());
+    let asked = greeting.incarnation.clone();
     let mut source = backend.source();
     source.kind = likely(&greeting, source.kind);
     let mut sent = Instant::now();
@@ -100,6 +98,11 @@ async fn ask(
         }
         _ => Said::default(),
     };
+    let same = greeting.incarnation == asked && kind == PositionKind::Gtids;
+    let lost_history = match (&said.visible, &had) {
+        (Some(visible), Some(had)) if same => !visible.covers(had),
+        _ => false,
+    };
     let report = Report {
         positions: kind,
         executed: said.visible,
@@ -110,7 +113,12 @@ async fn ask(
         server_id: greeting.server_id,
         replication,
     };
-    Ok((report, sent.checked_sub(said.age).unwrap_or(sent)))
+    Ok(Answer {
+        report,
+        sent: sent.checked_sub(said.age).unwrap_or(sent),
+        fresh_connection: false,
+        lost_history,
+    })
 }
 
 /// Both questions, or where the second is refused only the first: such a primary tells nothing.

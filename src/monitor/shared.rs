@@ -107,7 +107,7 @@ impl Shared {
         let mut samples = lock(&self.samples);
         if let Outcome::Answer(answer) = &outcome {
             let report = &answer.report;
-            let life = board.live(backend, &mut samples, report, answer.fresh_connection);
+            let life = board.live(backend, &mut samples, answer);
             backend.set_kind(report.positions);
             if let Some(executed) = &report.executed {
                 life.bound.raise(executed);

@@ -168,10 +168,8 @@ impl Relay {
             });
         }
         let level = self.state.settings.level;
-        if freshness::primary_ready(&self.shared, &mut self.state, level)
-            .await
-            .is_err()
-        {
+        let ready = freshness::primary_ready(&self.shared, &mut self.state, level).await;
+        if ready.is_err() {
             return Ok(Err(ClientError::PrimaryBehind));
         }
         if self.links.died_idle(side).await && !self.drop_primary() {

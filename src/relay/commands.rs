@@ -194,6 +194,7 @@ impl Relay {
         self.group = group_of(&self.shared.config, &self.who);
         self.read_after.clear();
         self.open_groups.clear();
+        self.permit = None;
         self.start_from_globals();
         self.statements.clear();
     }

@@ -4,9 +4,10 @@
 use std::time::{Duration, Instant};
 
 use super::budget::Permit;
-use super::freshness::{Failed, Settled, Terms};
-use super::session::Relay;
-use crate::domain::consistency::{Fallback, GiveUp};
+use super::freshness::{Failed, Settled, Terms, primary_ready};
+use super::reply::{ahead_of, left};
+use super::session::{End, Relay};
+use crate::domain::consistency::{Fallback, GiveUp, Level};
 use crate::domain::routing::Reason;
 use crate::domain::session::Side;
 use crate::frontend::ClientError;
@@ -51,9 +52,24 @@ impl Relay {
             }
             (Fallback::Budgeted { may_queue: true }, _) => {
                 self.gauge.set(SessionState::CatchingUp);
-                let permit = self.shared.budget.take_by(deadline).await;
+                let Self {
+                    shared,
+                    client,
+                    registered,
+                    ..
+                } = self;
+                let permit = tokio::select! {
+                    biased;
+                    permit = shared.budget.take_by(deadline) => Some(permit),
+                    () = registered.interrupted() => None,
+                    // It will not read the answer.
+                    () = left(client, ahead_of(shared)) => None,
+                };
                 self.gauge.set(SessionState::Active);
-                within_budget(reason, permit)
+                match permit {
+                    Some(permit) => within_budget(reason, permit),
+                    None => Fell::Refused(reason, ClientError::Interrupted),
+                }
             }
             (Fallback::Budgeted { may_queue: false } | Fallback::Stale, _) => {
                 within_budget(reason, self.shared.budget.take())
@@ -61,10 +77,52 @@ impl Relay {
         }
     }
 
+    /// Before a read on the primary: waits until that shows what the session has seen elsewhere.
+    ///
+    /// # Errors
+    /// When the client left; inside, what it is told when the primary does not get there or
+    /// somebody kills the statement.
+    pub(super) async fn primary_ready(
+        &mut self,
+        level: Level,
+    ) -> Result<Result<(), ClientError>, End> {
+        let Self {
+            shared,
+            state,
+            client,
+            registered,
+            ..
+        } = self;
+        tokio::select! {
+            biased;
+            ready = primary_ready(shared, state, level) => {
+                Ok(ready.map_err(|_| ClientError::PrimaryBehind))
+            }
+            () = registered.interrupted() => Ok(Err(ClientError::Interrupted)),
+            () = left(client, ahead_of(shared)) => Err(End::ClientGone),
+        }
+    }
+
+    /// After a statement: a READ ONLY transaction that fell back keeps its permit for as long as it
+    /// is open, since all of it runs on the primary. `had_link` says whether the session held a
+    /// connection to the primary before the statement.
+    pub(super) fn after_fallback(&mut self, permit: Option<Permit>, had_link: bool) {
+        let transaction = &self.state.transaction;
+        let goes_on = transaction.read_only() && transaction.open_on() == Some(Side::Primary);
+        if goes_on {
+            self.permit = permit.or(self.permit.take());
+            return;
+        }
+        let kept = self.permit.take();
+        if kept.is_some() || permit.is_some() {
+            self.leave_primary(had_link && kept.is_none());
+        }
+    }
+
     /// Gives the primary's connection back that was taken for a read that fell back, unless its
     /// client may still ask about the warnings it left: reads that were meant for replicas do not
     /// take the primary's connections away from those that write.
-    pub(super) fn leave_primary(&mut self, had_link: bool) {
+    fn leave_primary(&mut self, had_link: bool) {
         let free = !self.state.transaction.is_open() && !self.state.holds_connection();
         if !had_link && free && self.warnings == 0 {
             self.links.release(Side::Primary, &self.registered);

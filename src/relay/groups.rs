@@ -57,7 +57,7 @@ impl Relay {
     /// When the transaction has written for too many groups.
     pub(super) fn note_group(&mut self, access: Access) -> Result<(), ClientError> {
         match self.statement_group.clone() {
-            Some(group) if access == Access::Write => self.owe_group(group),
+            Some(group) if access != Access::Read => self.owe_group(group),
             _ => Ok(()),
         }
     }

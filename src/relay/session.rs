@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
+use super::budget::Permit;
 use super::bulk::GATHERED;
 use super::classify::Lexer;
 use super::groups::{group_of, settings_of};
@@ -99,6 +100,9 @@ pub(super) struct Relay {
     pub(super) warnings: u16,
     /// What the client is still to be told of an answer that was older than asked for.
     pub(super) stale: StaleNote,
+    /// The right to run on the primary the READ ONLY transaction that is open there, if it was meant
+    /// for a replica.
+    pub(super) permit: Option<Permit>,
     /// What shadow mode remembers.
     pub(super) foresight: Foresight,
     pub(super) diary: Diary,
@@ -209,6 +213,7 @@ impl Relay {
             read_after: String::new(),
             warnings: 0,
             stale: StaleNote::None,
+            permit: None,
             foresight: Foresight::default(),
             diary,
             shared,

@@ -166,9 +166,7 @@ impl Relay {
             }
             self.after_staleness();
             self.settle_groups();
-            if progress.permit.take().is_some() {
-                self.leave_primary(had_primary);
-            }
+            self.after_fallback(progress.permit.take(), had_primary);
             return Ok(outcome);
         }
     }
@@ -183,6 +181,7 @@ impl Relay {
             Some(text) => self.position_of_token(text).await?,
             None => Position::Nothing,
         };
+        self.note_token(&after);
         let hinted = self.state.hints.group.as_ref();
         self.statement_group = hinted.map(|name| GroupKey::named(name.as_bytes()));
         self.note_group(statement.profile.access)?;
@@ -229,13 +228,9 @@ impl Relay {
         progress: &mut Progress,
     ) -> Result<Next, End> {
         if statement.profile.may_show_data()
-            && freshness::primary_ready(&self.shared, &mut self.state, terms.level)
-                .await
-                .is_err()
+            && let Err(error) = self.primary_ready(terms.level).await?
         {
-            return self
-                .answer_error(ClientError::PrimaryBehind, Side::Primary, reason)
-                .await;
+            return self.answer_error(error, Side::Primary, reason).await;
         }
         let Self {
             links,

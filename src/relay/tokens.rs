@@ -34,6 +34,20 @@ impl Relay {
         Ok(position)
     }
 
+    /// Takes note of a position that was found right. Where a primary's log runs ahead of its
+    /// engines, what a replica showed may be known to the primary and not be visible there: reads on
+    /// the primary wait for it then, as for what the session itself saw elsewhere.
+    pub(super) fn note_token(&mut self, position: &Position) {
+        let watch = &self.shared.watch;
+        let topology = watch.topology();
+        let primary = topology.get(BackendId::PRIMARY);
+        let life = primary.and_then(|view| view.generation);
+        let shows = |life| watch.bound_covers(BackendId::PRIMARY, life, position);
+        if !position.is_empty() && !life.is_some_and(shows) {
+            self.state.positions.on_unshown(Instant::now());
+        }
+    }
+
     async fn check_token(&self, position: &Position) -> Result<(), ClientError> {
         let watch = &self.shared.watch;
         let life = watch

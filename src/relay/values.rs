@@ -100,6 +100,7 @@ impl Relay {
             Change::OnTimeout(action) => settings.on_timeout = action,
             Change::ReadAfter(text, position) => {
                 self.state.positions.on_read_after(&position);
+                self.note_token(&position);
                 self.read_after = text;
             }
             Change::Group(group) => self.enter_group(group),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use highwater::config::OnTimeout;
 use highwater::domain::consistency::Share;
+use highwater::domain::ids::BackendId;
 use highwater::protocol::caps::CapabilityFlags;
 use highwater::rig::{APP, Cluster, ROOT};
 use mysql_async::Conn;
@@ -172,6 +173,91 @@ async fn the_primary_takes_no_more_than_its_budget() {
     for held in held {
         held.release().await;
     }
+    setup.proxy.shut_down().await;
+}
+
+/// All of such a transaction runs on the primary, so it has its permit until it ends.
+#[tokio::test]
+async fn read_only_transactions_stay_within_the_budget() {
+    const BUDGET: usize = 4;
+    let setup = Setup::with(Cluster::builder().replicas(1), |config| {
+        config.consistency.catch_up_timeout = Duration::from_millis(20);
+        config.consistency.max_lag = Duration::from_secs(3600);
+        config.consistency.primary_budget = Share::percent(20);
+        config.pool.max_connections = 5 * BUDGET;
+    })
+    .await;
+    let (held, token) = standing_still(&setup).await;
+    let begin = async || {
+        let mut raw = after(&setup, &token).await;
+        let begun = raw.query("START TRANSACTION READ ONLY").await;
+        begun.map(|_| raw)
+    };
+    let mut open = Vec::new();
+    for _ in 0..BUDGET {
+        open.push(begin().await.unwrap());
+    }
+    for raw in &mut open {
+        assert_eq!(read(raw).await, Ok("1".to_owned()));
+    }
+    assert_eq!(begin().await.err(), Some(1205));
+    for end in ["COMMIT", "ROLLBACK"] {
+        assert!(open.remove(0).query(end).await.is_ok());
+        let mut next = begin().await.unwrap();
+        assert_eq!(read(&mut next).await, Ok("1".to_owned()), "{end}");
+        assert_eq!(begin().await.err(), Some(1205), "{end}");
+        open.push(next);
+    }
+    // One that leaves gives its permit back as well.
+    drop(open);
+    until("the permits are free", || {
+        count(&setup.proxy, "sessions", &["state="]) == 0
+    })
+    .await;
+    let mut again = Vec::new();
+    for _ in 0..BUDGET {
+        again.push(begin().await.unwrap());
+    }
+    for held in held {
+        held.release().await;
+    }
+    setup.proxy.shut_down().await;
+}
+
+/// Waits on the way to the primary end with their client as well.
+#[tokio::test]
+async fn a_client_that_leaves_waits_no_longer_for_the_primary() {
+    let setup = Setup::with(Cluster::builder().replicas(1), |config| {
+        config.consistency.catch_up_timeout = Duration::from_secs(3600);
+        config.consistency.primary_budget = Share::percent(0);
+    })
+    .await;
+    let mut conn = setup.connect().await;
+    run(&mut conn, "CREATE TABLE t (v INT)").await;
+    run(&mut conn, "INSERT INTO t VALUES (1)").await;
+    conn.disconnect().await.unwrap();
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    let mut raw = session(&setup).await;
+    assert_eq!(read(&mut raw).await, Ok("1".to_owned()));
+    // What is under way on the primary for as long as this one likes.
+    let mut owner = setup.cluster.primary().connect(&ROOT).await.unwrap();
+    let uuid = cell(&mut owner, "SELECT @@server_uuid").await.unwrap();
+    run(&mut owner, &format!("SET gtid_next = '{uuid}:1000000'")).await;
+    setup.cluster.replicas()[0].stop_applier().await.unwrap();
+    setup.replicas_usable(0).await;
+    let sessions = |state: &str| count(&setup.proxy, "sessions", &[state]);
+    let mut queued = session(&setup).await;
+    queued.send(&["SELECT v FROM t"]).await;
+    until("it queues", || sessions("state=\"catching_up\"") == 1).await;
+    drop(queued);
+    until("it has left the queue", || sessions("state=") == 1).await;
+    assert!(raw.query("BEGIN").await.is_ok());
+    let asked = || setup.proxy.watch().counters(BackendId::PRIMARY).waits_sent;
+    let before = asked();
+    raw.send(&["SELECT v FROM t"]).await;
+    until("it waits for the primary", || asked() > before).await;
+    drop(raw);
+    until("it is gone", || sessions("state=") == 0).await;
     setup.proxy.shut_down().await;
 }
 

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use highwater::rig::{APP, Cluster, Server};
+use highwater::rig::{APP, Cluster, ROOT, Server};
 use mysql_async::Error;
 use mysql_async::prelude::Queryable;
 
 use super::measure::Held;
 use super::monotonic::{Watchers, counter};
-use super::support::{Setup, run};
+use super::support::{Setup, cell, run};
 
 /// Reads never go back in time while their servers change, and each change is made when the other
 /// replica stands still: whoever goes there without asking sees the past.
@@ -256,4 +256,47 @@ fn copy(from: &Path, to: &Path) {
             false => drop(std::fs::copy(entry.path(), to).unwrap()),
         }
     }
+}
+
+/// A replica that is filled anew from an older copy while it runs: what was known of it is void,
+/// though it never restarted.
+#[tokio::test]
+async fn a_replica_whose_history_was_reset_is_not_taken_for_what_it_was() {
+    let setup = Setup::with(Cluster::builder().replicas(1), |config| {
+        config.consistency.catch_up_timeout = Duration::from_millis(20);
+        config.consistency.max_lag = Duration::from_secs(7200);
+    })
+    .await;
+    let replica = &setup.cluster.replicas()[0];
+    let mut conn = setup.connect().await;
+    run(&mut conn, "CREATE TABLE counter (v BIGINT UNSIGNED)").await;
+    run(&mut conn, "INSERT INTO counter VALUES (0)").await;
+    let copied = cell(&mut conn, "SELECT @@highwater_position")
+        .await
+        .unwrap();
+    run(&mut conn, "UPDATE counter SET v = 1").await;
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    assert_eq!(counter(&mut conn).await, 1);
+    let mut root = replica.connect(&ROOT).await.unwrap();
+    run(&mut root, "STOP REPLICA").await;
+    setup.replicas_usable(0).await;
+    for sql in [
+        "SET sql_log_bin = OFF",
+        "SET GLOBAL super_read_only = OFF",
+        "RESET BINARY LOGS AND GTIDS",
+        "UPDATE app.counter SET v = 0",
+        &format!("SET GLOBAL gtid_purged = '{copied}'"),
+        "SET GLOBAL super_read_only = ON",
+        "CHANGE REPLICATION SOURCE TO SOURCE_DELAY = 3600",
+        "START REPLICA",
+    ] {
+        run(&mut root, sql).await;
+    }
+    setup.replicas_usable(1).await;
+    for _ in 0..3 {
+        assert_eq!(counter(&mut conn).await, 1);
+    }
+    // It is a replica like any other: who asks for nothing sees what it has.
+    assert_eq!(counter(&mut setup.connect().await).await, 0);
+    setup.proxy.shut_down().await;
 }

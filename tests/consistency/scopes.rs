@@ -514,3 +514,31 @@ async fn a_connection_attribute_names_the_group() {
     other.shut_down().await;
     setup.proxy.shut_down().await;
 }
+
+/// The COMMIT acknowledges what a statement of the transaction wrote in the group that it named.
+#[tokio::test]
+async fn a_statements_group_holds_until_its_transaction_ends() {
+    let setup = impatient(Engine::MySql).await;
+    let mut writer = setup.connect().await;
+    for group in ["alone", "first", "second", "none"] {
+        assert_eq!(counter(&mut reader(&setup, "group", group).await).await, 0);
+    }
+    let held = hold(&setup).await;
+    let begins = ["", "BEGIN", "SET autocommit = 0"];
+    for (begin, group) in begins.into_iter().zip(["alone", "first", "second"]) {
+        if !begin.is_empty() {
+            run(&mut writer, begin).await;
+        }
+        let write = format!("/* highwater: group={group} */ UPDATE counter SET v = v + 1");
+        run(&mut writer, &write).await;
+        run(&mut writer, "COMMIT").await;
+        let seen = counter(&mut reader(&setup, "group", group).await).await;
+        assert!(seen > 0, "{group}: {seen}");
+    }
+    let other = counter(&mut reader(&setup, "group", "none").await).await;
+    assert_eq!(other, 0, "another group does not have to see it");
+    for held in held {
+        held.release().await;
+    }
+    setup.proxy.shut_down().await;
+}

@@ -16,6 +16,10 @@ use crate::domain::position::Position;
 /// every new group.
 const EVICTED_AT_ONCE: usize = 8;
 
+/// Bytes of a group's name that count: the table keeps the name of each group that was written in,
+/// so that its length has to be bounded as well as their number.
+pub const LONGEST_NAME: usize = 256;
+
 /// Which group. Groups that clients name are the same for all users, so that the account that writes
 /// and the account that reads can share one; a user's own group cannot be named by anybody.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -33,11 +37,12 @@ impl GroupKey {
         }
     }
 
-    /// A group that a client or the configuration named.
+    /// A group that a client or the configuration named. Names that differ only behind
+    /// [`LONGEST_NAME`] are one group, which asks its reads for more, never for less.
     pub fn named(name: &[u8]) -> Self {
         Self {
             of_user: false,
-            name: name.into(),
+            name: name.get(..LONGEST_NAME).unwrap_or(name).into(),
         }
     }
 
@@ -218,6 +223,23 @@ mod tests {
         assert!(!demands(&mut groups, &key(2), "5", now));
         assert_eq!(groups.mark(&key(2), now).unknown_since(), Some(now));
         assert!(!format!("{:?}", key(1)).contains('1'));
+    }
+
+    #[test]
+    fn a_long_name_takes_no_more_room_than_another() {
+        let now = Instant::now();
+        let mut groups = Groups::new(10, Duration::from_secs(1), now);
+        let mut long = vec![b'x'; 1 << 20];
+        groups.raise(&GroupKey::named(&long), &at("1-5"), now);
+        assert!(
+            groups
+                .known
+                .keys()
+                .all(|key| key.name.len() <= LONGEST_NAME)
+        );
+        assert!(demands(&mut groups, &GroupKey::named(&long), "5", now));
+        long.push(b'y');
+        assert!(demands(&mut groups, &GroupKey::named(&long), "5", now));
     }
 
     #[test]

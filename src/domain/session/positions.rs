@@ -150,6 +150,12 @@ impl Positions {
         self.join(position);
     }
 
+    /// Something may have been seen elsewhere that the primary is not known to show yet: what a
+    /// position names that another session read.
+    pub fn on_unshown(&mut self, now: Instant) {
+        self.elsewhere_since = self.elsewhere_since.max(Some(now));
+    }
+
     /// A read on that server ended. One on another server, or on another life of it, whose sights
     /// were not asked for before (allowed at `eventual`), leaves something unknown.
     pub fn on_read(&mut self, read: LastRead) {

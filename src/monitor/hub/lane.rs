@@ -34,6 +34,7 @@ pub(in crate::monitor) async fn run(shared: Arc<Shared>, id: BackendId, lane: La
         if let Err(error) = work(&shared, backend, lane, &mut link).await {
             tracing::debug!(backend = %backend.address, %error, "cannot wait for a position");
             link.close().await;
+            backend.hub.forget_over();
             backend.poke.notify_one();
             sleep(AFTER_FAILURE).await;
             continue;
