@@ -58,6 +58,10 @@ async fn a_read_only_transaction_runs_on_one_replica_whole() {
          r START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY
          r SELECT COUNT(*) FROM t
          r ROLLBACK
+         r START TRANSACTION READ ONLY
+         p:locking_read SELECT id FROM t FOR SHARE
+         p:in_transaction SELECT COUNT(*) FROM t
+         p:in_transaction COMMIT
          p SET SESSION TRANSACTION READ ONLY
          r START TRANSACTION
          r SELECT COUNT(*) FROM t

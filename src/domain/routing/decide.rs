@@ -2,7 +2,7 @@
 
 use super::Reason;
 use crate::domain::session::{Deferred, Session, Side};
-use crate::domain::sql::{Access, Effects, StatementProfile, is_server_local_schema};
+use crate::domain::sql::{Access, Doubt, Effects, StatementProfile, is_server_local_schema};
 
 /// Where a statement goes, before freshness is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,8 +103,14 @@ fn in_replica_transaction(session: &Session, profile: &StatementProfile) -> Rout
             return Route::Primary(Reason::HeldState);
         }
     }
-    if asks_primary(session) && profile.access == Access::Read && !session.transaction.has_read() {
-        return Route::MoveTransaction(Reason::Hint);
+    if !session.transaction.has_read() {
+        if profile.doubt == Doubt::Locks {
+            // Rows locked on a replica exclude nobody, and can stop its appliers.
+            return Route::MoveTransaction(Reason::LockingRead);
+        }
+        if asks_primary(session) && profile.access == Access::Read {
+            return Route::MoveTransaction(Reason::Hint);
+        }
     }
     if let Access::Begin(_) = profile.access {
         return Route::EndReplicaTransaction(Reason::InTransaction);
@@ -163,7 +169,7 @@ mod tests {
     use crate::domain::consistency::{Settings, TransactionReads};
     use crate::domain::ids::BackendId;
     use crate::domain::session::{ClientTraits, Outcome, RanOn};
-    use crate::domain::sql::{Begin, Doubt};
+    use crate::domain::sql::Begin;
     use crate::domain::topology::Generation;
 
     const IN_TRANSACTION: u16 = 0x2003;
@@ -190,6 +196,12 @@ mod tests {
         let moves = Route::MoveTransaction(Reason::HeldState);
         assert_eq!(route(&session, &assigns), moves);
         assert_eq!(route(&session, &locks), moves);
+        let for_share = StatementProfile {
+            doubt: Doubt::Locks,
+            ..profile(Access::PrimaryRead, Effects::READS_TABLES)
+        };
+        let moves = Route::MoveTransaction(Reason::LockingRead);
+        assert_eq!(route(&session, &for_share), moves);
 
         let on = RanOn {
             side: Side::Replica,
@@ -204,6 +216,7 @@ mod tests {
         session.on_end(&read, on, rows, Instant::now());
         let held = Route::HeldReplica(Reason::ReadOnlyTransaction);
         assert_eq!(route(&session, &assigns), held);
+        assert_eq!(route(&session, &for_share), held);
         assert_eq!(route(&session, &locks), Route::Primary(Reason::HeldState));
     }
 
