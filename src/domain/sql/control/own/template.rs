@@ -39,11 +39,9 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(Box<[u8]>),
-    /// `bare` where a number is nothing but a value: not in a list that may count columns.
     Value {
         mention: Mention,
         spelled: Box<[u8]>,
-        bare: bool,
     },
     Alias(Box<[u8]>),
 }
@@ -117,7 +115,6 @@ impl Template {
             parts.push(Part::Value {
                 mention: Mention::Own(*variable),
                 spelled: format!("@@{name}").into_bytes().into(),
-                bare: false,
             });
             parts.push(Part::Alias(b"Value".as_slice().into()));
         }
@@ -155,8 +152,8 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(part) => text.extend_from_slice(part),
-                Part::Value { spelled, bare, .. } => match values.next().flatten() {
-                    Some(value) => put_value(&mut text, &value, *bare),
+                Part::Value { spelled, .. } => match values.next().flatten() {
+                    Some(value) => put_value(&mut text, &value),
                     None => text.extend_from_slice(spelled),
                 },
                 Part::Alias(label) => put_alias(&mut text, label),
@@ -181,7 +178,6 @@ fn find(
     if !EVALUATED.iter().any(|word| verb.is(word)) {
         return None;
     }
-    let bare = verb.is("set");
     let mut found = Vec::new();
     let mut at = 0;
     while at < lexemes.len() {
@@ -195,11 +191,7 @@ fn find(
         let spelled = text.get(place.clone())?.into();
         edits.push(Edit {
             place,
-            part: Part::Value {
-                mention,
-                spelled,
-                bare,
-            },
+            part: Part::Value { mention, spelled },
         });
         found.push(at);
         at = end;
@@ -231,18 +223,14 @@ fn is_passed(statement: &[Placed<'_>]) -> bool {
     begins || PASSED.iter().any(|verb| word(0, verb))
 }
 
-fn put_value(out: &mut Vec<u8>, value: &Literal, bare: bool) {
+fn put_value(out: &mut Vec<u8>, value: &Literal) {
     let (number, kind) = match value {
         Literal::Unsigned(number) => (number.to_string(), "UNSIGNED"),
         Literal::Signed(number) => (number.to_string(), "SIGNED"),
         Literal::Text(text) => return put_string(out, text),
     };
-    if bare {
-        out.extend_from_slice(number.as_bytes());
-    } else {
-        // A bare number in ORDER BY would be a column's, and have the type that fits it.
-        out.extend_from_slice(format!("CAST({number} AS {kind})").as_bytes());
-    }
+    // A bare number in ORDER BY would be a column's, and have the type that fits it.
+    out.extend_from_slice(format!("CAST({number} AS {kind})").as_bytes());
 }
 
 /// A string literal that reads the same in every sql_mode and character set.

@@ -327,7 +327,7 @@ fn what_the_session_knows_is_filled_in() {
         ),
         (
             "BEGIN; SET @a = CONNECTION_ID(), @b = @@pseudo_thread_id = 1; CREATE PROCEDURE p() BEGIN SELECT CONNECTION_ID(); END",
-            "BEGIN; SET @a = 7, @b = 7 = 1; CREATE PROCEDURE p() BEGIN SELECT CONNECTION_ID(); END",
+            "BEGIN; SET @a = CAST(7 AS UNSIGNED), @b = CAST(7 AS UNSIGNED) = 1; CREATE PROCEDURE p() BEGIN SELECT CONNECTION_ID(); END",
         ),
         (
             "SELECT CONNECTION_ID() + t.order, CASE WHEN CONNECTION_ID() THEN 1 END, ? + CONNECTION_ID(), CONNECTION_ID() + ? x",
