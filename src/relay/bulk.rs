@@ -181,9 +181,8 @@ impl Relay {
             registered,
             ..
         } = self;
-        let has_schema = state.mirror.schema().is_some();
         if let Err(error) = links
-            .hold(side, BackendId::PRIMARY, has_schema, registered)
+            .hold(side, BackendId::PRIMARY, &state.mirror, registered)
             .await
         {
             return Ok(Err(client_error(&error)));

@@ -91,11 +91,12 @@ impl Relay {
             state,
             client,
             registered,
+            links,
             ..
         } = self;
         tokio::select! {
             biased;
-            ready = primary_ready(shared, state, level) => {
+            ready = links.meanwhile(registered, primary_ready(shared, state, level)) => {
                 Ok(ready.map_err(|_| ClientError::PrimaryBehind))
             }
             () = registered.interrupted() => Ok(Err(ClientError::Interrupted)),
@@ -124,7 +125,7 @@ impl Relay {
     /// take the primary's connections away from those that write.
     fn leave_primary(&mut self, had_link: bool) {
         let free = !self.state.transaction.is_open() && !self.state.holds_connection();
-        if !had_link && free && self.warnings == 0 {
+        if !had_link && free && self.warnings == 0 && !self.links.lends() {
             self.links.release(Side::Primary, &self.registered);
         }
     }

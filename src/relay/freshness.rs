@@ -175,13 +175,15 @@ impl Seeker<'_> {
         let moment = (Instant::now() + MOMENT).min(deadline);
         let mut there = Err(NotCovered::Timeout);
         if !self.others_lack_its_connection() {
-            there = watch.wait_covered(&servers, position, moment).await;
+            let covered = watch.wait_covered(&servers, position, moment);
+            there = self.links.meanwhile(self.registered, covered).await;
         }
         if matches!(there, Err(NotCovered::Timeout)) && Instant::now() < deadline {
             if !self.in_transaction {
                 self.links.release(Side::Replica, self.registered);
             }
-            there = watch.wait_covered(&servers, position, deadline).await;
+            let covered = watch.wait_covered(&servers, position, deadline);
+            there = self.links.meanwhile(self.registered, covered).await;
         }
         self.gauge.set(SessionState::Active);
         there
@@ -196,7 +198,10 @@ impl Seeker<'_> {
     }
 
     fn held(&self) -> Option<Server> {
-        let identity = self.links.get(Side::Replica)?.identity;
+        let held = self.links.get(Side::Replica).map(|link| link.identity);
+        // A session that lends its connections keeps to its replica all the same.
+        let left = || Some(self.links.left(Side::Replica)?.identity);
+        let identity = held.or_else(left)?;
         Some(Server {
             backend: identity.backend,
             generation: identity.generation?,
@@ -343,10 +348,9 @@ impl Servers for Shared {
     }
 
     fn load(&self, backend: BackendId) -> usize {
-        match self.pool(backend) {
-            Some(pool) if !pool.is_full() => pool.leased(),
-            _ => usize::MAX,
-        }
+        self.pool(backend)
+            .and_then(|pool| pool.load())
+            .unwrap_or(usize::MAX)
     }
 
     fn turn(&self) -> usize {

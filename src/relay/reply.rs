@@ -276,23 +276,31 @@ impl Relay {
         side: Side,
         forwarded: bool,
     ) -> Result<bool, End> {
-        let Self {
-            links,
-            client,
-            shared,
-            ..
-        } = self;
-        let replica = match (side, forwarded) {
-            (Side::Replica, false) => links.get(side).map(|link| link.identity),
-            _ => None,
-        };
-        let ahead = ahead_of(shared);
-        let heard = poll_fn(|cx| poll_both(cx, links, side, client, ahead));
-        let woke = match replica {
-            None => heard.await,
-            Some(replica) => unless_down(&shared.watch, replica, heard).await,
+        let ahead = ahead_of(&self.shared);
+        let woke = loop {
+            let Self {
+                links,
+                client,
+                shared,
+                ..
+            } = self;
+            let replica = match (side, forwarded) {
+                (Side::Replica, false) => links.get(side).map(|link| link.identity),
+                _ => None,
+            };
+            let heard = poll_fn(|cx| poll_both(cx, links, side, client, ahead));
+            let woke = match replica {
+                None => heard.await,
+                Some(replica) => unless_down(&shared.watch, replica, heard).await,
+            };
+            match woke {
+                Woke::Recalled => links.give_back_recalled(&self.registered),
+                woke => break woke,
+            }
         };
         match woke {
+            // Taken care of above.
+            Woke::Recalled => Ok(true),
             Woke::Server(Ok(count)) => Ok(count > 0),
             Woke::Server(Err(_)) => Ok(false),
             Woke::ClientLeft => Err(self.client_left(side)),
@@ -446,6 +454,8 @@ enum Woke {
     Server(io::Result<usize>),
     ClientLeft,
     ServerDown,
+    /// Others wait for the connection of the other side.
+    Recalled,
 }
 
 /// Waits for a replica's answer until that replica is down.
@@ -474,6 +484,9 @@ fn poll_both(
     };
     if let Poll::Ready(read) = link.conn.poll_fill(cx) {
         return Poll::Ready(Woke::Server(read));
+    }
+    if links.poll_recalled(cx).is_ready() {
+        return Poll::Ready(Woke::Recalled);
     }
     poll_left(cx, client, ahead).map(|()| Woke::ClientLeft)
 }

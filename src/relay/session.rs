@@ -11,7 +11,7 @@ use super::bulk::GATHERED;
 use super::classify::Lexer;
 use super::groups::{group_of, settings_of};
 use super::kill::Registered;
-use super::links::Links;
+use super::links::{Links, SIDES};
 use super::login::{self, Client};
 use super::prepared::Statements;
 use super::shadow::Foresight;
@@ -19,7 +19,7 @@ use super::shared::Shared;
 use super::staleness::StaleNote;
 use crate::domain::consistency::GroupKey;
 use crate::domain::ids::SessionId;
-use crate::domain::session::{ClientTraits, Session, Side};
+use crate::domain::session::{ClientTraits, Session};
 use crate::domain::sql::Hints;
 use crate::frontend::ClientError;
 use crate::frontend::login::LoginError;
@@ -157,7 +157,7 @@ pub async fn serve(shared: Arc<Shared>, stream: Stream, id: SessionId, task: Opt
         Ok(()) => relay.run().await,
         Err(end) => end,
     };
-    relay.close(&end);
+    relay.close(&end).await;
     relay.diary.end = end.name();
 }
 
@@ -276,12 +276,14 @@ impl Relay {
             result
         };
         self.gauge.set(SessionState::Idle);
-        result
+        result?;
+        self.rest().await;
+        Ok(())
     }
 
     /// The header of the next command, and its first byte if it has one.
     async fn next_header(&mut self) -> Result<FrameHeader, End> {
-        self.fill_client(HEADER).await?;
+        self.await_command(HEADER).await?;
         let header = FrameHeader::parse(self.client.input.data()).ok_or(End::Malformed)?;
         if header.len > 0 {
             self.fill_client(HEADER + 1).await?;
@@ -356,10 +358,11 @@ impl Relay {
     }
 
     /// Lets go of the server connections.
-    fn close(&mut self, end: &End) {
+    async fn close(&mut self, end: &End) {
         self.registered.runs(None);
-        for side in [Side::Primary, Side::Replica] {
+        for side in SIDES {
             match end {
+                End::Quit if self.links.lends() => self.part_with(side).await,
                 End::Quit
                 | End::Refused
                 | End::ShuttingDown

@@ -233,6 +233,9 @@ impl Relay {
         {
             return self.answer_error(error, Side::Primary, reason).await;
         }
+        if reason == Reason::FollowsPrevious {
+            self.hold_again(Side::Primary);
+        }
         let Self {
             links,
             state,
@@ -244,9 +247,8 @@ impl Relay {
             // Another connection would take what follows for statements of their own.
             return self.state_lost().await;
         }
-        let has_schema = state.mirror.schema().is_some();
         if let Err(error) = links
-            .hold(Side::Primary, BackendId::PRIMARY, has_schema, registered)
+            .hold(Side::Primary, BackendId::PRIMARY, &state.mirror, registered)
             .await
         {
             self.shared.watch.suspect(BackendId::PRIMARY);
@@ -398,7 +400,7 @@ impl Relay {
                 fell => return self.fell(fell, progress).await,
             },
         };
-        if self.state.mirror.collation_untold() && !self.learn_collation().await {
+        if self.state.mirror.collation_untold() && !self.learn_collation(Side::Primary).await {
             if !self.drop_primary() {
                 return self.state_lost().await;
             }
@@ -515,6 +517,7 @@ impl Relay {
                 .await;
         }
         let in_transaction = self.state.transaction.open_on() == Some(Side::Replica);
+        self.hold_again(Side::Replica);
         let Some(backend) = self
             .links
             .get(Side::Replica)
@@ -575,9 +578,8 @@ impl Relay {
             registered,
             ..
         } = self;
-        let has_schema = state.mirror.schema().is_some();
         if let Err(error) = links
-            .hold(Side::Primary, BackendId::PRIMARY, has_schema, registered)
+            .hold(Side::Primary, BackendId::PRIMARY, &state.mirror, registered)
             .await
         {
             let error = client_error(&error);

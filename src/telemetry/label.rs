@@ -184,13 +184,30 @@ label!(SessionState {
 pub enum ConnectionState {
     /// Waits in the pool.
     Idle,
-    /// Held by a session.
+    /// A session needs it: it runs a statement there, or has something there that keeps it.
     Leased,
+    /// A session keeps it between statements and can be asked to give it back.
+    Lent,
 }
 
 label!(ConnectionState {
     Idle => "idle",
     Leased => "leased",
+    Lent => "lent",
+});
+
+/// How a server connection went from a session to its pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Handover {
+    /// As it was: the next session restores what differs.
+    AsIs,
+    /// After a reset.
+    Reset,
+}
+
+label!(Handover {
+    AsIs => "as_is",
+    Reset => "reset",
 });
 
 /// Why a session keeps to one server connection.

@@ -8,7 +8,8 @@ mod tests;
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, GaugeVec, Histogram, IntCounter, IntGauge, IntGaugeVec, Registry, TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Registry, TextEncoder,
 };
 
 use make::Maker;
@@ -16,7 +17,8 @@ use make::Maker;
 use super::fault::{ErrorKind, Side};
 use super::grid::Grid;
 use super::label::{
-    AccessLabel, ConnectionState, Foreseen, Label, Outcome, PinReason, SessionState, Target, Wrote,
+    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PinReason, SessionState,
+    Target, Wrote,
 };
 use crate::domain::consistency::Level;
 use crate::domain::routing::Reason;
@@ -72,8 +74,20 @@ pub struct Metrics {
     backend_up: IntGaugeVec,
     /// `backend_lag_seconds{backend}`: how far a server is behind the primary; NaN while unknown.
     backend_lag: GaugeVec,
-    /// `backend_connections{backend,state}`: pooled connections by what they are doing.
+    /// `backend_connections{backend,state}`: pooled connections by what they are doing. What is
+    /// `lent` is counted once a second.
     backend_connections: IntGaugeVec,
+    /// `handovers_total{backend,how}`: connections that sessions gave back to their pool.
+    handovers: IntCounterVec,
+    /// `restores_total{backend}`: connections that were given a session's state by commands, since
+    /// they had another one.
+    restores: IntCounterVec,
+    /// `recalls_total{backend}`: connections that sessions were asked to give back between two
+    /// statements, because others waited.
+    recalls: IntCounterVec,
+    /// `pool_wait_seconds{backend}`: how long sessions waited in line for a connection; those that
+    /// found one at once are not counted.
+    pool_wait: HistogramVec,
 }
 
 impl Metrics {
@@ -176,6 +190,26 @@ impl Metrics {
                 "Pooled server connections by what they are doing.",
                 &["backend", "state"],
             )?,
+            handovers: make.counters(
+                "handovers_total",
+                "Server connections that sessions gave back to their pool, by how.",
+                &["backend", "how"],
+            )?,
+            restores: make.counters(
+                "restores_total",
+                "Server connections that were given a session's state by commands.",
+                &["backend"],
+            )?,
+            recalls: make.counters(
+                "recalls_total",
+                "Server connections that sessions were asked to give back between statements.",
+                &["backend"],
+            )?,
+            pool_wait: make.histogram_family(
+                "pool_wait_seconds",
+                "Seconds that sessions waited in line for a server connection, if they waited.",
+                "backend",
+            )?,
             registry,
         })
     }
@@ -252,7 +286,15 @@ impl Metrics {
                     .with_label_values(&[address, state.name()])
             })
             .collect();
+        let handovers = Handover::ALL
+            .iter()
+            .map(|how| self.handovers.with_label_values(&[address, how.name()]))
+            .collect();
         BackendMetrics {
+            handovers,
+            restores: self.restores.with_label_values(&[address]),
+            recalls: self.recalls.with_label_values(&[address]),
+            pool_wait: self.pool_wait.with_label_values(&[address]),
             up: self.backend_up.with_label_values(&[address, role.name()]),
             lag: self.backend_lag.with_label_values(&[address]),
             connections,
@@ -313,6 +355,10 @@ pub struct BackendMetrics {
     up: IntGauge,
     lag: Gauge,
     connections: Box<[IntGauge]>,
+    handovers: Box<[IntCounter]>,
+    restores: IntCounter,
+    recalls: IntCounter,
+    pool_wait: Histogram,
 }
 
 impl BackendMetrics {
@@ -324,6 +370,26 @@ impl BackendMetrics {
     /// How far the server is behind the primary; `None` while unknown.
     pub fn set_lag(&self, lag: Option<Duration>) {
         self.lag.set(lag.map_or(f64::NAN, |lag| lag.as_secs_f64()));
+    }
+
+    /// Counts a connection that a session gave back.
+    pub fn handed_over(&self, how: Handover) {
+        self.handovers[how.index()].inc();
+    }
+
+    /// Counts a connection that was given a session's state by commands.
+    pub fn restored(&self) {
+        self.restores.inc();
+    }
+
+    /// Counts a connection that a session was asked to give back.
+    pub fn recalled(&self) {
+        self.recalls.inc();
+    }
+
+    /// Counts a wait in line.
+    pub fn pool_waited(&self, took: Duration) {
+        self.pool_wait.observe(took.as_secs_f64());
     }
 
     /// The number of connections in `state`.
