@@ -4,6 +4,7 @@
 
 pub mod holds;
 pub mod mirror;
+pub mod only_owned;
 pub mod positions;
 pub mod transaction;
 pub mod wish;
@@ -17,6 +18,7 @@ use super::topology::Generation;
 
 pub use holds::Holds;
 pub use mirror::{Applied, Mirror, Restore};
+pub use only_owned::{OnlyOwned, SaidBy, Sights};
 pub use positions::{LastRead, Positions};
 pub use transaction::{Deferred, Transaction};
 pub use wish::TrackerWish;
@@ -186,6 +188,12 @@ impl Session {
             && self.is_read_committed()
             && !self.wish.transaction_state
             && !self.completes_specially()
+    }
+
+    /// Whether the session made a plain COMMIT or ROLLBACK end its connection.
+    pub fn releases_by_itself(&self) -> bool {
+        let kind = self.mirror.get(b"completion_type");
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case(b"RELEASE") || kind == b"2")
     }
 
     fn is_read_committed(&self) -> bool {
