@@ -349,14 +349,14 @@ impl Sim {
             return Ok(Sights::default());
         }
         let usable = self.watch.borrow().usable(backend);
-        if usable && backend > 0 {
-            if let Ok(heard) = self.ask(backend, read.ended).await
-                && heard.generation == read.generation
-            {
-                return Ok(Sights::certain(
-                    self.without_errant(backend, heard.upper).await,
-                ));
-            }
+        if usable
+            && backend > 0
+            && let Ok(heard) = self.ask(backend, read.ended).await
+            && heard.generation == read.generation
+        {
+            return Ok(Sights::certain(
+                self.without_errant(backend, heard.upper).await,
+            ));
         }
         self.upper_bound(read.ended).await
     }

@@ -165,7 +165,7 @@ async fn release_closes_the_clients_connection() {
         ),
         (
             &[
-                "SET completion_type = RELEASE",
+                "SET completion_type = 'RELEASE'",
                 "START TRANSACTION READ ONLY",
                 "SELECT id FROM c",
                 "COMMIT",
