@@ -5,6 +5,7 @@
 pub mod holds;
 pub mod lease;
 pub mod mirror;
+pub mod only_owned;
 pub mod positions;
 pub mod transaction;
 pub mod wish;
@@ -19,6 +20,7 @@ use super::topology::Generation;
 pub use holds::Holds;
 pub use lease::{KeepReason, Lease, Tethers};
 pub use mirror::{Applied, Globals, Mirror, Restore, Way};
+pub use only_owned::{OnlyOwned, SaidBy, Sights};
 pub use positions::{LastRead, Positions};
 pub use transaction::{Deferred, Transaction};
 pub use wish::TrackerWish;
@@ -191,6 +193,12 @@ impl Session {
             && self.is_read_committed()
             && !self.wish.transaction_state
             && !self.completes_specially()
+    }
+
+    /// Whether the session made a plain COMMIT or ROLLBACK end its connection.
+    pub fn releases_by_itself(&self) -> bool {
+        let kind = self.mirror.get(b"completion_type");
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case(b"RELEASE") || kind == b"2")
     }
 
     fn is_read_committed(&self) -> bool {

@@ -80,8 +80,8 @@ impl Relay {
     /// Before a read on the primary: waits until that shows what the session has seen elsewhere.
     ///
     /// # Errors
-    /// When the client left; inside, what it is told when the primary does not get there or
-    /// somebody kills the statement.
+    /// When the client left; inside, what it is told when the primary does not get there,
+    /// nobody can say whether it did, or somebody kills the statement.
     pub(super) async fn primary_ready(
         &mut self,
         level: Level,
@@ -97,7 +97,7 @@ impl Relay {
         tokio::select! {
             biased;
             ready = links.meanwhile(registered, primary_ready(shared, state, level)) => {
-                Ok(ready.map_err(|_| ClientError::PrimaryBehind))
+                Ok(ready.map_err(ClientError::from))
             }
             () = registered.interrupted() => Ok(Err(ClientError::Interrupted)),
             () = left(client, ahead_of(shared)) => Err(End::ClientGone),

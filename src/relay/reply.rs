@@ -68,7 +68,9 @@ impl Relay {
     /// # Errors
     /// When the client left; its statement is being stopped then.
     pub(super) async fn relay_reply(&mut self, expect: Expect) -> Result<Relayed, End> {
-        let mut tracker = ReplyTracker::new(expect.kind, self.who.profile);
+        let other_flags = self.flags_to_show(expect.side) != (0, 0);
+        let mut tracker =
+            ReplyTracker::new(expect.kind, self.who.profile).telling_columns_end(other_flags);
         let mut forwarded = false;
         let mut outcome = Outcome::Done {
             affected: 0,
@@ -195,12 +197,22 @@ impl Relay {
                 }
                 before
             }
-            EventKind::LocalInfile | EventKind::Malformed => before,
+            EventKind::ColumnsEnd | EventKind::LocalInfile | EventKind::Malformed => before,
+        }
+    }
+
+    /// The status flags that the client must see set, and those that it must not see, where the
+    /// server's are not its own.
+    fn flags_to_show(&self, side: Side) -> (u16, u16) {
+        match side {
+            Side::Replica => self.state.transaction.flags_on_replica(),
+            Side::Primary => (0, 0),
         }
     }
 
     /// Makes an event's packet what the client may see; gives its length, which may have changed.
     fn show(&mut self, expect: Expect, at: usize, event: Event) -> usize {
+        let (lacks, extra) = self.flags_to_show(expect.side);
         let Self {
             links, state, who, ..
         } = self;
@@ -221,10 +233,6 @@ impl Relay {
             }
             return event.len;
         }
-        let (lacks, extra) = match expect.side {
-            Side::Replica => state.transaction.flags_on_replica(),
-            Side::Primary => (0, 0),
-        };
         if (lacks, extra) != (0, 0) && event.kind != EventKind::Err {
             let packet = input.data_mut().get_mut(at..at + event.len);
             change_status(packet.unwrap_or_default(), lacks, extra);

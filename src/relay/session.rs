@@ -36,6 +36,8 @@ pub(super) enum End {
     Quit,
     /// The proxy is shutting down.
     ShuttingDown,
+    /// COMMIT or ROLLBACK with RELEASE: a server closes the connection after its OK.
+    Released,
     /// The client's connection closed or broke.
     ClientGone,
     /// The login could not be completed; the client was told why.
@@ -53,6 +55,7 @@ impl End {
     fn name(&self) -> &'static str {
         match self {
             Self::Quit => "quit",
+            Self::Released => "released at the end of a transaction",
             Self::ShuttingDown => "shutting down",
             Self::ClientGone => "client gone",
             Self::Refused => "login refused",
@@ -363,6 +366,8 @@ impl Relay {
         for side in SIDES {
             match end {
                 End::Quit if self.links.lends() => self.part_with(side).await,
+                // The server closed the connection that it came over.
+                End::Released | End::ReplyBroken => self.links.discard(side, &self.registered),
                 End::Quit
                 | End::Refused
                 | End::ShuttingDown
@@ -371,7 +376,6 @@ impl Relay {
                 | End::StateLost => {
                     self.links.release(side, &self.registered);
                 }
-                End::ReplyBroken => self.links.discard(side, &self.registered),
             }
         }
     }

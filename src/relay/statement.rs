@@ -168,12 +168,18 @@ impl Relay {
             self.after_staleness();
             self.settle_groups();
             self.after_fallback(progress.permit.take(), had_primary);
+            if access == Access::TransactionEnd
+                && outcome != Outcome::Failed
+                && self.releases(&statement)
+            {
+                return Err(End::Released);
+            }
             return Ok(outcome);
         }
     }
 
     /// What the statement at hand asks for, by its hints and its session.
-    async fn terms(
+    pub(super) async fn terms(
         &mut self,
         statement: &Statement,
         arrived: Instant,
@@ -259,6 +265,10 @@ impl Relay {
         match self.open_deferred(statement).await? {
             Opened::Yes => {}
             Opened::Broken => return self.redial(statement, reason, progress).await,
+            Opened::Denied(packet) => {
+                self.pass_error(packet).await?;
+                return Ok(Next::Answered(Side::Primary, reason, Outcome::Failed));
+            }
             Opened::Refused if !self.drop_primary() => return self.state_lost().await,
             Opened::Refused => {
                 return self
@@ -603,10 +613,18 @@ impl Relay {
 
     /// Runs a small statement that the client knows nothing of; says whether it succeeded.
     pub(super) async fn run_quietly(&mut self, side: Side, sql: &[u8]) -> Result<bool, End> {
+        Ok(self.run_unseen(side, sql).await? == Swallowed::Done)
+    }
+
+    /// The same; says how it went.
+    pub(super) async fn run_unseen(&mut self, side: Side, sql: &[u8]) -> Result<Swallowed, End> {
         self.out.clear();
         let query = com_query(sql, self.who.profile.query_attributes());
         append_packet(&mut self.out, &mut 0, &query);
-        Ok(self.send_to_server(side).await && self.swallow(side, 1).await? == Swallowed::Done)
+        match self.send_to_server(side).await {
+            true => self.swallow(side, 1).await,
+            false => Ok(Swallowed::Broken),
+        }
     }
 
     pub(super) fn ended(&mut self, side: Side, profile: &StatementProfile, outcome: Outcome) {
