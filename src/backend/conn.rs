@@ -90,7 +90,7 @@ impl ServerConn {
     /// Makes it idle. `None` when something is left unread or unsent, which no clean connection has.
     pub(super) fn park(self) -> Option<(Parked, Place)> {
         let clean = self.conn.input.is_empty() && self.pending.is_empty();
-        if !clean || self.multi_statements.is_some() {
+        if !clean || self.multi_statements.is_some() || self.applied.is_spoiled() {
             return None;
         }
         let socket = self.conn.stream.detach().ok()?;

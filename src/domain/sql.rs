@@ -20,6 +20,7 @@ pub mod hint;
 pub mod mode;
 pub mod profile;
 mod schemas;
+pub mod state;
 mod token;
 mod variables;
 mod witness;

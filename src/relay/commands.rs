@@ -201,6 +201,7 @@ impl Relay {
         self.permit = None;
         self.start_from_globals();
         self.statements.clear();
+        self.tell_pins();
     }
 
     async fn prepare(&mut self, total: usize) -> Result<(), End> {
