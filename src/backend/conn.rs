@@ -127,7 +127,7 @@ impl ServerConn {
 
     /// Makes it idle. `None` when something is left unread, which no clean connection has.
     pub(super) fn park(self) -> Option<(Parked, Place)> {
-        if !self.conn.input.is_empty() {
+        if !self.conn.input.is_empty() || self.applied.is_spoiled() {
             return None;
         }
         let socket = self.conn.stream.detach().ok()?;

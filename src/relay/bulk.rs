@@ -140,6 +140,8 @@ impl Relay {
         }
         let kind = self.shared.watch.position_kind();
         self.state.own_writes_told = kind.tells_own_writes();
+        self.touches = None;
+        self.results = 0;
         self.state.on_start(&profile);
         self.registered.runs(Some(side));
         let sent = self.stream_packet(side, header).await;

@@ -396,6 +396,9 @@ pub(super) fn put_restore(
         link.applied.on_guarded(in_transaction);
     }
     if let Some(restore) = wanted.missing(&link.applied, !backend.is_primary())? {
+        if let Some(role) = &restore.role {
+            put(&com_query(role, attributes));
+        }
         if let Some(schema) = &restore.schema {
             put(&com_init_db(schema));
         }

@@ -182,6 +182,7 @@ impl Relay {
             }
             EventKind::Err => {
                 self.warnings = 1;
+                state.on_error(ErrView::parse(payload).map_or(0, |error| error.code));
                 let outcome = Outcome::Failed;
                 acknowledge(shared, state, groups, expect.side, outcome, false);
                 outcome

@@ -21,13 +21,14 @@ use crate::domain::consistency::GroupKey;
 use crate::domain::ids::SessionId;
 use crate::domain::session::{ClientTraits, Session};
 use crate::domain::sql::Hints;
+use crate::domain::sql::state::Touches;
 use crate::frontend::ClientError;
 use crate::frontend::login::LoginError;
 use crate::net::{Conn, Stream};
 use crate::protocol::caps::CapabilityFlags;
 use crate::protocol::command::CommandCode;
 use crate::protocol::frame::{FrameHeader, HEADER};
-use crate::telemetry::{SessionGauge, SessionState};
+use crate::telemetry::{PinGauge, SessionGauge, SessionState};
 
 /// Why a session ends.
 #[derive(Debug)]
@@ -108,6 +109,16 @@ pub(super) struct Relay {
     /// The right to run on the primary the READ ONLY transaction that is open there, if it was meant
     /// for a replica.
     pub(super) permit: Option<Permit>,
+    /// What the text of the statement at hand says that it does to the session's state.
+    pub(super) touches: Option<Touches>,
+    /// Whether the statement at hand may run a trigger.
+    pub(super) may_trigger: bool,
+    /// Which named locks are held has to be asked.
+    pub(super) locks_unsure: bool,
+    /// The session's pins, as far as metrics and registry know of them.
+    pub(super) pinned: PinGauge,
+    /// Their version.
+    pub(super) told_pins: u64,
     /// What shadow mode remembers.
     pub(super) foresight: Foresight,
     pub(super) diary: Diary,
@@ -220,6 +231,11 @@ impl Relay {
             warnings: 0,
             stale: StaleNote::None,
             permit: None,
+            touches: None,
+            may_trigger: false,
+            locks_unsure: false,
+            pinned: shared.metrics.pin_gauge(),
+            told_pins: 0,
             foresight: Foresight::default(),
             diary,
             shared,

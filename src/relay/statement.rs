@@ -17,13 +17,13 @@ use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::lease::leaves_untold;
-use crate::domain::session::{Holds, Outcome, RanOn, Side};
+use crate::domain::session::{Outcome, RanOn, Side};
 use crate::domain::sql::{Access, Effects, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::command::com_query;
 use crate::protocol::frame::append_packet;
 use crate::protocol::reply::ReplyKind;
-use crate::telemetry::{self, ErrorKind, Label, PinReason, SessionState, Target};
+use crate::telemetry::{self, ErrorKind, Label, SessionState, Target};
 
 /// A statement that stands in the client's buffer.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +95,8 @@ impl Relay {
         let had_primary = self.links.get(Side::Primary).is_some();
         let mut progress = Progress::default();
         self.results = 0;
+        self.look_at(&statement);
+        self.learn_for_constants().await;
         self.note_staleness(&statement);
         let mut next = self.first_route(&statement);
         next = self.shadowed(next, &statement, &terms);
@@ -167,6 +169,7 @@ impl Relay {
             }
             self.after_staleness();
             self.settle_groups();
+            self.settle_locks().await;
             self.after_fallback(progress.permit.take(), had_primary);
             if access == Access::TransactionEnd
                 && outcome != Outcome::Failed
@@ -645,38 +648,13 @@ impl Relay {
                 .error(ErrorKind::Statement, telemetry::Side::Backend);
         }
         let on = self.foresight.ran_on(on);
-        let before = self.state.holds;
+        self.take_touches(side, profile, outcome);
         self.state.on_end(profile, on, outcome, Instant::now());
         if self.state.positions.is_scattered() {
             self.shared.watch.compact(self.state.positions.need_mut());
             self.state.positions.on_compacted();
         }
-        if self.state.holds != before {
-            self.count_pins(before);
-        }
-    }
-
-    /// Counts what the session holds now and did not hold before.
-    fn count_pins(&self, before: Holds) {
-        let now = self.state.holds;
-        for (held, had, reason) in [
-            (
-                now.temporary_tables,
-                before.temporary_tables,
-                PinReason::TemporaryTable,
-            ),
-            (now.table_locks, before.table_locks, PinReason::TableLock),
-            (now.named_locks, before.named_locks, PinReason::NamedLock),
-            (
-                now.user_variables,
-                before.user_variables,
-                PinReason::UserVariable,
-            ),
-        ] {
-            if held && !had {
-                self.shared.metrics.pins.at(reason).inc();
-            }
-        }
+        self.tell_pins();
     }
 
     async fn answer_error(

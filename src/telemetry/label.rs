@@ -3,6 +3,7 @@
 
 use crate::domain::consistency::Level;
 use crate::domain::routing::Reason;
+use crate::domain::session::PinReason;
 use crate::domain::sql::Access;
 use crate::domain::topology::Role;
 
@@ -210,25 +211,17 @@ label!(Handover {
     Reset => "reset",
 });
 
-/// Why a session keeps to one server connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PinReason {
-    /// A temporary table.
-    TemporaryTable,
-    /// LOCK TABLES and its kin.
-    TableLock,
-    /// GET_LOCK().
-    NamedLock,
-    /// A user variable.
-    UserVariable,
-}
+impl Label for PinReason {
+    const ALL: &'static [Self] = &Self::ALL;
 
-label!(PinReason {
-    TemporaryTable => "temporary_table",
-    TableLock => "table_lock",
-    NamedLock => "named_lock",
-    UserVariable => "user_variable",
-});
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn name(self) -> &'static str {
+        Self::name(self)
+    }
+}
 
 impl Label for Reason {
     const ALL: &'static [Self] = Self::ALL;

@@ -5,7 +5,7 @@
 
 mod completion;
 mod kill;
-mod lexeme;
+pub(super) mod lexeme;
 mod own;
 mod warnings;
 
