@@ -264,6 +264,8 @@ pub struct PoolConfig {
     pub acquire_timeout: Duration,
     /// A connection over `min_idle` that nobody used for this long is closed.
     pub idle_timeout: Duration,
+    /// Prepared statements that are kept on one connection.
+    pub prepared_per_connection: usize,
 }
 
 impl Default for PoolConfig {
@@ -273,6 +275,8 @@ impl Default for PoolConfig {
             min_idle: 4,
             acquire_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(300),
+            // All connections together stay under a server's default max_prepared_stmt_count, 16382.
+            prepared_per_connection: 80,
         }
     }
 }

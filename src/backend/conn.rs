@@ -5,6 +5,7 @@ use std::io;
 use super::error::BackendError;
 use super::pool::{Place, PoolKey};
 use super::simple;
+use super::statements::Copies;
 use crate::domain::ids::{BackendId, ServerThreadId};
 use crate::domain::session::Applied;
 use crate::domain::topology::Generation;
@@ -22,6 +23,8 @@ pub struct ServerConn {
     pub applied: Applied,
     /// Packets without a reply (COM_STMT_CLOSE) that go out in front of the next command.
     pub pending: Vec<u8>,
+    /// What is prepared on it.
+    pub copies: Copies,
     /// What COM_SET_OPTION made of multi-statements here: a reset does not undo it, so such a
     /// connection does not go back to its pool.
     pub multi_statements: Option<bool>,
@@ -39,8 +42,8 @@ pub struct Identity {
     pub generation: Option<Generation>,
     /// The server's own id of the connection.
     pub thread: ServerThreadId,
-    /// Unique in this process, and another one after every reset: prepared statements remember on
-    /// which life of which connection they are, and a reset drops them there.
+    /// Unique in this process, and another one after every reset that a pool makes: sessions remember
+    /// on which life of which connection their statements are.
     pub serial: u64,
 }
 
@@ -50,6 +53,8 @@ pub(super) struct Parked {
     socket: Detached,
     identity: Identity,
     applied: Applied,
+    pending: Vec<u8>,
+    copies: Copies,
     key: PoolKey,
 }
 
@@ -87,26 +92,30 @@ impl ServerConn {
         simple::query(&mut self.conn, self.key.profile, &address, sql.as_bytes()).await
     }
 
-    /// Makes it idle. `None` when something is left unread or unsent, which no clean connection has.
+    /// Makes it idle. `None` when something is left unread, which no clean connection has.
     pub(super) fn park(self) -> Option<(Parked, Place)> {
-        let clean = self.conn.input.is_empty() && self.pending.is_empty();
-        if !clean || self.multi_statements.is_some() {
+        if !self.conn.input.is_empty() || self.multi_statements.is_some() {
             return None;
         }
         let socket = self.conn.stream.detach().ok()?;
         let Self {
             identity,
             mut applied,
+            mut pending,
+            mut copies,
             key,
             place,
             ..
         } = self;
         applied.forget_version();
+        copies.close_tied(&mut pending);
         Some((
             Parked {
                 socket,
                 identity,
                 applied,
+                pending,
+                copies,
                 key,
             },
             place,
@@ -120,7 +129,8 @@ impl Parked {
             conn: Conn::new(self.socket.attach()?),
             identity: self.identity,
             applied: self.applied,
-            pending: Vec::new(),
+            pending: self.pending,
+            copies: self.copies,
             multi_statements: None,
             key: self.key,
             place,

@@ -5,6 +5,7 @@
 pub mod holds;
 pub mod mirror;
 pub mod positions;
+pub mod reading;
 pub mod transaction;
 pub mod wish;
 
@@ -18,6 +19,7 @@ use super::topology::Generation;
 pub use holds::Holds;
 pub use mirror::{Applied, Mirror, Restore};
 pub use positions::{LastRead, Positions};
+pub use reading::{PreparedText, Under};
 pub use transaction::{Deferred, Transaction};
 pub use wish::TrackerWish;
 

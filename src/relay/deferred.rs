@@ -46,7 +46,7 @@ impl Relay {
             Task::AsIs(ReplyKind::Query) => ends_plainly(self.text(statement.total), mode),
             Task::Execute(id) => {
                 let prepared = self.statements.get(id);
-                prepared.is_some_and(|prepared| ends_plainly(&prepared.text, mode))
+                prepared.is_some_and(|prepared| ends_plainly(prepared.text(), mode))
             }
             _ => false,
         }

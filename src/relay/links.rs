@@ -60,14 +60,15 @@ impl Links {
         self.slot(side).as_mut()
     }
 
-    /// The serials of the held connections.
-    pub(super) fn serials(&self) -> [Option<u64>; 2] {
-        [&self.primary, &self.replica].map(|link| Some(link.as_ref()?.identity.serial))
+    /// The connections to the primary and to a replica, as far as they are held.
+    pub(super) fn both_mut(&mut self) -> [Option<&mut ServerConn>; 2] {
+        [self.primary.as_mut(), self.replica.as_mut()]
     }
 
-    /// The held connections.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut ServerConn> {
-        self.primary.iter_mut().chain(self.replica.iter_mut())
+    /// The held connection with this serial.
+    pub(super) fn with_serial(&mut self, serial: Option<u64>) -> Option<&mut ServerConn> {
+        let mut links = self.both_mut().into_iter().flatten();
+        links.find(|link| Some(link.identity.serial) == serial)
     }
 
     /// Makes sure that a connection to this server is held on that side. One to another server is

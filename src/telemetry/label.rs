@@ -213,6 +213,29 @@ label!(PinReason {
     UserVariable => "user_variable",
 });
 
+/// What happened to prepared statements on server connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PreparedEvent {
+    /// A client sent a PREPARE, which a server ran.
+    Asked,
+    /// A statement was prepared on one more connection when it was needed there.
+    Again,
+    /// A connection had the statement that was needed.
+    Reused,
+    /// One was closed for want of room.
+    Evicted,
+    /// A server did not know one that it had prepared.
+    Lost,
+}
+
+label!(PreparedEvent {
+    Asked => "asked",
+    Again => "again",
+    Reused => "reused",
+    Evicted => "evicted",
+    Lost => "lost",
+});
+
 impl Label for Reason {
     const ALL: &'static [Self] = Self::ALL;
 
@@ -277,6 +300,7 @@ mod tests {
         check::<SessionState>();
         check::<ConnectionState>();
         check::<PinReason>();
+        check::<PreparedEvent>();
         check::<ErrorKind>();
         check::<Side>();
         check::<Retry>();

@@ -16,7 +16,8 @@ use make::Maker;
 use super::fault::{ErrorKind, Side};
 use super::grid::Grid;
 use super::label::{
-    AccessLabel, ConnectionState, Foreseen, Label, Outcome, PinReason, SessionState, Target, Wrote,
+    AccessLabel, ConnectionState, Foreseen, Label, Outcome, PinReason, PreparedEvent, SessionState,
+    Target, Wrote,
 };
 use crate::domain::consistency::Level;
 use crate::domain::routing::Reason;
@@ -47,6 +48,8 @@ pub struct Metrics {
     transaction_reads: Grid<Wrote>,
     /// `pins_total{reason}`: how often a session was bound to one connection.
     pub pins: Grid<PinReason>,
+    /// `prepared_statements_total{event}`: what happened to prepared statements on server connections.
+    pub prepared: Grid<PreparedEvent>,
     /// `shadow_statements_total{access,target,reason}`: in shadow mode, statements by where the split
     /// would have sent them and why; `waited` also where it would have had to ask first.
     pub shadow_statements: Grid<AccessLabel, Target, Reason>,
@@ -126,6 +129,11 @@ impl Metrics {
                 "pins_total",
                 "How often a session was bound to one server connection.",
                 &["reason"],
+            )?,
+            prepared: make.grid(
+                "prepared_statements_total",
+                "What happened to prepared statements on server connections.",
+                &["event"],
             )?,
             shadow_statements: make.grid(
                 "shadow_statements_total",
