@@ -301,7 +301,7 @@ mod tests {
 
     fn filled(count: u32) -> (Copies, Vec<CopyAt>) {
         let mut copies = Copies::default();
-        let enter = |id| copies.enter(text(&id.to_string()), ServerStmtId(id));
+        let enter = |id: u32| copies.enter(text(&id.to_string()), ServerStmtId(id));
         let places = (0..count).map(enter).collect();
         (copies, places)
     }
