@@ -4,6 +4,9 @@
 //! There are at most so many; the one that was not used for longest goes first. A copy on which a
 //! cursor is open, or to which parts of a parameter were sent, is *tied*: only the statement that did
 //! it finds it, and it does not go.
+//!
+//! A copy that ever ran with a cursor is for cursors from then on: a MySQL 9.7 that runs it without one
+//! afterwards sends columns and no rows (tried; straight at the server, too).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +23,9 @@ const TEXT: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub struct Copies {
     /// Those that any session may use.
-    shared: HashMap<Arc<PreparedText>, usize>,
+    plain: HashMap<Arc<PreparedText>, usize>,
+    /// The same of those that are for cursors.
+    cursors: HashMap<Arc<PreparedText>, usize>,
     slots: Vec<Option<Copied>>,
     free: Vec<usize>,
     /// Bytes of text, of all.
@@ -39,6 +44,8 @@ struct Copied {
     used: u64,
     types: Option<Arc<[u8]>>,
     tied: bool,
+    /// Whether it is for cursors.
+    cursor: bool,
 }
 
 /// Where a copy was found. It is checked at each use, so it may be kept for as long as one likes, but
@@ -51,9 +58,15 @@ pub struct CopyAt {
 
 impl Copies {
     /// The copy of a text, if there is one that is not tied; and the text that it is known by, which
-    /// is equal.
-    pub fn find(&self, text: &Arc<PreparedText>) -> Option<(CopyAt, Arc<PreparedText>)> {
-        let (text, slot) = self.shared.get_key_value(text)?;
+    /// is equal. `cursor` says whether it is to run with a cursor.
+    pub fn find(
+        &self,
+        text: &Arc<PreparedText>,
+        cursor: bool,
+    ) -> Option<(CopyAt, Arc<PreparedText>)> {
+        let cursors = cursor.then(|| self.cursors.get_key_value(text));
+        let found = cursors.flatten().or_else(|| self.plain.get_key_value(text));
+        let (text, slot) = found?;
         let copied = self.slots.get(*slot)?.as_ref()?;
         let at = CopyAt {
             slot: *slot,
@@ -62,9 +75,9 @@ impl Copies {
         Some((at, Arc::clone(text)))
     }
 
-    /// Whether a copy is still there.
-    pub fn is(&self, at: CopyAt) -> bool {
-        self.get(at).is_some()
+    /// Whether a copy is still there, and may run with or without a `cursor`.
+    pub fn is(&self, at: CopyAt, cursor: bool) -> bool {
+        self.get(at).is_some_and(|copied| cursor || !copied.cursor)
     }
 
     /// The server's id of a copy that is about to be used; `None` if it is not there any more.
@@ -82,8 +95,16 @@ impl Copies {
         bound.is_some_and(|bound| Arc::ptr_eq(bound, types) || bound == types)
     }
 
+    /// Whether any parameter types are bound on a copy.
+    pub fn is_bound(&self, at: CopyAt) -> bool {
+        self.get(at).is_some_and(|copied| copied.types.is_some())
+    }
+
     /// These parameter types are bound on a copy.
     pub fn bind(&mut self, at: CopyAt, types: &Arc<[u8]>) {
+        if types.is_empty() {
+            return;
+        }
         if let Some(copied) = self.get_mut(at)
             && !matches!(&copied.types, Some(bound) if Arc::ptr_eq(bound, types))
         {
@@ -107,7 +128,7 @@ impl Copies {
         bound: usize,
         out: &mut Vec<u8>,
     ) -> usize {
-        if let Some((at, _)) = self.find(text) {
+        if let Some((at, _)) = self.find(text, false) {
             self.close(at, out);
         }
         let mut evicted = 0;
@@ -132,6 +153,7 @@ impl Copies {
             used: self.clock,
             types: None,
             tied: false,
+            cursor: false,
         };
         let slot = match self.free.pop() {
             Some(slot) => slot,
@@ -143,27 +165,28 @@ impl Copies {
         if let Some(place) = self.slots.get_mut(slot) {
             *place = Some(copied);
         }
-        self.shared.insert(text, slot);
+        self.plain.insert(text, slot);
         CopyAt {
             slot,
             stamp: self.clock,
         }
     }
 
-    /// Ties a copy to the statement that asks: only who has the answer finds it from now on.
-    pub fn tie(&mut self, at: CopyAt) -> Option<CopyAt> {
+    /// Ties a copy to the statement that asks, which may be about to run it with a `cursor`: only who
+    /// has the answer finds it from now on.
+    pub fn tie(&mut self, at: CopyAt, cursor: bool) -> Option<CopyAt> {
         self.clock += 1;
         let stamp = self.clock;
         let copied = self.get_mut(at)?;
         if copied.tied {
+            copied.cursor |= cursor;
             return Some(at);
         }
+        let (text, was) = (Arc::clone(&copied.text), copied.cursor);
         copied.tied = true;
+        copied.cursor |= cursor;
         copied.stamp = stamp;
-        let text = Arc::clone(&copied.text);
-        if self.shared.get(&text) == Some(&at.slot) {
-            self.shared.remove(&text);
-        }
+        self.unlist(&text, was, at.slot);
         self.tied += 1;
         Some(CopyAt { stamp, ..at })
     }
@@ -174,13 +197,13 @@ impl Copies {
         let Some(copied) = self.get_mut(at).filter(|copied| copied.tied) else {
             return;
         };
-        let text = Arc::clone(&copied.text);
-        if self.shared.contains_key(&text) {
+        let (text, cursor) = (Arc::clone(&copied.text), copied.cursor);
+        if self.list(cursor).contains_key(&text) {
             self.close(at, out);
         } else if let Some(copied) = self.get_mut(at) {
             copied.tied = false;
             self.tied -= 1;
-            self.shared.insert(text, at.slot);
+            self.list(cursor).insert(text, at.slot);
         }
     }
 
@@ -197,12 +220,18 @@ impl Copies {
         let copied = self.slots.get_mut(at.slot)?.take()?;
         self.free.push(at.slot);
         self.bytes -= copied.text.text().len();
-        if copied.tied {
-            self.tied -= 1;
-        } else if self.shared.get(&copied.text) == Some(&at.slot) {
-            self.shared.remove(&copied.text);
+        match copied.tied {
+            true => self.tied -= 1,
+            false => self.unlist(&copied.text, copied.cursor, at.slot),
         }
         Some(copied.id)
+    }
+
+    /// Closes all of a text that are not tied.
+    pub fn close_all(&mut self, text: &Arc<PreparedText>, out: &mut Vec<u8>) {
+        while let Some((at, _)) = self.find(text, true) {
+            self.close(at, out);
+        }
     }
 
     /// Closes all that are not tied: the server has no room. Gives their number.
@@ -250,6 +279,20 @@ impl Copies {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    fn list(&mut self, cursor: bool) -> &mut HashMap<Arc<PreparedText>, usize> {
+        match cursor {
+            true => &mut self.cursors,
+            false => &mut self.plain,
+        }
+    }
+
+    fn unlist(&mut self, text: &Arc<PreparedText>, cursor: bool, slot: usize) {
+        let list = self.list(cursor);
+        if list.get(text) == Some(&slot) {
+            list.remove(text);
+        }
     }
 
     fn oldest(&self) -> Option<CopyAt> {
@@ -310,11 +353,11 @@ mod tests {
     fn an_equal_text_of_another_session_is_found() {
         let (mut copies, places) = filled(3);
         let mine = text("1");
-        let (at, shared) = copies.find(&mine).unwrap();
+        let (at, shared) = copies.find(&mine, false).unwrap();
         assert_eq!(at, places[1]);
         assert_eq!(copies.id(at), Some(ServerStmtId(1)));
         assert!(!Arc::ptr_eq(&shared, &mine) && shared == mine);
-        assert!(copies.find(&text("3")).is_none());
+        assert!(copies.find(&text("3"), false).is_none());
     }
 
     #[test]
@@ -363,11 +406,11 @@ mod tests {
     #[test]
     fn a_tied_copy_is_found_by_one_statement_and_stays() {
         let (mut copies, places) = filled(2);
-        let at = copies.tie(places[0]).unwrap();
+        let at = copies.tie(places[0], false).unwrap();
         assert!(copies.is_tied());
-        assert_eq!(copies.tie(at), Some(at));
+        assert_eq!(copies.tie(at, false), Some(at));
         assert_eq!(copies.id(places[0]), None, "others that knew it");
-        assert!(copies.find(&text("0")).is_none());
+        assert!(copies.find(&text("0"), false).is_none());
         assert_eq!(copies.id(at), Some(ServerStmtId(0)));
         let mut out = Vec::new();
         copies.make_room(&text("new"), 1, &mut out);
@@ -376,25 +419,42 @@ mod tests {
 
         copies.untie(at, &mut out);
         assert!(!copies.is_tied());
-        assert_eq!(copies.find(&text("0")).unwrap().0, at);
+        assert_eq!(copies.find(&text("0"), false).unwrap().0, at);
     }
 
     #[test]
     fn a_copy_that_was_replaced_meanwhile_is_closed_when_it_is_free() {
         let (mut copies, places) = filled(1);
-        let at = copies.tie(places[0]).unwrap();
+        let at = copies.tie(places[0], false).unwrap();
         let other = copies.enter(text("0"), ServerStmtId(7));
         let mut out = Vec::new();
         copies.untie(at, &mut out);
         assert_eq!(closed(&out), [0]);
         assert_eq!((copies.len(), copies.is_tied()), (1, false));
-        assert_eq!(copies.find(&text("0")).unwrap().0, other);
+        assert_eq!(copies.find(&text("0"), false).unwrap().0, other);
+    }
+
+    #[test]
+    fn what_ran_with_a_cursor_is_for_cursors() {
+        let (mut copies, places) = filled(1);
+        let at = copies.tie(places[0], true).unwrap();
+        let mut out = Vec::new();
+        copies.untie(at, &mut out);
+        assert!(!copies.is(at, false) && copies.is(at, true));
+        assert!(copies.find(&text("0"), false).is_none());
+        assert_eq!(copies.find(&text("0"), true).unwrap().0, at);
+        let plain = copies.enter(text("0"), ServerStmtId(5));
+        assert_eq!(copies.find(&text("0"), false).unwrap().0, plain);
+        assert_eq!(copies.find(&text("0"), true).unwrap().0, at);
+        copies.close_all(&text("0"), &mut out);
+        assert_eq!(closed(&out), [0, 5]);
+        assert!(copies.is_empty());
     }
 
     #[test]
     fn leaving_closes_what_is_tied_and_only_that() {
         let (mut copies, places) = filled(3);
-        copies.tie(places[1]);
+        copies.tie(places[1], false);
         let mut out = Vec::new();
         copies.close_tied(&mut out);
         assert_eq!(closed(&out), [1]);

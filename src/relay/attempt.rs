@@ -317,7 +317,8 @@ impl Relay {
             false => statement.find(side, link)?,
         };
         let server_id = link.copies.id(at)?;
-        let missing = execute.needs_types() && !link.copies.has_bound(at, &statement.types);
+        let earlier = execute.needs_types() && !statement.types.is_empty();
+        let missing = earlier && !link.copies.has_bound(at, &statement.types);
         let types = missing.then_some(&*statement.types);
         frame::append_with(out, &mut 0, |out| execute.rewrite(out, server_id.0, types));
         link.copies.bind(at, &statement.types);

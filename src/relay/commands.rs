@@ -14,7 +14,8 @@ use crate::domain::session::{Outcome, Side};
 use crate::domain::sql::{Access, Doubt, Effects, Hints, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::command::{
-    CommandCode, long_data_param, process_kill_id, query_text, set_option, set_stmt_id, stmt_id,
+    CommandCode, StmtExecute, long_data_param, process_kill_id, query_text, set_option,
+    set_stmt_id, stmt_id,
 };
 use crate::protocol::frame::{HEADER, append_packet};
 use crate::protocol::reply::ReplyKind;
@@ -307,6 +308,7 @@ impl Relay {
         let flags = self.payload(total).get(5).copied().unwrap_or_default();
         let asks_cursor = flags & 0x07 != 0;
         self.end_cursor(id, asks_cursor);
+        self.unshare_types(id, total);
         let Some(statement) = self.statements.get(id) else {
             return self.unknown_statement(total).await;
         };
@@ -337,8 +339,29 @@ impl Relay {
         Ok(())
     }
 
+    /// An execution relies on types that its client never told: it may not borrow what was bound for an
+    /// equal statement.
+    fn unshare_types(&mut self, id: ClientStmtId, total: usize) {
+        let Some(statement) = self.statements.get(id) else {
+            return;
+        };
+        if statement.params == 0 || !statement.types.is_empty() {
+            return;
+        }
+        let attributes = self.who.profile.query_attributes();
+        let execute = StmtExecute::parse(self.payload(total), statement.params, attributes);
+        if execute.is_some_and(|execute| execute.needs_types())
+            && let Some(statement) = self.statements.get_mut(id)
+        {
+            statement.close_bound(self.links.both_mut());
+        }
+    }
+
     /// An execution ends the cursor of the one before, also where it runs on another connection.
     fn end_cursor(&mut self, id: ClientStmtId, asks_cursor: bool) {
+        if let Some(statement) = self.statements.get_mut(id) {
+            statement.cursor = asks_cursor;
+        }
         let next = self.links.get(self.state_side());
         let next = next.map(|link| link.identity.serial);
         let Some(statement) = self.statements.get_mut(id) else {
@@ -411,6 +434,9 @@ impl Relay {
             return Ok(());
         }
         let side = self.home_of(statement).unwrap_or_else(|| self.state_side());
+        if let Some(statement) = self.statements.get_mut(id) {
+            statement.cursor = false;
+        }
         // Whatever fails here shows at the execution, which has a reply to say so.
         if !self.prepared_on(side, id).await? {
             return Ok(());
@@ -509,16 +535,13 @@ impl Relay {
 
     /// COM_STMT_CLOSE has no reply. A copy that others can use stays with its connection.
     fn close_statement(&mut self, total: usize) {
-        let Some(mut statement) =
+        let Some(statement) =
             stmt_id(self.payload(total)).and_then(|id| self.statements.remove(ClientStmtId(id)))
         else {
             return;
         };
-        let links = self.links.both_mut().into_iter();
-        for (side, link) in [Side::Primary, Side::Replica].into_iter().zip(links) {
-            if let Some(link) = link {
-                statement.leave(side, link);
-            }
+        for link in self.links.both_mut().into_iter().flatten() {
+            statement.leave(link);
         }
     }
 }

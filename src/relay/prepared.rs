@@ -47,6 +47,8 @@ pub(super) struct Statement {
     pub(super) params: u16,
     /// The parameter types that the client bound last.
     pub(super) types: Arc<[u8]>,
+    /// Whether the execution at hand asks for a cursor.
+    pub(super) cursor: bool,
     /// The parameters of which parts were sent ahead, to the copy that is tied.
     pub(super) long_data: Vec<u16>,
     /// The copy on which its long data or its cursor are.
@@ -103,6 +105,7 @@ impl Statements {
             hints,
             params: 0,
             types: Arc::default(),
+            cursor: false,
             long_data: Vec::new(),
             tied: None,
             last: [None; 2],
@@ -155,15 +158,15 @@ impl Statement {
     pub(super) fn find(&mut self, side: Side, link: &ServerConn) -> Option<CopyAt> {
         let serial = link.identity.serial;
         if let Some(at) = self.tied.and_then(|tied| tied.on(serial)) {
-            return link.copies.is(at).then_some(at);
+            return link.copies.is(at, true).then_some(at);
         }
-        let last = self.last_on(side);
-        if let Some(at) = last.and_then(|last| last.on(serial))
-            && link.copies.is(at)
+        let cursor = self.cursor;
+        if let Some(at) = self.last_on(side).and_then(|last| last.on(serial))
+            && link.copies.is(at, cursor)
         {
             return Some(at);
         }
-        let (at, text) = link.copies.find(&self.text)?;
+        let (at, text) = link.copies.find(&self.text, cursor)?;
         // Equal texts of many sessions are one in memory.
         self.text = text;
         *self.last_on(side) = Some(OnConnection { serial, at });
@@ -195,7 +198,7 @@ impl Statement {
     /// Another copy that was tied loses what it had.
     pub(super) fn tie(&mut self, side: Side, link: &mut ServerConn) -> Option<CopyAt> {
         let at = self.find(side, link)?;
-        let at = link.copies.tie(at)?;
+        let at = link.copies.tie(at, self.cursor)?;
         let serial = link.identity.serial;
         self.tied = Some(OnConnection { serial, at });
         Some(at)
@@ -226,24 +229,32 @@ impl Statement {
     }
 
     /// The session does not need it any more: on a connection it leaves only what others can use.
-    pub(super) fn leave(&mut self, side: Side, link: &mut ServerConn) {
-        let tied = self.tied_on() == Some(link.identity.serial);
-        if (tied || self.text.owner().is_some())
-            && let Some(at) = self.find(side, link)
-        {
+    pub(super) fn leave(&self, link: &mut ServerConn) {
+        if let Some(at) = self.tied.and_then(|tied| tied.on(link.identity.serial)) {
             link.copies.close(at, &mut link.pending);
+        }
+        if self.text.owner().is_some() {
+            link.copies.close_all(&self.text, &mut link.pending);
+        }
+    }
+
+    /// Closes copies on which types are bound.
+    pub(super) fn close_bound(&mut self, links: [Option<&mut ServerConn>; 2]) {
+        for (side, link) in [Side::Primary, Side::Replica].into_iter().zip(links) {
+            if let Some(link) = link
+                && let Some(at) = self.find(side, link)
+                && link.copies.is_bound(at)
+            {
+                link.copies.close(at, &mut link.pending);
+            }
         }
     }
 
     /// It has another text from now on. The copies of the old one, whose text nobody else is likely to
     /// have, are closed.
     pub(super) fn becomes(&mut self, text: &[u8], links: [Option<&mut ServerConn>; 2]) {
-        for (side, link) in [Side::Primary, Side::Replica].into_iter().zip(links) {
-            if let Some(link) = link
-                && let Some(at) = self.find(side, link)
-            {
-                link.copies.close(at, &mut link.pending);
-            }
+        for link in links.into_iter().flatten() {
+            link.copies.close_all(&self.text, &mut link.pending);
         }
         let under = Arc::clone(self.text.under());
         self.text = Arc::new(PreparedText::new(text, under, self.text.owner()));

@@ -113,6 +113,7 @@ async fn an_execution_ends_the_cursor_before_it() {
     open(&mut raw, id, 0).await;
     open(&mut raw, id, 1).await;
     assert_eq!(rows(&raw.ask(&fetch(id, 1), FETCH).await), [2]);
+    // A MySQL 9.7 that ran a statement with a cursor sends no rows when it then runs without one.
     let plain = execute(id, 0, &[Param::Int(2)], true, false);
     assert_eq!(number(&raw.ask(&plain, EXECUTE).await), 3);
     let gone = raw.ask(&fetch(id, 1), FETCH).await;
