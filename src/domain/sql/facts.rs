@@ -175,7 +175,22 @@ impl<'t> Walk<'t> {
 
     /// A name that a SET may give a value to.
     fn set_name(&mut self, name: &[u8]) {
-        self.facts.own_in_set |= self.in_set && OwnVariable::of_name(name).is_some();
+        if self.in_set {
+            self.facts.own_in_set |= OwnVariable::of_name(name).is_some();
+            self.last_insert_id(name);
+        }
+    }
+
+    /// A name that may be one of LAST_INSERT_ID()'s.
+    fn last_insert_id(&mut self, name: &[u8]) {
+        if variables::is_last_insert_id(name) {
+            self.facts.effects = self.facts.effects.with(Effects::LAST_INSERT_ID);
+        }
+    }
+
+    fn asks_previous(&mut self) {
+        self.facts.diagnostics = true;
+        self.facts.effects = self.facts.effects.with(Effects::ASKS_PREVIOUS);
     }
 
     fn behind_dot(&self) -> bool {
@@ -260,8 +275,11 @@ impl<'t> Walk<'t> {
         match functions::classify(name, self.dialect) {
             Function::Pure => {}
             Function::Writes => self.facts.writes = true,
-            Function::Diagnostics => self.facts.diagnostics = true,
-            Function::Local => self.facts.local_function = true,
+            Function::Diagnostics => self.asks_previous(),
+            Function::Local => {
+                self.facts.local_function = true;
+                self.last_insert_id(name);
+            }
             Function::NamedLock => {
                 self.facts.local_function = true;
                 self.facts.effects = self.facts.effects.with(Effects::NAMED_LOCK);
@@ -327,17 +345,19 @@ impl<'t> Walk<'t> {
         }
         let kind = if ahead.eat_op(b'.') {
             let member = ahead.next().and_then(Token::name).unwrap_or_default();
+            self.last_insert_id(member);
             match name {
                 b"session" | b"local" => variables::kind_of(member),
                 _ => Kind::ServerLocal,
             }
         } else {
+            self.last_insert_id(name);
             variables::kind_of(name)
         };
         match kind {
             Kind::Own => self.facts.own = true,
             Kind::Mirrored => {}
-            Kind::Diagnostics => self.facts.diagnostics = true,
+            Kind::Diagnostics => self.asks_previous(),
             Kind::ServerLocal => self.facts.server_local = true,
             Kind::Managed => {
                 let managed = Effects::MENTIONS_MANAGED_VARIABLE;
