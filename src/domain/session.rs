@@ -4,6 +4,7 @@
 
 pub mod aftermath;
 pub mod holds;
+pub mod lease;
 pub mod mirror;
 pub mod positions;
 pub mod transaction;
@@ -18,7 +19,8 @@ use super::topology::Generation;
 
 pub use aftermath::Aftermath;
 pub use holds::Holds;
-pub use mirror::{Applied, Mirror, Restore};
+pub use lease::{KeepReason, Lease, Tethers};
+pub use mirror::{Applied, Globals, Mirror, Restore, Way};
 pub use positions::{LastRead, Positions};
 pub use transaction::{Deferred, Transaction};
 pub use wish::TrackerWish;
@@ -115,6 +117,8 @@ pub struct Session {
     pub positions: Positions,
     /// What keeps it on the primary.
     pub holds: Holds,
+    /// What else is on the primary's connection and cannot be moved.
+    pub tethers: Tethers,
     /// What it asked its server to track for it.
     pub wish: TrackerWish,
     /// Whether the servers' default isolation level is SERIALIZABLE.
@@ -155,6 +159,7 @@ impl Session {
             mirror: Mirror::default(),
             positions: Positions::default(),
             holds: Holds::default(),
+            tethers: Tethers::default(),
             wish: TrackerWish::default(),
             serializable_by_default: false,
             read_committed_by_default: false,
@@ -251,7 +256,7 @@ impl Session {
                     applied.guard_changed |= read_only && side == Side::Replica;
                     if !self.settings_pass() {
                         self.mirror.on_tracked(name, value);
-                        applied.set(name, value);
+                        applied.on_tracked(name, value);
                     }
                 }
             }
@@ -320,6 +325,7 @@ impl Session {
         }
         if outcome != Outcome::Failed || effects.contains(Effects::OPAQUE) {
             self.holds.on_effects(effects, self.statement.state_change);
+            self.tethers.on_effects(effects);
         }
         if self.showed_data(profile, outcome) {
             self.positions.on_read(LastRead {

@@ -1,5 +1,7 @@
 //! One command of the protocol: what it is, and who answers it.
 
+use std::sync::Arc;
+
 use super::attempt::Task;
 use super::groups::{group_of, settings_of};
 use super::hints;
@@ -178,7 +180,9 @@ impl Relay {
         let outcome = self.run_statement(statement).await?;
         if outcome != Outcome::Failed {
             if let Some(link) = self.links.get_mut(Side::Primary) {
-                link.applied.on_reset();
+                let facts = self.shared.watch.facts(BackendId::PRIMARY);
+                let globals = facts.map(|facts| Arc::clone(&facts.globals));
+                link.applied.on_reset(globals.unwrap_or_default());
                 link.applied.guard_changed = true;
                 link.applied.gtids_changed = true;
             }
