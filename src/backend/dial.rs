@@ -100,6 +100,7 @@ impl Dialer {
             applied: Applied::default(),
             pending: Vec::new(),
             multi_statements: None,
+            sent: 0,
             key: key.clone(),
             place,
         };

@@ -58,10 +58,13 @@ impl Relay {
         if self.links.died_idle(side).await {
             return Ok(Tried::NotSent);
         }
+        self.note_before(side);
+        self.recall_last_insert_id(side, profile.effects).await?;
         if let Task::Execute(id) = task {
             match self.prepare_here(side, id).await? {
                 Prepared::Ready(_) => {}
                 Prepared::Refused(mut error) => {
+                    self.told.fails(&error);
                     renumber(&mut error, self.reply_seq);
                     self.out = error;
                     self.send_out().await?;

@@ -105,6 +105,7 @@ impl Relay {
         let kind = self.shared.watch.position_kind();
         self.state.own_writes_told = kind.tells_own_writes();
         self.state.on_start(&profile);
+        self.note_before(side);
         self.registered.runs(Some(side));
         let sent = self.stream_packet(side, header).await;
         let kind = ReplyKind::Query;

@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 use super::budget::Permit;
 use super::bulk::GATHERED;
 use super::classify::Lexer;
+use super::diagnostics::Told;
 use super::groups::{group_of, settings_of};
 use super::kill::Registered;
 use super::links::Links;
@@ -96,8 +97,8 @@ pub(super) struct Relay {
     pub(super) open_groups: Vec<GroupKey>,
     /// What `highwater_read_after` was set to last.
     pub(super) read_after: String,
-    /// How many warnings the last statement left, by the server's count.
-    pub(super) warnings: u16,
+    /// What the reply under way has told.
+    pub(super) told: Told,
     /// What the client is still to be told of an answer that was older than asked for.
     pub(super) stale: StaleNote,
     /// The right to run on the primary the READ ONLY transaction that is open there, if it was meant
@@ -211,7 +212,7 @@ impl Relay {
             statement_group: None,
             open_groups: Vec::new(),
             read_after: String::new(),
-            warnings: 0,
+            told: Told::default(),
             stale: StaleNote::None,
             permit: None,
             foresight: Foresight::default(),
@@ -334,6 +335,7 @@ impl Relay {
         let mut seq = self.reply_seq;
         self.diary.errors += 1;
         self.shared.metrics.error(error.kind(), error.side());
+        self.note_refusal(&error);
         self.out.clear();
         error.put(&mut self.out, &mut seq);
         self.send_out().await

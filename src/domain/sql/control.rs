@@ -3,11 +3,12 @@
 //! Unlike classification this needs the literals, so it reads the statement again; callers ask only
 //! when the profile says [`super::Access::Kill`] or [`super::Access::Own`].
 
+mod columns;
 mod completion;
 mod kill;
 mod lexeme;
 mod own;
-mod warnings;
+mod previous;
 
 pub use super::variables::OwnVariable;
 pub use completion::ends_plainly;
@@ -16,4 +17,4 @@ pub use own::{
     OwnAssignment, OwnItem, OwnSet, OwnSource, OwnStatement, OwnValue, Template, parse_own,
     parse_own_prepared,
 };
-pub use warnings::asks_for_warnings;
+pub use previous::{Answers, Field, Item, Mentions, Previous, Target, parse_previous};

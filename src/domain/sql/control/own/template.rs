@@ -1,7 +1,8 @@
 //! A statement with places for the values of own variables.
 
 use super::super::super::variables::OwnVariable;
-use super::super::lexeme::{Lexeme, Placed};
+use super::super::columns::{Columns, is_evaluated, put_alias};
+use super::super::lexeme::Placed;
 use super::reader::Reader;
 
 /// A statement that mentions own variables. A server is sent their values as string literals; a
@@ -20,37 +21,10 @@ enum Part {
     },
 }
 
-/// Statements whose expressions are evaluated when they are run. What others mention they would
-/// keep (a view, a procedure, the text of a PREPARE), and a literal in its place would be wrong.
-const EVALUATED: [&str; 15] = [
-    "select", "with", "values", "table", "insert", "replace", "update", "delete", "do", "call",
-    "set", "explain", "describe", "desc", "analyze",
-];
-
-/// Words that end a list of columns.
-const BEHIND_COLUMNS: [&str; 12] = [
-    "from",
-    "into",
-    "where",
-    "group",
-    "having",
-    "window",
-    "union",
-    "except",
-    "intersect",
-    "order",
-    "limit",
-    "for",
-];
-
 impl Template {
     /// Finds the mentions in a statement; `None` if there are none, or none that can be filled.
     pub(super) fn of(text: &[u8], lexemes: &[Placed<'_>]) -> Option<Self> {
-        let verb = lexemes
-            .iter()
-            .map(|(lexeme, _)| lexeme)
-            .find(|lexeme| **lexeme != Lexeme::Op(b'('))?;
-        if !EVALUATED.iter().any(|word| verb.is(word)) {
+        if !is_evaluated(lexemes) {
             return None;
         }
         let mut parts = Vec::new();
@@ -143,63 +117,4 @@ fn put_literal(out: &mut Vec<u8>, value: &str) {
         out.extend_from_slice(format!("{byte:02X}").as_bytes());
     }
     out.push(b'\'');
-}
-
-fn put_alias(out: &mut Vec<u8>, label: &[u8]) {
-    out.extend_from_slice(b" AS `");
-    for &byte in label {
-        if byte == b'`' {
-            out.push(b'`');
-        }
-        out.push(byte);
-    }
-    out.push(b'`');
-}
-
-/// Where a walk over a statement's tokens stands in its list of columns.
-struct Columns<'t> {
-    lexemes: &'t [Placed<'t>],
-    /// Whether the list is not yet over.
-    inside: bool,
-    depth: usize,
-}
-
-impl<'t> Columns<'t> {
-    fn new(lexemes: &'t [Placed<'t>]) -> Self {
-        let select = lexemes.first().is_some_and(|(verb, _)| verb.is("select"));
-        Self {
-            lexemes,
-            inside: select,
-            depth: 0,
-        }
-    }
-
-    fn pass(&mut self, at: usize) {
-        match self.lexemes.get(at) {
-            Some((Lexeme::Op(b'('), _)) => self.depth += 1,
-            Some((Lexeme::Op(b')'), _)) => self.depth = self.depth.saturating_sub(1),
-            Some((lexeme, _)) if self.depth == 0 && ends_columns(lexeme) => self.inside = false,
-            _ => {}
-        }
-    }
-
-    /// Whether these tokens are a whole column that has no name of its own.
-    fn is_whole(&self, from: usize, to: usize) -> bool {
-        let before = from.checked_sub(1).and_then(|at| self.lexemes.get(at));
-        let begins = before.is_some_and(|(lexeme, _)| {
-            *lexeme == Lexeme::Op(b',')
-                || ["select", "distinct", "all", "distinctrow"]
-                    .iter()
-                    .any(|word| lexeme.is(word))
-        });
-        let ends = match self.lexemes.get(to) {
-            None => true,
-            Some((lexeme, _)) => *lexeme == Lexeme::Op(b',') || ends_columns(lexeme),
-        };
-        self.inside && self.depth == 0 && begins && ends
-    }
-}
-
-fn ends_columns(lexeme: &Lexeme<'_>) -> bool {
-    BEHIND_COLUMNS.iter().any(|word| lexeme.is(word))
 }

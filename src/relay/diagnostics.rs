@@ -1,0 +1,647 @@
+//! Statements that ask about the one before them, wherever that ran: on the connection that still has the
+//! answer, or from what is remembered of it.
+
+use super::attempt::Task;
+use super::session::{End, Relay};
+use super::statement::Statement;
+use crate::domain::ids::ClientStmtId;
+use crate::domain::routing::Reason;
+use crate::domain::session::aftermath::{
+    Asked, Condition, Conditions, Ended, Ending, Kind, Look, Place, Severity,
+};
+use crate::domain::session::{Outcome, Side};
+use crate::domain::sql::control::{Answers, Field, Item, Previous, Target, parse_previous};
+use crate::domain::sql::{Access, Doubt, Effects, LexMode, StatementProfile};
+use crate::frontend::ClientError;
+use crate::protocol::frame;
+use crate::protocol::packets::ErrView;
+use crate::protocol::reply::ReplyKind;
+use crate::protocol::resultset::{Column, typed_resultset};
+
+/// The most rows of SHOW WARNINGS that are remembered: what max_error_count is by default.
+const MOST: usize = 1024;
+
+/// The code of a row that stands for warnings which were lost with their connection. 50000 to 51999 are
+/// left to third parties by MySQL's numbering.
+const LOST: u16 = 51_001;
+
+/// What the reply under way has told.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    before: Option<Place>,
+    kind: Option<ReplyKind>,
+    ending: Option<Ending>,
+    /// What the statement looks at, if it is a diagnostic one.
+    look: Option<Look>,
+}
+
+impl Told {
+    /// A reply of this kind is expected.
+    pub(super) fn expect(&mut self, kind: ReplyKind) {
+        self.kind = Some(kind);
+        self.ending = None;
+    }
+
+    /// It is this ERR packet.
+    pub(super) fn fails(&mut self, packet: &[u8]) {
+        let error = frame::payload(packet).and_then(ErrView::parse);
+        self.ending = error.map(|error| Ending::Error(condition_of(&error)));
+    }
+
+    /// One of its results ended.
+    pub(super) fn ends(&mut self, ending: Ending) {
+        self.ending = Some(ending);
+    }
+}
+
+/// How a statement that asks about the one before it is to be answered.
+pub(super) enum Recall {
+    /// As any other one.
+    AsUsual,
+    /// By the connection on that side.
+    There(Side),
+    /// It was.
+    Answered(Outcome),
+}
+
+impl Relay {
+    /// Takes note of where a connection stands before anything is sent for a statement.
+    pub(super) fn note_before(&mut self, side: Side) {
+        self.told.before = self.place(side);
+        self.told.kind = None;
+        self.told.ending = None;
+    }
+
+    /// A reply was relayed to its end: what it leaves to be asked for.
+    pub(super) fn note_aftermath(&mut self, side: Side, profile: &StatementProfile) {
+        let Some(ending) = self.told.ending.take() else {
+            return;
+        };
+        let kind = match (self.told.kind, self.told.look.take()) {
+            (Some(ReplyKind::Query | ReplyKind::Execute { .. }) | None, Some(look)) => {
+                Kind::Look(look)
+            }
+            (Some(ReplyKind::Query | ReplyKind::Execute { .. }) | None, None) => Kind::Statement,
+            (Some(ReplyKind::Prepare), _) => Kind::Prepare,
+            (Some(_), _) => Kind::Command,
+        };
+        let ended = Ended {
+            kind,
+            profile,
+            ending,
+            before: self.told.before,
+            after: self.place(side),
+            mariadb: self.mode().dialect.is_mariadb(),
+        };
+        self.state.aftermath.on_end(&ended);
+        if let Some(link) = self.links.get_mut(side)
+            && !self.state.aftermath.last_insert_id.exact
+            && self
+                .state
+                .aftermath
+                .has_last_insert_id(link.identity.serial)
+        {
+            link.applied.last_insert_id_changed();
+        }
+    }
+
+    /// Highwater answers the statement at hand with an error of its own.
+    pub(super) fn note_refusal(&mut self, error: &ClientError) {
+        let condition = Condition {
+            severity: Severity::Error,
+            code: error.code(),
+            state: Some(error.state()),
+            message: error.to_string().into_bytes().into(),
+        };
+        self.state.aftermath.on_own_error(condition);
+    }
+
+    /// Highwater answers the statement at hand with OK, or with so many rows.
+    pub(super) fn note_own_answer(&mut self, rows: Option<usize>) {
+        let mariadb = self.mode().dialect.is_mariadb();
+        let rows = rows.map(|rows| rows as u64);
+        self.state.aftermath.on_own_answer(rows, mariadb);
+    }
+
+    /// Before a statement is routed: whether it asks about the one before it, and who answers then.
+    pub(super) async fn recall(&mut self, statement: &Statement) -> Result<Recall, End> {
+        let started = std::time::Instant::now();
+        self.told.look = None;
+        let Some(previous) = self.previous_of(statement) else {
+            return Ok(Recall::AsUsual);
+        };
+        let look = match &previous {
+            Previous::List { .. } => Some(Look::List),
+            Previous::Count { .. } => Some(Look::Count),
+            Previous::Get(_) => Some(Look::Get),
+            Previous::Mentions(_) => None,
+        };
+        let prepared = match statement.task {
+            Task::Execute(id) => Some(id),
+            _ => None,
+        };
+        let asked = asked_by(&previous);
+        for side in self.sides_of(statement, &previous) {
+            if self.is_there(side, asked, prepared).await {
+                self.told.look = look;
+                return Ok(Recall::There(side));
+            }
+        }
+        if prepared.is_some() {
+            // Its text was filled in when it was executed.
+            return Ok(Recall::AsUsual);
+        }
+        self.settle_all().await?;
+        let outcome = match previous {
+            Previous::List {
+                errors,
+                offset,
+                limit,
+            } => self.answer_list(errors, offset, limit).await?,
+            Previous::Count { errors } => self.answer_count(errors).await?,
+            Previous::Get(targets) => return self.answer_get(&targets).await,
+            Previous::Mentions(mentions) => {
+                let text = mentions.fill(self.answers());
+                return self.run_filled(text, statement.profile).await;
+            }
+        };
+        self.count_own(statement.profile.access, started);
+        Ok(Recall::Answered(outcome))
+    }
+
+    fn previous_of(&mut self, statement: &Statement) -> Option<Previous> {
+        if statement.bound.is_some() {
+            return None;
+        }
+        let mode = self.mode();
+        match statement.task {
+            Task::AsIs(ReplyKind::Query) => parse_previous(self.text(statement.total), mode),
+            Task::Rewritten(_) => parse_previous(&self.rewritten, mode),
+            Task::Execute(id) => parse_previous(&self.statements.get(id)?.text, mode),
+            Task::AsIs(_) | Task::Prepare(_) | Task::PrepareRewritten(_) => None,
+        }
+    }
+
+    /// The connections that the statement may run on.
+    fn sides_of(&self, statement: &Statement, previous: &Previous) -> Vec<Side> {
+        let anywhere = statement.profile.access == Access::Diagnostics
+            && !matches!(previous, Previous::Get(_));
+        match self.state.transaction.open_on() {
+            Some(side) => vec![side],
+            None if anywhere => vec![Side::Primary, Side::Replica],
+            None => vec![Side::Primary],
+        }
+    }
+
+    /// Whether a connection answers all of this as one server would, with nothing to be sent there before.
+    async fn is_there(&mut self, side: Side, asked: Asked, prepared: Option<ClientStmtId>) -> bool {
+        let opens = side == Side::Primary && self.state.transaction.deferred().is_some();
+        let Some(place) = self.place(side).filter(|_| !opens) else {
+            return false;
+        };
+        let Some(link) = self.links.get(side) else {
+            return false;
+        };
+        let in_transaction = self.state.transaction.open_on() == Some(side);
+        let ready = self.state.mirror.is_applied(&link.applied)
+            && !link.applied.lacks_guard(in_transaction)
+            && prepared.is_none_or(|id| {
+                let statement = self.statements.get(id);
+                statement.is_some_and(|statement| statement.on(link.identity.serial).is_some())
+            });
+        ready && self.state.aftermath.is_at(asked, place) && !self.links.died_idle(side).await
+    }
+
+    fn place(&self, side: Side) -> Option<Place> {
+        let link = self.links.get(side)?;
+        Some(Place {
+            connection: link.identity.serial,
+            sent: link.sent,
+        })
+    }
+
+    fn mode(&mut self) -> LexMode {
+        self.lexer.mode(&self.state).unwrap_or_default()
+    }
+
+    /// Asks a connection for what only it can tell of the session's previous statement, in one write: before
+    /// it leaves the session, or before anything else is sent there that would make it forget.
+    pub(super) async fn settle(&mut self, side: Side) -> Result<(), End> {
+        let Some(place) = self.place(side) else {
+            return Ok(());
+        };
+        let only = self.state.aftermath.only_at(place);
+        if only == [false; 3] || self.links.died_idle(side).await {
+            return Ok(());
+        }
+        // The list first: any other statement would clear it. It changes neither of the others.
+        const ASKED: [&str; 3] = [
+            "SHOW WARNINGS LIMIT 1024",
+            "SELECT FOUND_ROWS()",
+            "SELECT LAST_INSERT_ID()",
+        ];
+        let asked = ASKED.iter().zip(only);
+        let asked: Vec<_> = asked
+            .filter(|(_, only)| *only)
+            .map(|(sql, _)| *sql)
+            .collect();
+        let Some(link) = self.links.get_mut(side) else {
+            return Ok(());
+        };
+        let Ok(answers) = link.ask_all(&asked).await else {
+            match side {
+                Side::Primary if !self.drop_primary() => return self.state_lost().await,
+                Side::Primary => {}
+                Side::Replica => self.links.discard(side, &self.registered),
+            }
+            return Ok(());
+        };
+        let mut answers = answers.into_iter();
+        let mut next = |only: bool| only.then(|| answers.next().flatten()).flatten();
+        let aftermath = &mut self.state.aftermath;
+        let [conditions, found_rows, last_insert_id] = only;
+        if let Some(rows) = next(conditions) {
+            let list = rows.into_iter().filter_map(condition).collect();
+            let count = aftermath.conditions.value.count;
+            let known = std::mem::take(&mut aftermath.conditions.value.list);
+            let mut listed = Conditions::listed(list, count);
+            keep_states(&known, &mut listed.list);
+            aftermath.conditions.learn(listed);
+        }
+        if let Some(count) = next(found_rows).as_deref().and_then(number) {
+            aftermath.found_rows.learn(count);
+        }
+        if let Some(id) = next(last_insert_id).as_deref().and_then(number) {
+            aftermath.last_insert_id.learn(id);
+            link.applied.on_last_insert_id(id);
+        }
+        Ok(())
+    }
+
+    /// The same of all connections.
+    pub(super) async fn settle_all(&mut self) -> Result<(), End> {
+        for side in [Side::Primary, Side::Replica] {
+            self.settle(side).await?;
+        }
+        Ok(())
+    }
+
+    /// Before a statement that LAST_INSERT_ID() may matter to runs on a connection: it has to answer there
+    /// what it answers for the session.
+    pub(super) async fn recall_last_insert_id(
+        &mut self,
+        side: Side,
+        effects: Effects,
+    ) -> Result<(), End> {
+        if !effects.intersects(Effects::LAST_INSERT_ID.with(Effects::OPAQUE)) {
+            return Ok(());
+        }
+        let serial = |relay: &Self| relay.links.get(side).map(|link| link.identity.serial);
+        let here = serial(self);
+        if here.is_none_or(|serial| self.state.aftermath.has_last_insert_id(serial)) {
+            return Ok(());
+        }
+        if !self.state.aftermath.last_insert_id.exact {
+            self.settle_all().await?;
+        }
+        let id = self.state.aftermath.last_insert_id.value;
+        if let Some(link) = self.links.get_mut(side) {
+            link.applied.want_last_insert_id(id);
+        }
+        Ok(())
+    }
+
+    fn answers(&self) -> Answers {
+        let aftermath = &self.state.aftermath;
+        let Conditions { count, errors, .. } = aftermath.all_conditions();
+        Answers {
+            row_count: aftermath.row_count.value,
+            found_rows: aftermath.found_rows.value,
+            warnings: count,
+            errors,
+        }
+    }
+
+    /// Gives the prepared statement the text to be executed: its own where the connection still has the
+    /// answer, else one with the answer put in.
+    pub(super) async fn filled_text(
+        &mut self,
+        original: &[u8],
+        id: ClientStmtId,
+        profile: StatementProfile,
+    ) -> Result<Option<Vec<u8>>, End> {
+        let mode = self.mode();
+        let Some(previous) = parse_previous(original, mode) else {
+            return Ok(None);
+        };
+        let statement = Statement {
+            task: Task::Execute(id),
+            profile,
+            total: 0,
+            bound: None,
+        };
+        let asked = asked_by(&previous);
+        for side in self.sides_of(&statement, &previous) {
+            let as_it_was = self
+                .statements
+                .get(id)
+                .is_some_and(|statement| *statement.text == *original);
+            if as_it_was && self.is_there(side, asked, Some(id)).await {
+                return Ok(None);
+            }
+        }
+        self.settle_all().await?;
+        Ok(match previous {
+            Previous::Mentions(mentions) => Some(mentions.fill(self.answers())),
+            Previous::Count { errors } => {
+                let name: &[u8] = match errors {
+                    true => b"SELECT @@session.error_count",
+                    false => b"SELECT @@session.warning_count",
+                };
+                match parse_previous(name, mode) {
+                    Some(Previous::Mentions(mentions)) => Some(mentions.fill(self.answers())),
+                    _ => None,
+                }
+            }
+            Previous::List {
+                errors,
+                offset,
+                limit,
+            } => Some(as_query(&self.listed(errors, offset, limit))),
+            Previous::Get(targets) => self.assignments(&targets),
+        })
+    }
+
+    /// The rows of SHOW WARNINGS or SHOW ERRORS.
+    fn listed(&self, errors: bool, offset: usize, limit: usize) -> Vec<Condition> {
+        let all = self.state.aftermath.all_conditions();
+        let lost = all.count.saturating_sub(all.list.len() as u64);
+        let lost = (lost > 0 && all.list.len() < MOST).then(|| Condition {
+            severity: Severity::Warning,
+            code: LOST,
+            state: None,
+            message: format!(
+                "Highwater: {lost} warnings of the statement before were lost with its connection"
+            )
+            .into_bytes()
+            .into(),
+        });
+        let asked = |condition: &Condition| !errors || condition.severity == Severity::Error;
+        let rows = all.list.into_iter().chain(lost).filter(asked);
+        rows.skip(offset).take(limit).collect()
+    }
+
+    async fn answer_list(
+        &mut self,
+        errors: bool,
+        offset: usize,
+        limit: usize,
+    ) -> Result<Outcome, End> {
+        let rows: Vec<_> = self
+            .listed(errors, offset, limit)
+            .into_iter()
+            .map(|row| {
+                [
+                    row.severity.name().as_bytes().to_vec(),
+                    row.code.to_string().into_bytes(),
+                    row.message.into_vec(),
+                ]
+            })
+            .collect();
+        let rows: Vec<Vec<_>> = rows
+            .iter()
+            .map(|row| row.iter().map(|cell| Some(&**cell)).collect())
+            .collect();
+        let columns = self.columns_of_list();
+        self.state.aftermath.on_own_look(Look::List);
+        self.answer_typed(&columns, &rows).await
+    }
+
+    async fn answer_count(&mut self, errors: bool) -> Result<Outcome, End> {
+        let answers = self.answers();
+        let (name, count) = match errors {
+            true => ("@@session.error_count", answers.errors),
+            false => ("@@session.warning_count", answers.warnings),
+        };
+        let count = count.to_string();
+        let column = Column {
+            name,
+            kind: 8,
+            charset: 63,
+            length: 21,
+            flags: 0xA0,
+            decimals: 0,
+        };
+        self.state.aftermath.on_own_look(Look::Count);
+        self.answer_typed(&[column], &[vec![Some(count.as_bytes())]])
+            .await
+    }
+
+    async fn answer_typed(
+        &mut self,
+        columns: &[Column<'_>],
+        rows: &[Vec<Option<&[u8]>>],
+    ) -> Result<Outcome, End> {
+        let (status, mut seq) = (self.status(), self.reply_seq);
+        let deprecate_eof = self.who.profile.deprecate_eof();
+        self.out.clear();
+        let rows = rows.iter().map(Vec::as_slice);
+        typed_resultset(
+            &mut self.out,
+            &mut seq,
+            columns,
+            rows,
+            status,
+            deprecate_eof,
+        );
+        self.send_out().await?;
+        Ok(Outcome::Done {
+            affected: 0,
+            rows: true,
+        })
+    }
+
+    /// The columns of SHOW WARNINGS, as each engine defines them (captured).
+    fn columns_of_list(&mut self) -> [Column<'static>; 3] {
+        let mariadb = self.mode().dialect.is_mariadb();
+        let (charset, decimals, code_length) = if mariadb { (45, 39, 4) } else { (255, 31, 5) };
+        let text = |name, length| Column {
+            name,
+            kind: 253,
+            charset,
+            length,
+            flags: 1,
+            decimals,
+        };
+        let code = Column {
+            name: "Code",
+            kind: 3,
+            charset: 63,
+            length: code_length,
+            flags: 0xA1,
+            decimals: 0,
+        };
+        [text("Level", 28), code, text("Message", 2048)]
+    }
+
+    async fn answer_get(&mut self, targets: &[Target]) -> Result<Recall, End> {
+        let Some(text) = self.assignments(targets) else {
+            self.refuse(ClientError::DiagnosticsElsewhere).await?;
+            return Ok(Recall::Answered(Outcome::Failed));
+        };
+        let profile = StatementProfile {
+            access: Access::Session,
+            effects: Effects::ASSIGNS_USER_VARIABLE.with(Effects::USER_VARIABLE),
+            doubt: Doubt::None,
+            fingerprint: 0,
+        };
+        let kept = self.state.aftermath.clone();
+        let recall = self.run_filled(text, profile).await?;
+        if matches!(recall, Recall::Answered(Outcome::Done { .. })) {
+            self.state.aftermath = kept;
+        }
+        Ok(recall)
+    }
+
+    /// What GET DIAGNOSTICS assigns, as a SET of constants. `None` where something is not known.
+    fn assignments(&self, targets: &[Target]) -> Option<Vec<u8>> {
+        let all = self.state.aftermath.all_conditions();
+        let mut text = Vec::new();
+        for Target { variable, item } in targets {
+            text.extend_from_slice(if text.is_empty() { b"SET " } else { b", " });
+            text.extend_from_slice(variable);
+            text.push(b'=');
+            match *item {
+                Item::Number => text.extend_from_slice(all.count.to_string().as_bytes()),
+                Item::RowCount => {
+                    let count = self.state.aftermath.row_count.value;
+                    text.extend_from_slice(count.to_string().as_bytes());
+                }
+                Item::Condition(number, field) => {
+                    let condition = all.list.get(number.checked_sub(1)?)?;
+                    put_field(&mut text, condition, field)?;
+                }
+            }
+        }
+        Some(text)
+    }
+
+    /// Runs a text with answers in it where the session's state is.
+    async fn run_filled(
+        &mut self,
+        text: Vec<u8>,
+        profile: StatementProfile,
+    ) -> Result<Recall, End> {
+        self.rewritten = text;
+        let side = self.state.transaction.open_on().unwrap_or(Side::Primary);
+        let statement = Statement {
+            task: Task::Rewritten(ReplyKind::Query),
+            profile,
+            total: 0,
+            bound: Some((side, Reason::FollowsPrevious)),
+        };
+        Box::pin(self.run_statement(statement))
+            .await
+            .map(Recall::Answered)
+    }
+}
+
+fn asked_by(previous: &Previous) -> Asked {
+    let none = Asked::default();
+    let conditions = Asked {
+        conditions: true,
+        ..none
+    };
+    match previous {
+        Previous::List { .. } | Previous::Count { .. } => conditions,
+        Previous::Get(targets) => Asked {
+            row_count: targets.iter().any(|target| target.item == Item::RowCount),
+            ..conditions
+        },
+        Previous::Mentions(mentions) => Asked {
+            row_count: mentions.row_count(),
+            found_rows: mentions.found_rows(),
+            conditions: mentions.counts(),
+        },
+    }
+}
+
+/// An error packet's condition.
+pub(super) fn condition_of(error: &ErrView<'_>) -> Condition {
+    Condition {
+        severity: Severity::Error,
+        code: error.code,
+        state: Some(error.state),
+        message: error.message.into(),
+    }
+}
+
+/// A row of SHOW WARNINGS.
+fn condition(row: Vec<Vec<u8>>) -> Option<Condition> {
+    let [severity, code, message] = <[Vec<u8>; 3]>::try_from(row).ok()?;
+    Some(Condition {
+        severity: Severity::of_name(&severity),
+        code: std::str::from_utf8(&code).ok()?.parse().ok()?,
+        state: None,
+        message: message.into(),
+    })
+}
+
+/// The list tells no SQLSTATE; an error packet did.
+fn keep_states(known: &[Condition], list: &mut [Condition]) {
+    for condition in list {
+        let same = |it: &&Condition| it.severity == condition.severity && it.code == condition.code;
+        condition.state = known.iter().find(same).and_then(|it| it.state);
+    }
+}
+
+fn number(rows: &[Vec<Vec<u8>>]) -> Option<u64> {
+    std::str::from_utf8(rows.first()?.first()?)
+        .ok()?
+        .parse()
+        .ok()
+}
+
+fn put_field(text: &mut Vec<u8>, condition: &Condition, field: Field) -> Option<()> {
+    match field {
+        Field::State => {
+            let state = condition.state?;
+            text.push(b'\'');
+            text.extend_from_slice(&state);
+            text.push(b'\'');
+        }
+        Field::Code => text.extend_from_slice(condition.code.to_string().as_bytes()),
+        Field::Message => put_text(text, &condition.message),
+        Field::Origin => return None,
+        Field::Empty => text.extend_from_slice(b"''"),
+    }
+    Some(())
+}
+
+/// A literal that reads the same in every sql_mode and character set.
+fn put_text(text: &mut Vec<u8>, value: &[u8]) {
+    text.extend_from_slice(b"_utf8mb4 X'");
+    for byte in value {
+        text.extend_from_slice(format!("{byte:02X}").as_bytes());
+    }
+    text.push(b'\'');
+}
+
+/// SHOW WARNINGS as a query, for an execution of it.
+fn as_query(rows: &[Condition]) -> Vec<u8> {
+    if rows.is_empty() {
+        return b"SELECT '' AS `Level`, 0 AS `Code`, '' AS `Message` FROM DUAL WHERE 0".to_vec();
+    }
+    let mut text = Vec::new();
+    for row in rows {
+        let union: &[u8] = if text.is_empty() { b"" } else { b" UNION ALL " };
+        text.extend_from_slice(union);
+        let (severity, code) = (row.severity.name(), row.code);
+        text.extend_from_slice(
+            format!("SELECT '{severity}' AS `Level`, {code} AS `Code`, ").as_bytes(),
+        );
+        put_text(&mut text, &row.message);
+        text.extend_from_slice(b" AS `Message`");
+    }
+    text
+}
