@@ -59,7 +59,7 @@ impl Relay {
             return Ok(Tried::NotSent);
         }
         self.note_before(side);
-        self.recall_last_insert_id(side, profile.effects).await?;
+        self.recall_last_insert_id(side, profile).await?;
         if let Task::Execute(id) = task {
             match self.prepare_here(side, id).await? {
                 Prepared::Ready(_) => {}

@@ -10,7 +10,9 @@ use crate::domain::session::aftermath::{
     Asked, Condition, Conditions, Ended, Ending, Kind, Look, Place, Severity,
 };
 use crate::domain::session::{Outcome, Side};
-use crate::domain::sql::control::{Answers, Field, Item, Previous, Target, parse_previous};
+use crate::domain::sql::control::{
+    Answers, Field, Item, Mentions, Previous, Target, parse_previous,
+};
 use crate::domain::sql::{Access, Doubt, Effects, LexMode, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::frame;
@@ -29,8 +31,11 @@ const LOST: u16 = 51_001;
 #[derive(Debug, Default)]
 pub(super) struct Told {
     before: Option<Place>,
+    had_last_insert_id: bool,
     kind: Option<ReplyKind>,
     ending: Option<Ending>,
+    /// Whether rows came before the last result.
+    rows_before: bool,
     /// What the statement looks at, if it is a diagnostic one.
     look: Option<Look>,
 }
@@ -40,6 +45,7 @@ impl Told {
     pub(super) fn expect(&mut self, kind: ReplyKind) {
         self.kind = Some(kind);
         self.ending = None;
+        self.rows_before = false;
     }
 
     /// It is this ERR packet.
@@ -50,6 +56,7 @@ impl Told {
 
     /// One of its results ended.
     pub(super) fn ends(&mut self, ending: Ending) {
+        self.rows_before |= matches!(self.ending, Some(Ending::Rows { .. }));
         self.ending = Some(ending);
     }
 }
@@ -70,6 +77,7 @@ impl Relay {
         self.told.before = self.place(side);
         self.told.kind = None;
         self.told.ending = None;
+        self.told.rows_before = false;
     }
 
     /// A reply was relayed to its end: what it leaves to be asked for.
@@ -90,6 +98,8 @@ impl Relay {
             profile,
             ending,
             before: self.told.before,
+            had_last_insert_id: self.told.had_last_insert_id,
+            rows_before: self.told.rows_before,
             after: self.place(side),
             mariadb: self.mode().dialect.is_mariadb(),
         };
@@ -99,7 +109,7 @@ impl Relay {
             && self
                 .state
                 .aftermath
-                .has_last_insert_id(link.identity.serial)
+                .is_last_insert_id_at(link.identity.serial)
         {
             link.applied.last_insert_id_changed();
         }
@@ -161,7 +171,7 @@ impl Relay {
             Previous::Count { errors } => self.answer_count(errors).await?,
             Previous::Get(targets) => return self.answer_get(&targets).await,
             Previous::Mentions(mentions) => {
-                let text = mentions.fill(self.answers());
+                let text = self.fill_in(&mentions);
                 return self.run_filled(text, statement.profile).await;
             }
         };
@@ -272,8 +282,8 @@ impl Relay {
             aftermath.found_rows.learn(count);
         }
         if let Some(id) = next(last_insert_id).as_deref().and_then(number) {
-            aftermath.last_insert_id.learn(id);
             link.applied.on_last_insert_id(id);
+            aftermath.learn_last_insert_id(id);
         }
         Ok(())
     }
@@ -291,17 +301,30 @@ impl Relay {
     pub(super) async fn recall_last_insert_id(
         &mut self,
         side: Side,
-        effects: Effects,
+        profile: &StatementProfile,
     ) -> Result<(), End> {
-        if !effects.intersects(Effects::LAST_INSERT_ID.with(Effects::OPAQUE)) {
+        let shows = profile
+            .effects
+            .intersects(Effects::LAST_INSERT_ID.with(Effects::OPAQUE));
+        if !shows && profile.access != Access::Write {
             return Ok(());
         }
-        let serial = |relay: &Self| relay.links.get(side).map(|link| link.identity.serial);
-        let here = serial(self);
-        if here.is_none_or(|serial| self.state.aftermath.has_last_insert_id(serial)) {
+        let Some(link) = self.links.get(side) else {
+            return Ok(());
+        };
+        let (serial, aftermath) = (link.identity.serial, &self.state.aftermath);
+        self.told.had_last_insert_id = true;
+        if aftermath.has_last_insert_id(serial) {
             return Ok(());
         }
-        if !self.state.aftermath.last_insert_id.exact {
+        if !shows
+            && (aftermath.is_last_insert_id_at(serial) || link.applied.has_no_last_insert_id())
+        {
+            // An id that the statement makes will be told from none.
+            self.told.had_last_insert_id = false;
+            return Ok(());
+        }
+        if !aftermath.last_insert_id.exact {
             self.settle_all().await?;
         }
         let id = self.state.aftermath.last_insert_id.value;
@@ -309,6 +332,11 @@ impl Relay {
             link.applied.want_last_insert_id(id);
         }
         Ok(())
+    }
+
+    fn fill_in(&mut self, mentions: &Mentions) -> Vec<u8> {
+        let warns = !self.mode().dialect.is_mariadb();
+        mentions.fill(self.answers(), warns)
     }
 
     fn answers(&self) -> Answers {
@@ -352,14 +380,14 @@ impl Relay {
         }
         self.settle_all().await?;
         Ok(match previous {
-            Previous::Mentions(mentions) => Some(mentions.fill(self.answers())),
+            Previous::Mentions(mentions) => Some(self.fill_in(&mentions)),
             Previous::Count { errors } => {
                 let name: &[u8] = match errors {
                     true => b"SELECT @@session.error_count",
                     false => b"SELECT @@session.warning_count",
                 };
                 match parse_previous(name, mode) {
-                    Some(Previous::Mentions(mentions)) => Some(mentions.fill(self.answers())),
+                    Some(Previous::Mentions(mentions)) => Some(self.fill_in(&mentions)),
                     _ => None,
                 }
             }
@@ -512,7 +540,7 @@ impl Relay {
             text.extend_from_slice(variable);
             text.push(b'=');
             match *item {
-                Item::Number => text.extend_from_slice(all.count.to_string().as_bytes()),
+                Item::Number => put_unsigned(&mut text, all.count),
                 Item::RowCount => {
                     let count = self.state.aftermath.row_count.value;
                     text.extend_from_slice(count.to_string().as_bytes());
@@ -610,12 +638,16 @@ fn put_field(text: &mut Vec<u8>, condition: &Condition, field: Field) -> Option<
             text.extend_from_slice(&state);
             text.push(b'\'');
         }
-        Field::Code => text.extend_from_slice(condition.code.to_string().as_bytes()),
+        Field::Code => put_unsigned(text, condition.code.into()),
         Field::Message => put_text(text, &condition.message),
         Field::Origin => return None,
         Field::Empty => text.extend_from_slice(b"''"),
     }
     Some(())
+}
+
+fn put_unsigned(text: &mut Vec<u8>, count: u64) {
+    text.extend_from_slice(format!("CAST({count} AS UNSIGNED)").as_bytes());
 }
 
 /// A literal that reads the same in every sql_mode and character set.

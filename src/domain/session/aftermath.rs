@@ -10,6 +10,8 @@
 //! - FOUND_ROWS() is the number of rows that a SELECT sent, unless it has SQL_CALC_FOUND_ROWS, an offset or a
 //!   LIMIT over a UNION. INSERT, SET, DDL and the statements of transactions leave it alone; UPDATE makes it
 //!   the number of matching rows on MySQL and leaves it alone on MariaDB.
+//! - What may or may not leave FOUND_ROWS() alone (a procedure, an error) is believed to have left it alone
+//!   where the connection that ran it had another one's before.
 //! - LAST_INSERT_ID() need not be the id of the OK packet: that also names an id which the statement gave
 //!   itself, or the row that ON DUPLICATE KEY UPDATE changed. An error may have changed it, too.
 //! - An OK packet counts the warnings. What precedes an error is not told. On MySQL every statement but the
@@ -139,6 +141,12 @@ impl<T> Part<T> {
         match fate {
             Fate::Kept if self.at.is_some() && self.at == ended.before => self.at = ended.after,
             Fate::Kept => {}
+            Fate::KeptOrNot => {
+                if self.at.is_some() && self.at == ended.before {
+                    self.at = ended.after;
+                    self.exact = false;
+                }
+            }
             Fate::Becomes(value) => {
                 *self = Self {
                     value,
@@ -160,6 +168,8 @@ impl<T> Part<T> {
 /// What a statement does to one part.
 enum Fate<T> {
     Kept,
+    /// Only a server that had it before knows.
+    KeptOrNot,
     Becomes(T),
     /// The server knows; this is the best guess.
     Perhaps(T),
@@ -225,6 +235,10 @@ pub struct Ended<'a> {
     pub before: Option<Place>,
     /// Its connection now.
     pub after: Option<Place>,
+    /// Whether LAST_INSERT_ID() there was the session's before.
+    pub had_last_insert_id: bool,
+    /// Whether rows came before the last result.
+    pub rows_before: bool,
     /// Whether the server is a MariaDB.
     pub mariadb: bool,
 }
@@ -259,6 +273,8 @@ pub struct Aftermath {
     /// LAST_INSERT_ID(). Only its connection counts in its place: nothing that Highwater sends for itself
     /// changes it.
     pub last_insert_id: Part<u64>,
+    /// What it is if its connection answers 0: that had not the session's own before.
+    last_insert_id_else: Option<u64>,
     /// What SHOW WARNINGS lists.
     pub conditions: Part<Conditions>,
     /// A condition of Highwater's own besides: no server lists it.
@@ -272,6 +288,7 @@ impl Default for Aftermath {
             row_count: Part::exactly(0),
             found_rows: Part::exactly(0),
             last_insert_id: Part::exactly(0),
+            last_insert_id_else: None,
             conditions: Part::exactly(Conditions::default()),
             own: None,
         }
@@ -285,7 +302,7 @@ impl Aftermath {
         let found_rows = self.found_rows(ended);
         self.found_rows.take(found_rows, ended);
         let last_insert_id = self.last_insert_id(ended);
-        self.last_insert_id.take(last_insert_id, ended);
+        self.take_last_insert_id(last_insert_id, ended);
         let conditions = self.conditions(ended);
         if !matches!(conditions, Fate::Kept) {
             self.own = None;
@@ -356,15 +373,45 @@ impl Aftermath {
         [
             !self.conditions.exact && self.conditions.at == Some(place),
             !self.found_rows.exact && self.found_rows.at == Some(place),
-            !self.last_insert_id.exact && self.has_last_insert_id(place.connection),
+            !self.last_insert_id.exact && self.is_last_insert_id_at(place.connection),
         ]
     }
 
-    /// Whether the connection is the one that has the session's LAST_INSERT_ID() by itself.
+    /// Whether the connection is the one that has changed the session's LAST_INSERT_ID() last.
+    pub fn is_last_insert_id_at(&self, connection: u64) -> bool {
+        let at = self.last_insert_id.at;
+        at.is_some_and(|at| at.connection == connection)
+    }
+
+    /// Whether the connection answers LAST_INSERT_ID() right by itself.
     pub fn has_last_insert_id(&self, connection: u64) -> bool {
-        self.last_insert_id
-            .at
-            .is_some_and(|at| at.connection == connection)
+        self.is_last_insert_id_at(connection) && self.last_insert_id_else.is_none()
+    }
+
+    /// The connection that changed it last answers LAST_INSERT_ID() with this. Gives what it is for the
+    /// session.
+    pub fn learn_last_insert_id(&mut self, answer: u64) -> u64 {
+        let id = match self.last_insert_id_else.take() {
+            Some(before) if answer == 0 => {
+                self.last_insert_id.at = None;
+                before
+            }
+            _ => answer,
+        };
+        self.last_insert_id.learn(id);
+        id
+    }
+
+    fn take_last_insert_id(&mut self, fate: Fate<u64>, ended: &Ended<'_>) {
+        if let Fate::Perhaps(_) = fate
+            && !ended
+                .after
+                .is_some_and(|after| self.is_last_insert_id_at(after.connection))
+        {
+            let before = self.last_insert_id.value;
+            self.last_insert_id_else = (!ended.had_last_insert_id && before != 0).then_some(before);
+        }
+        self.last_insert_id.take(fate, ended);
     }
 
     fn clear_conditions(&mut self) {
@@ -386,12 +433,13 @@ impl Aftermath {
             }
             (_, _) if effects.contains(Effects::KEEPS_FOUND_ROWS) && !opaque => Fate::Kept,
             (Ending::Rows { count, .. }, _) => Fate::Perhaps(*count),
-            (Ending::Error(_), _) => Fate::Perhaps(self.found_rows.value),
-            // MySQL's count of matching rows; near enough where the connection is lost.
-            (Ending::Ok { affected, .. }, _) => match ended.mariadb {
-                true => Fate::Perhaps(self.found_rows.value),
-                false => Fate::Perhaps(*affected),
-            },
+            (Ending::Error(_), _) if !ended.mariadb && !opaque => Fate::Kept,
+            (Ending::Ok { .. }, _) if ended.rows_before => Fate::Perhaps(self.found_rows.value),
+            (Ending::Ok { affected, .. }, _) if !ended.mariadb && !opaque => {
+                // DO makes it 1; UPDATE counts what matched, which is near enough if the connection is lost.
+                Fate::Perhaps((*affected).max(1))
+            }
+            _ => Fate::KeptOrNot,
         }
     }
 
@@ -500,6 +548,8 @@ mod tests {
             ending,
             before: Some(BEFORE),
             after: Some(AFTER),
+            had_last_insert_id: true,
+            rows_before: false,
             mariadb,
         });
     }
@@ -671,6 +721,8 @@ mod tests {
             ending: ok(0, 0, 0),
             before: Some(elsewhere(4)),
             after: Some(elsewhere(5)),
+            had_last_insert_id: true,
+            rows_before: false,
             mariadb: false,
         };
         aftermath.on_end(&ended);

@@ -283,6 +283,11 @@ impl Applied {
         lacks
     }
 
+    /// Whether LAST_INSERT_ID() answers 0 here.
+    pub fn has_no_last_insert_id(&self) -> bool {
+        self.last_insert_id == LastInsertId::Is(0)
+    }
+
     /// What LAST_INSERT_ID() has to be made to answer here.
     pub fn lacks_last_insert_id(&self) -> Option<u64> {
         match self.last_insert_id {

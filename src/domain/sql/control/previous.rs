@@ -352,10 +352,18 @@ impl Mentions {
 
     /// The statement with these values. What stands in each place has the column type of what stood there,
     /// and leaves the same warnings (MySQL 9.7 calls FOUND_ROWS() deprecated): tried on both engines.
-    pub fn fill(&self, answers: Answers) -> Vec<u8> {
+    ///
+    /// Where the engine warns of FOUND_ROWS() while it reads the text (`warns`), the counts of the same
+    /// statement are about that warning, and stay as they are.
+    pub fn fill(&self, answers: Answers, warns: bool) -> Vec<u8> {
         let mut text = Vec::new();
         for part in &self.parts {
             text.extend_from_slice(&part.before);
+            let counts = matches!(part.what, Mention::Warnings | Mention::Errors);
+            if counts && warns && self.found_rows() {
+                text.extend_from_slice(&part.spelled);
+                continue;
+            }
             let unsigned = |count: u64| format!("IF(1,CAST({count} AS UNSIGNED),NULL)");
             let value = match part.what {
                 Mention::RowCount => answers.row_count.to_string(),
@@ -493,7 +501,10 @@ mod tests {
             let Some(Previous::Mentions(mentions)) = parse(text) else {
                 panic!("{text}");
             };
-            assert_eq!(String::from_utf8_lossy(&mentions.fill(answers)), expected);
+            assert_eq!(
+                String::from_utf8_lossy(&mentions.fill(answers, false)),
+                expected
+            );
         }
         for text in [
             "CREATE PROCEDURE p() SELECT ROW_COUNT()",
