@@ -101,6 +101,8 @@ impl Dialer {
             pending: Vec::new(),
             multi_statements: None,
             sent: 0,
+            turn: 1,
+            offered: false,
             key: key.clone(),
             place,
         };

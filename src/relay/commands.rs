@@ -110,15 +110,17 @@ impl Relay {
             .classifier
             .profile(text, &self.state, &mut self.lexer)
             .await;
-        let task = Task::AsIs(ReplyKind::Query);
-        self.run_statement(Statement {
-            task,
+        let statement = Statement {
+            task: Task::AsIs(ReplyKind::Query),
             profile,
             total,
             bound: None,
-        })
-        .await
-        .map(drop)
+        };
+        let own = matches!(profile.access, Access::Own | Access::Kill);
+        if profile.effects.contains(Effects::MENTIONS_KNOWN) && !own {
+            return self.run_with_known(statement).await.map(drop);
+        }
+        self.run_statement(statement).await.map(drop)
     }
 
     async fn on_primary_side(
@@ -199,8 +201,10 @@ impl Relay {
         self.read_after.clear();
         self.open_groups.clear();
         self.permit = None;
+        self.renamed = false;
         self.start_from_globals();
         self.statements.clear();
+        self.tell_pins();
     }
 
     async fn prepare(&mut self, total: usize) -> Result<(), End> {
@@ -222,10 +226,13 @@ impl Relay {
                 let error = ClientError::Unsupported("KILL cannot be prepared".to_owned());
                 self.refuse(error).await
             }
-            _ => {
-                let source = Source::Client { total };
-                self.prepare_text(&text, profile, hints, source).await
-            }
+            _ => match self.known_in(&text, &profile) {
+                Some(template) => self.prepare_known(template, hints).await,
+                None => {
+                    let source = Source::Client { total };
+                    self.prepare_text(&text, profile, hints, source).await
+                }
+            },
         }
     }
 

@@ -4,6 +4,7 @@
 use super::attempt::Task;
 use super::session::{End, Relay};
 use super::statement::Statement;
+use crate::backend::ServerConn;
 use crate::domain::ids::ClientStmtId;
 use crate::domain::routing::Reason;
 use crate::domain::session::aftermath::{
@@ -126,6 +127,13 @@ impl Relay {
         self.state.aftermath.on_own_error(condition);
     }
 
+    /// The client is told what a server said to something else.
+    pub(super) fn note_error(&mut self, packet: &[u8]) {
+        if let Some(error) = frame::payload(packet).and_then(ErrView::parse) {
+            self.state.aftermath.on_own_error(condition_of(&error));
+        }
+    }
+
     /// Highwater answers the statement at hand with OK, or with so many rows.
     pub(super) fn note_own_answer(&mut self, rows: Option<usize>) {
         let mariadb = self.mode().dialect.is_mariadb();
@@ -152,6 +160,7 @@ impl Relay {
         };
         let asked = asked_by(&previous);
         for side in self.sides_of(statement, &previous) {
+            self.hold_again(side);
             if self.is_there(side, asked, prepared).await {
                 self.told.look = look;
                 return Ok(Recall::There(side));
@@ -234,42 +243,68 @@ impl Relay {
         self.lexer.mode(&self.state).unwrap_or_default()
     }
 
-    /// Asks a connection for what only it can tell of the session's previous statement, in one write: before
-    /// it leaves the session, or before anything else is sent there that would make it forget.
+    /// Asks a connection for what only it can tell of the session's previous statement, before anything else
+    /// is sent there that would make it forget.
     pub(super) async fn settle(&mut self, side: Side) -> Result<(), End> {
-        let Some(place) = self.place(side) else {
-            return Ok(());
-        };
-        let only = self.state.aftermath.only_at(place);
-        if only == [false; 3] || self.links.died_idle(side).await {
+        if self.ask_before(side, false).await {
             return Ok(());
         }
+        match side {
+            Side::Primary if !self.drop_primary() => return self.state_lost().await,
+            Side::Primary => {}
+            Side::Replica => self.links.discard(side, &self.registered),
+        }
+        Ok(())
+    }
+
+    /// Asks a connection that is about to leave the session for the same, all in one write. `false` when the
+    /// connection failed.
+    ///
+    /// It leaves with no LAST_INSERT_ID(): by that the id of another session's INSERT can be told from one that
+    /// the INSERT did not make.
+    pub(super) async fn settle_for_parting(&mut self, side: Side) -> bool {
+        let settled = self.ask_before(side, true).await;
+        if let Some(link) = self.links.get(side) {
+            self.state.aftermath.on_parted(link.identity.serial);
+        }
+        settled
+    }
+
+    async fn ask_before(&mut self, side: Side, parting: bool) -> bool {
         // The list first: any other statement would clear it. It changes neither of the others.
-        const ASKED: [&str; 3] = [
+        const ASKED: [&str; 4] = [
             "SHOW WARNINGS LIMIT 1024",
             "SELECT FOUND_ROWS()",
             "SELECT LAST_INSERT_ID()",
+            "SET @@session.last_insert_id=0",
         ];
-        let asked = ASKED.iter().zip(only);
-        let asked: Vec<_> = asked
-            .filter(|(_, only)| *only)
-            .map(|(sql, _)| *sql)
-            .collect();
+        let Some(place) = self.place(side) else {
+            return true;
+        };
+        let [conditions, found_rows, last_insert_id] = self.state.aftermath.only_at(place);
+        let clears = parting
+            && self
+                .links
+                .get(side)
+                .is_some_and(|link| !link.applied.has_no_last_insert_id());
+        let only = [conditions, found_rows, last_insert_id, clears];
+        if only == [false; 4] {
+            return true;
+        }
+        if self.links.died_idle(side).await {
+            return false;
+        }
+        let asked = ASKED.iter().zip(only).filter(|(_, only)| *only);
+        let asked: Vec<_> = asked.map(|(sql, _)| *sql).collect();
         let Some(link) = self.links.get_mut(side) else {
-            return Ok(());
+            return true;
         };
         let Ok(answers) = link.ask_all(&asked).await else {
-            match side {
-                Side::Primary if !self.drop_primary() => return self.state_lost().await,
-                Side::Primary => {}
-                Side::Replica => self.links.discard(side, &self.registered),
-            }
-            return Ok(());
+            return false;
         };
         let mut answers = answers.into_iter();
         let mut next = |only: bool| only.then(|| answers.next().flatten()).flatten();
         let aftermath = &mut self.state.aftermath;
-        let [conditions, found_rows, last_insert_id] = only;
         if let Some(rows) = next(conditions) {
             let list = rows.into_iter().filter_map(condition).collect();
             let count = aftermath.conditions.value.count;
@@ -285,7 +320,26 @@ impl Relay {
             link.applied.on_last_insert_id(id);
             aftermath.learn_last_insert_id(id);
         }
-        Ok(())
+        if next(clears).is_some() {
+            link.applied.on_last_insert_id(0);
+        }
+        true
+    }
+
+    /// Before a command: connections that alone can tell something are not given back while it runs; one
+    /// that others wait for is asked now.
+    pub(super) async fn keep_tellers(&mut self) {
+        if !self.links.lends() {
+            return;
+        }
+        for side in [Side::Primary, Side::Replica] {
+            let tells = self.place(side).is_some_and(|place| {
+                self.state.aftermath.only_at(place) != [false; 3]
+            });
+            if tells && !self.links.get_mut(side).is_some_and(ServerConn::claim) {
+                self.part_with(side).await;
+            }
+        }
     }
 
     /// The same of all connections.
@@ -374,6 +428,7 @@ impl Relay {
                 .statements
                 .get(id)
                 .is_some_and(|statement| *statement.text == *original);
+            self.hold_again(side);
             if as_it_was && self.is_there(side, asked, Some(id)).await {
                 return Ok(None);
             }

@@ -402,6 +402,14 @@ impl Aftermath {
         id
     }
 
+    /// A connection left the session, with LAST_INSERT_ID() 0.
+    pub fn on_parted(&mut self, connection: u64) {
+        if self.is_last_insert_id_at(connection) {
+            self.last_insert_id.at = None;
+            self.last_insert_id_else = None;
+        }
+    }
+
     fn take_last_insert_id(&mut self, fate: Fate<u64>, ended: &Ended<'_>) {
         if let Fate::Perhaps(_) = fate
             && !ended
@@ -435,10 +443,8 @@ impl Aftermath {
             (Ending::Rows { count, .. }, _) => Fate::Perhaps(*count),
             (Ending::Error(_), _) if !ended.mariadb && !opaque => Fate::Kept,
             (Ending::Ok { .. }, _) if ended.rows_before => Fate::Perhaps(self.found_rows.value),
-            (Ending::Ok { affected, .. }, _) if !ended.mariadb && !opaque => {
-                // DO makes it 1; UPDATE counts what matched, which is near enough if the connection is lost.
-                Fate::Perhaps((*affected).max(1))
-            }
+            // UPDATE counts what matched, which is near enough if the connection is lost.
+            (Ending::Ok { affected, .. }, _) if !opaque => Fate::Perhaps(*affected),
             _ => Fate::KeptOrNot,
         }
     }

@@ -152,7 +152,7 @@ fn decide(text: &[u8], dialect: Dialect) -> Decision {
     }
     let rows = match runs {
         true => Effects::default(),
-        false => rows::effects(verb, tokens),
+        false => rows::effects(verb, tokens, dialect),
     };
     Decision {
         effects: decision.effects.with(facts.effects).with(rows),

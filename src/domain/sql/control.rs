@@ -3,18 +3,17 @@
 //! Unlike classification this needs the literals, so it reads the statement again; callers ask only
 //! when the profile says [`super::Access::Kill`] or [`super::Access::Own`].
 
-mod columns;
 mod completion;
 mod kill;
-mod lexeme;
+pub(super) mod lexeme;
 mod own;
 mod previous;
 
 pub use super::variables::OwnVariable;
-pub use completion::ends_plainly;
+pub use completion::{ends_plainly, releases};
 pub use kill::{Kill, begins_with_kill, parse_kill};
 pub use own::{
-    OwnAssignment, OwnItem, OwnSet, OwnSource, OwnStatement, OwnValue, Template, parse_own,
-    parse_own_prepared,
+    Literal, Mention, OwnAssignment, OwnItem, OwnSet, OwnSource, OwnStatement, OwnValue, Template,
+    parse_known, parse_own, parse_own_prepared, sets_known,
 };
 pub use previous::{Answers, Field, Item, Mentions, Previous, Target, parse_previous};

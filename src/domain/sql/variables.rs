@@ -225,12 +225,12 @@ pub(super) fn is_unrestorable(name: &[u8]) -> bool {
         name,
         b"gtid_next"
             | b"gtid_seq_no"
+            | b"insert_id"
             | b"pseudo_thread_id"
             | b"pseudo_replica_mode"
             | b"pseudo_slave_mode"
             | b"proxy_user"
             | b"external_user"
-            | b"insert_id"
             | b"timestamp"
             | b"rand_seed1"
             | b"rand_seed2"

@@ -1,5 +1,6 @@
 //! What a statement does to FOUND_ROWS(), as measured on MySQL 9.7 and MariaDB 10.11.
 
+use super::super::mode::Dialect;
 use super::super::profile::Effects;
 use super::super::token::{Token, Tokens};
 
@@ -23,7 +24,7 @@ const SHOWN_BY_QUERY: [&str; 14] = [
 
 /// Whether FOUND_ROWS() will be the count of its rows, or stay as it is, or neither is certain. `tokens`
 /// stand behind the verb.
-pub(super) fn effects(verb: &[u8], mut tokens: Tokens<'_>) -> Effects {
+pub(super) fn effects(verb: &[u8], mut tokens: Tokens<'_>, dialect: Dialect) -> Effects {
     match verb {
         b"select" | b"with" | b"values" | b"table" if counts(tokens) => Effects::COUNTS_ROWS,
         b"show" => {
@@ -43,6 +44,12 @@ pub(super) fn effects(verb: &[u8], mut tokens: Tokens<'_>) -> Effects {
             Effects::KEEPS_FOUND_ROWS
         }
         b"delete" if is_of_one_table(tokens) => Effects::KEEPS_FOUND_ROWS,
+        b"update" if dialect.is_mariadb() && updates_one_table(tokens) => {
+            Effects::KEEPS_FOUND_ROWS
+        }
+        b"do" if dialect.is_mariadb() && !tokens.any(|token| token.is("select")) => {
+            Effects::KEEPS_FOUND_ROWS
+        }
         _ => Effects::default(),
     }
 }
@@ -78,4 +85,12 @@ fn is_of_one_table(mut tokens: Tokens<'_>) -> bool {
                 .iter()
                 .any(|word| token.is(word))
         })
+}
+
+/// `UPDATE t SET …` that reads no other table.
+fn updates_one_table(mut tokens: Tokens<'_>) -> bool {
+    let tables = tokens.by_ref().take_while(|token| !token.is("set"));
+    let several = |token: Token<'_>| token.is_op(b',') || token.is("join");
+    let one = !{ tables }.any(several);
+    one && !tokens.any(|token| token.is("select"))
 }

@@ -1,8 +1,9 @@
 //! Statements that ask about the statement before them, read from the raw text.
 
 use super::super::mode::LexMode;
-use super::columns::{Columns, is_evaluated, put_alias};
 use super::lexeme::{self, Lexeme, Placed};
+use super::own::columns;
+use super::own::template::{MAX_ALIAS, bytes_of, is_evaluated, put_alias};
 
 /// A statement that asks about the one before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,17 +80,14 @@ pub struct Answers {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mentions {
     parts: Vec<Part>,
-    /// What follows the last place.
-    rest: Box<[u8]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Part {
-    before: Box<[u8]>,
-    what: Mention,
-    spelled: Box<[u8]>,
-    /// Whether it is a column of its own, which keeps its name.
-    column: bool,
+enum Part {
+    Text(Box<[u8]>),
+    Value { what: Mention, spelled: Box<[u8]> },
+    /// The name of the column that ends here.
+    Alias(Box<[u8]>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -301,53 +299,61 @@ impl Mentions {
         if !is_evaluated(lexemes) {
             return None;
         }
-        let mut parts = Vec::new();
-        let mut from = 0;
-        let mut columns = Columns::new(lexemes);
+        let mut edits = Vec::new();
+        let mut found = Vec::new();
         let mut at = 0;
         while at < lexemes.len() {
             let words = Words { text, lexemes, at };
             let Some((what, count)) = words.mention() else {
-                columns.pass(at);
                 at += 1;
                 continue;
             };
-            let end = at + count;
-            let place = lexemes.get(at)?.1.start..lexemes.get(end.checked_sub(1)?)?.1.end;
-            parts.push(Part {
-                before: text.get(from..place.start)?.into(),
-                what,
-                spelled: text.get(place.clone())?.into(),
-                column: columns.is_whole(at, end),
-            });
-            from = place.end;
-            at = end;
+            let place = bytes_of(lexemes, &(at..at + count))?;
+            let spelled = text.get(place.clone())?.into();
+            edits.push((place, Part::Value { what, spelled }));
+            found.push(at);
+            at += count;
         }
-        if parts.is_empty() {
+        if found.is_empty() {
             return None;
         }
-        Some(Self {
-            parts,
-            rest: text.get(from..)?.into(),
-        })
+        for column in columns::unnamed(lexemes) {
+            let place = bytes_of(lexemes, &column)?;
+            if found.iter().any(|at| column.contains(at)) && place.len() <= MAX_ALIAS {
+                let name = Part::Alias(text.get(place.clone())?.into());
+                edits.push((place.end..place.end, name));
+            }
+        }
+        edits.sort_by_key(|(place, _)| (place.start, place.end));
+        let mut parts = Vec::new();
+        let mut from = 0;
+        for (place, part) in edits {
+            parts.push(Part::Text(text.get(from..place.start)?.into()));
+            parts.push(part);
+            from = place.end;
+        }
+        parts.push(Part::Text(text.get(from..)?.into()));
+        Some(Self { parts })
+    }
+
+    fn mentions(&self, any: &[Mention]) -> bool {
+        let is = |part: &Part| matches!(part, Part::Value { what, .. } if any.contains(what));
+        self.parts.iter().any(is)
     }
 
     /// Whether ROW_COUNT() is among the mentions.
     pub fn row_count(&self) -> bool {
-        self.parts.iter().any(|part| part.what == Mention::RowCount)
+        self.mentions(&[Mention::RowCount])
     }
 
     /// Whether FOUND_ROWS() is.
     pub fn found_rows(&self) -> bool {
-        self.parts
-            .iter()
-            .any(|part| part.what == Mention::FoundRows)
+        self.mentions(&[Mention::FoundRows])
     }
 
     /// Whether @@warning_count or @@error_count is.
     pub fn counts(&self) -> bool {
-        let counts = |part: &Part| matches!(part.what, Mention::Warnings | Mention::Errors);
-        self.parts.iter().any(counts)
+        self.mentions(&[Mention::Warnings, Mention::Errors])
     }
 
     /// The statement with these values. What stands in each place has the column type of what stood there,
@@ -357,15 +363,24 @@ impl Mentions {
     /// statement are about that warning, and stay as they are.
     pub fn fill(&self, answers: Answers, warns: bool) -> Vec<u8> {
         let mut text = Vec::new();
+        let unsigned = |count: u64| format!("IF(1,CAST({count} AS UNSIGNED),NULL)");
         for part in &self.parts {
-            text.extend_from_slice(&part.before);
-            let counts = matches!(part.what, Mention::Warnings | Mention::Errors);
-            if counts && warns && self.found_rows() {
-                text.extend_from_slice(&part.spelled);
-                continue;
-            }
-            let unsigned = |count: u64| format!("IF(1,CAST({count} AS UNSIGNED),NULL)");
-            let value = match part.what {
+            let (what, spelled) = match part {
+                Part::Text(part) => {
+                    text.extend_from_slice(part);
+                    continue;
+                }
+                Part::Alias(name) => {
+                    put_alias(&mut text, name);
+                    continue;
+                }
+                Part::Value { what, spelled } => (what, spelled),
+            };
+            let value = match what {
+                Mention::Warnings | Mention::Errors if warns && self.found_rows() => {
+                    text.extend_from_slice(spelled);
+                    continue;
+                }
                 Mention::RowCount => answers.row_count.to_string(),
                 Mention::FoundRows => answers.found_rows.to_string(),
                 Mention::Warnings => unsigned(answers.warnings),
@@ -374,13 +389,9 @@ impl Mentions {
             text.extend_from_slice(b"COALESCE(");
             text.extend_from_slice(value.as_bytes());
             text.push(b',');
-            text.extend_from_slice(&part.spelled);
+            text.extend_from_slice(spelled);
             text.push(b')');
-            if part.column {
-                put_alias(&mut text, &part.spelled);
-            }
         }
-        text.extend_from_slice(&self.rest);
         text
     }
 }
@@ -485,7 +496,7 @@ mod tests {
             ),
             (
                 "SELECT found_rows ( ) + 1, @@Error_Count e",
-                "SELECT COALESCE(9,found_rows ( )) + 1, \
+                "SELECT COALESCE(9,found_rows ( )) + 1 AS `found_rows ( ) + 1`, \
                  COALESCE(IF(1,CAST(1 AS UNSIGNED),NULL),@@Error_Count) e",
             ),
             (
