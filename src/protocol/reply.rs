@@ -131,6 +131,8 @@ pub struct ReplyTracker {
     frame_left: usize,
     /// Whether the packet under way goes on in the next frame.
     continues: bool,
+    /// Rows of the result under way, or of the last one.
+    rows: u64,
 }
 
 impl ReplyTracker {
@@ -148,7 +150,13 @@ impl ReplyTracker {
             },
             frame_left: 0,
             continues: false,
+            rows: 0,
         }
+    }
+
+    /// How many rows the result under way has had, or the one whose end was the last event.
+    pub fn rows(&self) -> u64 {
+        self.rows
     }
 
     /// Shows the EOF packet after columns, too: its status flags are the connection's.
@@ -180,7 +188,7 @@ impl ReplyTracker {
                 };
             }
             if self.state == State::Rows && !self.continues {
-                pos = pass_rows(buf, pos);
+                pos = pass_rows(buf, pos, &mut self.rows);
             }
             let rest = buf.get(pos..).unwrap_or_default();
             let Some(header) = FrameHeader::parse(rest) else {
@@ -197,6 +205,11 @@ impl ReplyTracker {
                     };
                 }
                 Step::Pass(next) => {
+                    match self.state {
+                        State::First => self.rows = 0,
+                        State::Rows if !self.continues => self.rows += 1,
+                        _ => {}
+                    }
                     self.state = next;
                     self.frame_left = header.frame_len();
                     self.continues = header.continues();
@@ -359,7 +372,8 @@ impl ReplyTracker {
 /// Passes whole rows that lie in the buffer and cannot be anything else. Everything unusual is left to
 /// [`ReplyTracker::step`].
 #[inline]
-fn pass_rows(buf: &[u8], mut pos: usize) -> usize {
+fn pass_rows(buf: &[u8], mut pos: usize, rows: &mut u64) -> usize {
+    let mut passed = 0;
     while let Some(&[a, b, c, _, first]) = buf.get(pos..).and_then(|rest| rest.first_chunk()) {
         let len = usize::from(a) | usize::from(b) << 8 | usize::from(c) << 16;
         let end = pos + HEADER + len;
@@ -367,7 +381,9 @@ fn pass_rows(buf: &[u8], mut pos: usize) -> usize {
             break;
         }
         pos = end;
+        passed += 1;
     }
+    *rows += passed;
     pos
 }
 

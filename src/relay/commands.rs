@@ -51,7 +51,7 @@ impl Relay {
     pub(super) async fn command(&mut self, code: CommandCode, total: usize) -> Result<(), End> {
         match code {
             CommandCode::Quit => Err(End::Quit),
-            CommandCode::Ping => self.answer_ok().await,
+            CommandCode::Ping => self.answer_ping().await,
             CommandCode::Query => self.query(total).await,
             CommandCode::InitDb => self.on_primary_side(ReplyKind::Simple, STATE, total).await,
             CommandCode::SetOption => self.set_option(total).await,

@@ -15,9 +15,9 @@ use super::groups::acknowledge;
 use super::links::Links;
 use super::session::{End, Relay};
 use super::shared::Shared;
-use super::staleness::StaleNote;
 use crate::backend::Identity;
 use crate::domain::ids::{ClientStmtId, ServerStmtId};
+use crate::domain::session::aftermath::Ending;
 use crate::domain::session::{Applied, Outcome, Session, Side, Tracked, TrackerWish};
 use crate::monitor::Watch;
 use crate::net::Conn;
@@ -71,6 +71,7 @@ impl Relay {
         let other_flags = self.flags_to_show(expect.side) != (0, 0);
         let mut tracker =
             ReplyTracker::new(expect.kind, self.who.profile).telling_columns_end(other_flags);
+        self.told.expect(expect.kind);
         let mut forwarded = false;
         let mut outcome = Outcome::Done {
             affected: 0,
@@ -95,15 +96,7 @@ impl Relay {
                     link.conn.input.consume(event.len);
                     return Ok(verdict);
                 }
-                outcome = self.take_in(expect, ready, event, outcome);
-                if self.stale == StaleNote::Row
-                    && event.kind == EventKind::ResultEnd
-                    && tracker.is_done()
-                {
-                    self.forward(expect.side, ready).await?;
-                    let len = self.show(expect, 0, event);
-                    return self.add_row(expect.side, len, outcome).await;
-                }
+                outcome = self.take_in(expect, ready, event, outcome, tracker.rows());
                 let ends = matches!(event.kind, EventKind::Ok | EventKind::ResultEnd);
                 if ends && tracker.is_done() {
                     self.flag_end(expect.side, ready, event.len);
@@ -137,6 +130,7 @@ impl Relay {
         at: usize,
         event: Event,
         before: Outcome,
+        rows: u64,
     ) -> Outcome {
         let Self {
             links,
@@ -147,6 +141,7 @@ impl Relay {
             group,
             open_groups,
             statements,
+            told,
             ..
         } = self;
         let groups = (statement_group.as_ref().unwrap_or(group), &**open_groups);
@@ -173,8 +168,18 @@ impl Relay {
                 on.state_block(&ok, state, &mut link.applied);
                 state.on_status(expect.side, ok.status.0);
                 *results += 1;
-                self.warnings = ok.warnings;
                 self.ended_with = ok.status;
+                told.ends(match event.kind {
+                    EventKind::ResultEnd => Ending::Rows {
+                        count: rows,
+                        warnings: ok.warnings,
+                    },
+                    _ => Ending::Ok {
+                        affected: ok.affected_rows,
+                        insert_id: ok.last_insert_id,
+                        warnings: ok.warnings,
+                    },
+                });
                 let outcome = Outcome::Done {
                     affected: ok.affected_rows,
                     rows: event.kind == EventKind::ResultEnd,
@@ -183,7 +188,7 @@ impl Relay {
                 outcome
             }
             EventKind::Err => {
-                self.warnings = 1;
+                told.fails(packet);
                 state.on_error(ErrView::parse(payload).map_or(0, |error| error.code));
                 let outcome = Outcome::Failed;
                 acknowledge(shared, state, groups, expect.side, outcome, false);
@@ -192,6 +197,11 @@ impl Relay {
             EventKind::Prepared {
                 stmt_id, params, ..
             } => {
+                told.ends(Ending::Ok {
+                    affected: 0,
+                    insert_id: 0,
+                    warnings: 0,
+                });
                 if let Some(statement) = expect.stmt.and_then(|id| statements.get_mut(id)) {
                     statement.params = params;
                     statement.on_prepared(expect.side, link, ServerStmtId(stmt_id));
