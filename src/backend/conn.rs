@@ -100,14 +100,13 @@ impl ServerConn {
         let socket = self.conn.stream.detach().ok()?;
         let Self {
             identity,
-            mut applied,
+            applied,
             mut pending,
             mut copies,
             key,
             place,
             ..
         } = self;
-        applied.forget_version();
         copies.close_tied(&mut pending);
         Some((
             Parked {

@@ -127,6 +127,8 @@ pub struct ReplyTracker {
     frame_left: usize,
     /// Whether the packet under way goes on in the next frame.
     continues: bool,
+    /// Columns of the last result set.
+    columns: u64,
 }
 
 impl ReplyTracker {
@@ -143,7 +145,13 @@ impl ReplyTracker {
             },
             frame_left: 0,
             continues: false,
+            columns: 0,
         }
+    }
+
+    /// How many columns the last result set has so far; 0 before the first one.
+    pub fn columns(&self) -> u64 {
+        self.columns
     }
 
     /// Whether the whole reply has been forwarded or shown as events.
@@ -185,6 +193,9 @@ impl ReplyTracker {
                     };
                 }
                 Step::Pass(next) => {
+                    if let (State::First, State::Columns { left }) = (self.state, next) {
+                        self.columns = left;
+                    }
                     self.state = next;
                     self.frame_left = header.frame_len();
                     self.continues = header.continues();
