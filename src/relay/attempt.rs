@@ -155,7 +155,7 @@ impl Relay {
             }
         }
         let stmt = match task {
-            Task::Prepare(id) | Task::PrepareRewritten(id) => Some(id),
+            Task::Prepare(id) | Task::PrepareRewritten(id) | Task::Execute(id) => Some(id),
             _ => None,
         };
         let relayed = self

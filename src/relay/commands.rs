@@ -250,10 +250,8 @@ impl Relay {
         profile: StatementProfile,
         hints: Hints,
     ) -> ClientStmtId {
-        let facts = self.shared.watch.facts(BackendId::PRIMARY);
-        let global = |name: &str| facts.as_ref()?.globals.get(name).cloned();
         self.statements
-            .add(text, profile, hints, &self.state.mirror, global)
+            .add(text, profile, hints, &self.state.mirror)
     }
 
     /// Prepares a text that is the client's, or that stands in `rewritten` for one that is about

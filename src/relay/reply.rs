@@ -58,7 +58,7 @@ pub(super) struct Expect {
     pub(super) kind: ReplyKind,
     /// Whether an error that allows it may be kept from the client, to try elsewhere.
     pub(super) may_retry: bool,
-    /// The id that a COM_STMT_PREPARE's reply shall carry.
+    /// The prepared statement that it is about: that a COM_STMT_PREPARE's reply names, or that runs.
     pub(super) stmt: Option<ClientStmtId>,
 }
 
@@ -97,6 +97,9 @@ impl Relay {
                     return Ok(verdict);
                 }
                 outcome = self.take_in(expect, ready, event, outcome, tracker.rows());
+                if event.kind == EventKind::ResultEnd {
+                    self.tell_columns(expect, tracker.columns(), ready, event);
+                }
                 let ends = matches!(event.kind, EventKind::Ok | EventKind::ResultEnd);
                 if ends && tracker.is_done() {
                     self.flag_end(expect.side, ready, event.len);
@@ -195,7 +198,9 @@ impl Relay {
                 outcome
             }
             EventKind::Prepared {
-                stmt_id, params, ..
+                stmt_id,
+                params,
+                columns,
             } => {
                 told.ends(Ending::Ok {
                     affected: 0,
@@ -204,6 +209,7 @@ impl Relay {
                 });
                 if let Some(statement) = expect.stmt.and_then(|id| statements.get_mut(id)) {
                     statement.params = params;
+                    statement.columns = columns.into();
                     statement.on_prepared(expect.side, link, ServerStmtId(stmt_id));
                 }
                 before
@@ -218,6 +224,31 @@ impl Relay {
         match side {
             Side::Replica => self.state.transaction.flags_on_replica(),
             Side::Primary => (0, 0),
+        }
+    }
+
+    /// A result of an execution ends with the packet at `at`: whether it has another number of columns
+    /// than the client was told last is said as one server does, which knows nothing of other servers'
+    /// copies.
+    fn tell_columns(&mut self, expect: Expect, columns: u64, at: usize, event: Event) {
+        let Self {
+            links, statements, ..
+        } = self;
+        let Some(statement) = expect.stmt.and_then(|id| statements.get_mut(id)) else {
+            return;
+        };
+        // Of a CALL nothing was told.
+        if statement.columns == 0 {
+            return;
+        }
+        let changed = std::mem::replace(&mut statement.columns, columns) != columns;
+        let flag = Status::METADATA_CHANGED;
+        if changed != event.status.contains(flag)
+            && let Some(link) = links.get_mut(expect.side)
+        {
+            let packet = link.conn.input.data_mut().get_mut(at..at + event.len);
+            let (set, clear) = if changed { (flag.0, 0) } else { (0, flag.0) };
+            change_status(packet.unwrap_or_default(), set, clear);
         }
     }
 
