@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::admin::http::{self, Readiness};
 use crate::backend::{Credentials, Dialer, Pool, PoolKey, PoolLimits};
-use crate::config::{AuroraConsistency, Config, Mode};
+use crate::config::{AuroraConsistency, Config, Mode, PoolMode};
 use crate::domain::consistency::Acknowledged;
 use crate::domain::ids::BackendId;
 use crate::domain::topology::{Role, Topology};
@@ -256,6 +256,7 @@ fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shar
         min_idle: config.pool.min_idle,
         acquire_timeout: config.pool.acquire_timeout,
         idle_timeout: config.pool.idle_timeout,
+        lends: config.pool.mode == PoolMode::Transaction,
     };
     let delegate = config.cluster.aurora_consistency == AuroraConsistency::Delegate;
     let knowledge = Arc::new(Known::new(watch.clone(), delegate));

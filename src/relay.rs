@@ -22,6 +22,7 @@ mod kill;
 mod links;
 mod login;
 mod own;
+mod parting;
 mod pins;
 mod prepared;
 mod replica;

@@ -4,8 +4,10 @@
 
 pub mod lease;
 pub mod mirror;
+pub mod only_owned;
 pub mod pins;
 pub mod positions;
+pub mod reading;
 pub mod touched;
 pub mod transaction;
 pub mod wish;
@@ -19,8 +21,10 @@ use super::topology::Generation;
 
 pub use lease::{KeepReason, Lease};
 pub use mirror::{Applied, Globals, Mirror, Restore, Way};
+pub use only_owned::{OnlyOwned, SaidBy, Sights};
 pub use pins::{Held, Pin, PinReason, Pins};
 pub use positions::{LastRead, Positions};
+pub use reading::{PreparedText, Under};
 pub use touched::Ending;
 pub use transaction::{Deferred, Transaction};
 pub use wish::TrackerWish;
@@ -194,6 +198,12 @@ impl Session {
             && self.is_read_committed()
             && !self.wish.transaction_state
             && !self.completes_specially()
+    }
+
+    /// Whether the session made a plain COMMIT or ROLLBACK end its connection.
+    pub fn releases_by_itself(&self) -> bool {
+        let kind = self.mirror.get(b"completion_type");
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case(b"RELEASE") || kind == b"2")
     }
 
     fn is_read_committed(&self) -> bool {

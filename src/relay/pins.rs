@@ -76,7 +76,7 @@ impl Relay {
             && touches.is_some_and(|touches| touches.facts().any(takes_collation))
         {
             // Where it cannot be learnt, the variable binds the session.
-            self.learn_collation().await;
+            self.learn_collation(Side::Primary).await;
         }
     }
 
@@ -115,7 +115,7 @@ impl Relay {
             Task::AsIs(_) => None,
             Task::Rewritten(_) | Task::PrepareRewritten(_) => Some(&self.rewritten),
             Task::Prepare(_) => self.payload(statement.total).get(1..),
-            Task::Execute(id) => Some(self.statements.get(id).map_or(&[], |it| &it.text)),
+            Task::Execute(id) => Some(self.statements.get(id).map_or(&[], |it| it.text())),
         }
     }
 

@@ -171,12 +171,18 @@ impl Relay {
             self.settle_groups();
             self.settle_locks().await;
             self.after_fallback(progress.permit.take(), had_primary);
+            if access == Access::TransactionEnd
+                && outcome != Outcome::Failed
+                && self.releases(&statement)
+            {
+                return Err(End::Released);
+            }
             return Ok(outcome);
         }
     }
 
     /// What the statement at hand asks for, by its hints and its session.
-    async fn terms(
+    pub(super) async fn terms(
         &mut self,
         statement: &Statement,
         arrived: Instant,
@@ -236,6 +242,9 @@ impl Relay {
         {
             return self.answer_error(error, Side::Primary, reason).await;
         }
+        if reason == Reason::FollowsPrevious {
+            self.hold_again(Side::Primary);
+        }
         let Self {
             links,
             state,
@@ -247,9 +256,8 @@ impl Relay {
             // Another connection would take what follows for statements of their own.
             return self.state_lost().await;
         }
-        let has_schema = state.mirror.schema().is_some();
         if let Err(error) = links
-            .hold(Side::Primary, BackendId::PRIMARY, has_schema, registered)
+            .hold(Side::Primary, BackendId::PRIMARY, &state.mirror, registered)
             .await
         {
             self.shared.watch.suspect(BackendId::PRIMARY);
@@ -260,6 +268,10 @@ impl Relay {
         match self.open_deferred(statement).await? {
             Opened::Yes => {}
             Opened::Broken => return self.redial(statement, reason, progress).await,
+            Opened::Denied(packet) => {
+                self.pass_error(packet).await?;
+                return Ok(Next::Answered(Side::Primary, reason, Outcome::Failed));
+            }
             Opened::Refused if !self.drop_primary() => return self.state_lost().await,
             Opened::Refused => {
                 return self
@@ -401,7 +413,7 @@ impl Relay {
                 fell => return self.fell(fell, progress).await,
             },
         };
-        if self.state.mirror.collation_untold() && !self.learn_collation().await {
+        if self.state.mirror.collation_untold() && !self.learn_collation(Side::Primary).await {
             if !self.drop_primary() {
                 return self.state_lost().await;
             }
@@ -518,6 +530,7 @@ impl Relay {
                 .await;
         }
         let in_transaction = self.state.transaction.open_on() == Some(Side::Replica);
+        self.hold_again(Side::Replica);
         let Some(backend) = self
             .links
             .get(Side::Replica)
@@ -578,9 +591,8 @@ impl Relay {
             registered,
             ..
         } = self;
-        let has_schema = state.mirror.schema().is_some();
         if let Err(error) = links
-            .hold(Side::Primary, BackendId::PRIMARY, has_schema, registered)
+            .hold(Side::Primary, BackendId::PRIMARY, &state.mirror, registered)
             .await
         {
             let error = client_error(&error);
@@ -604,10 +616,18 @@ impl Relay {
 
     /// Runs a small statement that the client knows nothing of; says whether it succeeded.
     pub(super) async fn run_quietly(&mut self, side: Side, sql: &[u8]) -> Result<bool, End> {
+        Ok(self.run_unseen(side, sql).await? == Swallowed::Done)
+    }
+
+    /// The same; says how it went.
+    pub(super) async fn run_unseen(&mut self, side: Side, sql: &[u8]) -> Result<Swallowed, End> {
         self.out.clear();
         let query = com_query(sql, self.who.profile.query_attributes());
         append_packet(&mut self.out, &mut 0, &query);
-        Ok(self.send_to_server(side).await && self.swallow(side, 1).await? == Swallowed::Done)
+        match self.send_to_server(side).await {
+            true => self.swallow(side, 1).await,
+            false => Ok(Swallowed::Broken),
+        }
     }
 
     pub(super) fn ended(&mut self, side: Side, profile: &StatementProfile, outcome: Outcome) {

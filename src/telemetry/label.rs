@@ -185,13 +185,53 @@ label!(SessionState {
 pub enum ConnectionState {
     /// Waits in the pool.
     Idle,
-    /// Held by a session.
+    /// A session needs it: it runs a statement there, or has something there that keeps it.
     Leased,
+    /// A session keeps it between statements and can be asked to give it back.
+    Lent,
 }
 
 label!(ConnectionState {
     Idle => "idle",
     Leased => "leased",
+    Lent => "lent",
+});
+
+/// How a server connection went from a session to its pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Handover {
+    /// As it was: the next session restores what differs.
+    AsIs,
+    /// After a reset.
+    Reset,
+}
+
+label!(Handover {
+    AsIs => "as_is",
+    Reset => "reset",
+});
+
+/// What happened to prepared statements on server connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PreparedEvent {
+    /// A client sent a PREPARE, which a server ran.
+    Asked,
+    /// A statement was prepared on one more connection when it was needed there.
+    Again,
+    /// A connection had the statement that was needed.
+    Reused,
+    /// One was closed for want of room.
+    Evicted,
+    /// A server did not know one that it had prepared.
+    Lost,
+}
+
+label!(PreparedEvent {
+    Asked => "asked",
+    Again => "again",
+    Reused => "reused",
+    Evicted => "evicted",
+    Lost => "lost",
 });
 
 impl Label for PinReason {
@@ -270,6 +310,7 @@ mod tests {
         check::<SessionState>();
         check::<ConnectionState>();
         check::<PinReason>();
+        check::<PreparedEvent>();
         check::<ErrorKind>();
         check::<Side>();
         check::<Retry>();

@@ -8,7 +8,8 @@ mod tests;
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, GaugeVec, Histogram, IntCounter, IntGauge, IntGaugeVec, Registry, TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Registry, TextEncoder,
 };
 
 use make::Maker;
@@ -16,7 +17,8 @@ use make::Maker;
 use super::fault::{ErrorKind, Side};
 use super::grid::Grid;
 use super::label::{
-    AccessLabel, ConnectionState, Foreseen, Label, Outcome, SessionState, Target, Wrote,
+    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PreparedEvent, SessionState,
+    Target, Wrote,
 };
 use crate::domain::consistency::Level;
 use crate::domain::routing::Reason;
@@ -50,6 +52,8 @@ pub struct Metrics {
     pub pins: Grid<PinReason>,
     /// `pins{reason}`: sessions that are bound to one connection now.
     pins_in_force: Box<[IntGauge]>,
+    /// `prepared_statements_total{event}`: what happened to prepared statements on server connections.
+    pub prepared: Grid<PreparedEvent>,
     /// `shadow_statements_total{access,target,reason}`: in shadow mode, statements by where the split
     /// would have sent them and why; `waited` also where it would have had to ask first.
     pub shadow_statements: Grid<AccessLabel, Target, Reason>,
@@ -75,8 +79,20 @@ pub struct Metrics {
     backend_up: IntGaugeVec,
     /// `backend_lag_seconds{backend}`: how far a server is behind the primary; NaN while unknown.
     backend_lag: GaugeVec,
-    /// `backend_connections{backend,state}`: pooled connections by what they are doing.
+    /// `backend_connections{backend,state}`: pooled connections by what they are doing. What is
+    /// `lent` is counted once a second.
     backend_connections: IntGaugeVec,
+    /// `handovers_total{backend,how}`: connections that sessions gave back to their pool.
+    handovers: IntCounterVec,
+    /// `restores_total{backend}`: connections that were given a session's state by commands, since
+    /// they had another one.
+    restores: IntCounterVec,
+    /// `recalls_total{backend}`: connections that sessions were asked to give back between two
+    /// statements, because others waited.
+    recalls: IntCounterVec,
+    /// `pool_wait_seconds{backend}`: how long sessions waited in line for a connection; those that
+    /// found one at once are not counted.
+    pool_wait: HistogramVec,
 }
 
 impl Metrics {
@@ -135,6 +151,11 @@ impl Metrics {
                 "Sessions that are bound to one server connection now.",
                 "reason",
             )?,
+            prepared: make.grid(
+                "prepared_statements_total",
+                "What happened to prepared statements on server connections.",
+                &["event"],
+            )?,
             shadow_statements: make.grid(
                 "shadow_statements_total",
                 "Statements in shadow mode, by what they are, who would have answered, and why there.",
@@ -187,6 +208,26 @@ impl Metrics {
                 "backend_connections",
                 "Pooled server connections by what they are doing.",
                 &["backend", "state"],
+            )?,
+            handovers: make.counters(
+                "handovers_total",
+                "Server connections that sessions gave back to their pool, by how.",
+                &["backend", "how"],
+            )?,
+            restores: make.counters(
+                "restores_total",
+                "Server connections that were given a session's state by commands.",
+                &["backend"],
+            )?,
+            recalls: make.counters(
+                "recalls_total",
+                "Server connections that sessions were asked to give back between statements.",
+                &["backend"],
+            )?,
+            pool_wait: make.histogram_family(
+                "pool_wait_seconds",
+                "Seconds that sessions waited in line for a server connection, if they waited.",
+                "backend",
             )?,
             registry,
         })
@@ -277,7 +318,15 @@ impl Metrics {
                     .with_label_values(&[address, state.name()])
             })
             .collect();
+        let handovers = Handover::ALL
+            .iter()
+            .map(|how| self.handovers.with_label_values(&[address, how.name()]))
+            .collect();
         BackendMetrics {
+            handovers,
+            restores: self.restores.with_label_values(&[address]),
+            recalls: self.recalls.with_label_values(&[address]),
+            pool_wait: self.pool_wait.with_label_values(&[address]),
             up: self.backend_up.with_label_values(&[address, role.name()]),
             lag: self.backend_lag.with_label_values(&[address]),
             connections,
@@ -366,6 +415,10 @@ pub struct BackendMetrics {
     up: IntGauge,
     lag: Gauge,
     connections: Box<[IntGauge]>,
+    handovers: Box<[IntCounter]>,
+    restores: IntCounter,
+    recalls: IntCounter,
+    pool_wait: Histogram,
 }
 
 impl BackendMetrics {
@@ -377,6 +430,26 @@ impl BackendMetrics {
     /// How far the server is behind the primary; `None` while unknown.
     pub fn set_lag(&self, lag: Option<Duration>) {
         self.lag.set(lag.map_or(f64::NAN, |lag| lag.as_secs_f64()));
+    }
+
+    /// Counts a connection that a session gave back.
+    pub fn handed_over(&self, how: Handover) {
+        self.handovers[how.index()].inc();
+    }
+
+    /// Counts a connection that was given a session's state by commands.
+    pub fn restored(&self) {
+        self.restores.inc();
+    }
+
+    /// Counts a connection that a session was asked to give back.
+    pub fn recalled(&self) {
+        self.recalls.inc();
+    }
+
+    /// Counts a wait in line.
+    pub fn pool_waited(&self, took: Duration) {
+        self.pool_wait.observe(took.as_secs_f64());
     }
 
     /// The number of connections in `state`.

@@ -36,11 +36,32 @@ impl Maker<'_> {
         help: &str,
         label: &str,
     ) -> prometheus::Result<Box<[Histogram]>> {
+        let family = self.histogram_family(name, help, label)?;
+        let one = |value: &L| family.with_label_values(&[value.name()]);
+        Ok(L::ALL.iter().map(one).collect())
+    }
+
+    pub(super) fn histogram_family(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+    ) -> prometheus::Result<HistogramVec> {
         let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
         let family = HistogramVec::new(options, &[label])?;
         self.0.register(Box::new(family.clone()))?;
-        let one = |value: &L| family.with_label_values(&[value.name()]);
-        Ok(L::ALL.iter().map(one).collect())
+        Ok(family)
+    }
+
+    pub(super) fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(family.clone()))?;
+        Ok(family)
     }
 
     pub(super) fn gauges_of<L: Label>(
