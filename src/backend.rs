@@ -6,8 +6,10 @@ pub mod error;
 pub mod login;
 pub mod pool;
 mod simple;
+pub mod threads;
 
 pub use conn::{Identity, ServerConn};
 pub use dial::{Credentials, Dialer, Knowledge, Setup};
 pub use error::BackendError;
 pub use pool::{Pool, PoolKey, PoolLimits};
+pub use threads::Threads;

@@ -23,6 +23,7 @@ mod links;
 mod login;
 mod own;
 mod prepared;
+mod processlist;
 mod replica;
 mod reply;
 mod session;

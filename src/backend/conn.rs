@@ -5,6 +5,7 @@ use std::io;
 use super::error::BackendError;
 use super::pool::{Place, PoolKey};
 use super::simple;
+use super::threads::Listed;
 use crate::domain::ids::{BackendId, ServerThreadId};
 use crate::domain::session::Applied;
 use crate::domain::topology::Generation;
@@ -27,6 +28,7 @@ pub struct ServerConn {
     pub multi_statements: Option<bool>,
     pub(super) key: PoolKey,
     pub(super) place: Place,
+    pub(super) listed: Listed,
 }
 
 /// What does not change while a session holds a connection.
@@ -51,6 +53,7 @@ pub(super) struct Parked {
     identity: Identity,
     applied: Applied,
     key: PoolKey,
+    listed: Listed,
 }
 
 impl ServerConn {
@@ -99,6 +102,7 @@ impl ServerConn {
             applied,
             key,
             place,
+            listed,
             ..
         } = self;
         Some((
@@ -107,6 +111,7 @@ impl ServerConn {
                 identity,
                 applied,
                 key,
+                listed,
             },
             place,
         ))
@@ -123,6 +128,7 @@ impl Parked {
             multi_statements: None,
             key: self.key,
             place,
+            listed: self.listed,
         })
     }
 

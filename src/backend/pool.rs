@@ -16,7 +16,8 @@ use tokio::sync::Notify;
 use super::conn::{Parked, ServerConn};
 use super::dial::Dialer;
 use super::error::BackendError;
-use crate::domain::ids::BackendId;
+use super::threads::{Listed, Threads};
+use crate::domain::ids::{BackendId, ServerThreadId};
 use crate::protocol::caps::{CapabilityFlags, CapabilityProfile};
 use crate::telemetry::{BackendMetrics, ConnectionState};
 
@@ -51,6 +52,7 @@ pub struct Pool {
     open: AtomicUsize,
     leased: AtomicUsize,
     freed: Notify,
+    threads: Arc<Threads>,
     metrics: BackendMetrics,
 }
 
@@ -94,6 +96,7 @@ impl Pool {
             open: AtomicUsize::new(0),
             leased: AtomicUsize::new(0),
             freed: Notify::new(),
+            threads: Arc::default(),
             metrics,
         })
     }
@@ -106,6 +109,11 @@ impl Pool {
     /// Opens and closes connections of this server.
     pub fn dialer(&self) -> &Dialer {
         &self.dialer
+    }
+
+    /// Which of the server's threads are this pool's.
+    pub fn threads(&self) -> &Threads {
+        &self.threads
     }
 
     /// Connections that sessions hold.
@@ -382,6 +390,11 @@ impl Place {
     /// `host:port` of the server.
     pub(super) fn address(&self) -> &str {
         &self.pool.dialer.address
+    }
+
+    /// Enters a connection in the pool's list.
+    pub(super) fn list(&self, thread: ServerThreadId) -> Listed {
+        self.pool.threads.enter(thread)
     }
 
     /// Whether a session holds the connection (and not the pool, for its own work).

@@ -258,10 +258,29 @@ impl Relay {
 
     /// Sends the first `count` bytes that came from the server to the client.
     async fn forward(&mut self, side: Side, count: usize) -> Result<(), End> {
-        let Self { links, client, .. } = self;
+        let Self {
+            links,
+            client,
+            captured,
+            ..
+        } = self;
         let Some(link) = links.get_mut(side) else {
             return Ok(());
         };
+        let bytes = link.conn.input.data().get(..count).unwrap_or_default();
+        match captured.take(bytes) {
+            Ok(true) => {
+                link.conn.input.consume(count);
+                return Ok(());
+            }
+            Ok(false) => {}
+            // It became too long to be kept.
+            Err(kept) => {
+                link.conn.input.consume(count);
+                let sent = client.send(&kept).await;
+                return sent.map_err(|_| self.client_left(side));
+            }
+        }
         if link.conn.pass_on(count, &client.stream).await.is_err() {
             return Err(self.client_left(side));
         }
