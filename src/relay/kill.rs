@@ -11,10 +11,11 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::errors::client_error;
+use super::pins::PinBoard;
 use super::shared::Shared;
 use crate::backend::{BackendError, PoolKey};
 use crate::domain::ids::{BackendId, ServerThreadId, SessionId};
-use crate::domain::session::Side;
+use crate::domain::session::{Pin, Side};
 use crate::frontend::ClientError;
 
 /// All sessions by the id their client was given.
@@ -33,6 +34,7 @@ pub(super) struct Target {
     schema: Mutex<Option<Box<[u8]>>>,
     /// When it began to wait for its client or to run something, in milliseconds of the registry.
     since: AtomicU64,
+    pins: PinBoard,
     threads: [AtomicU64; 2],
     replica: AtomicUsize,
     running: AtomicU8,
@@ -168,6 +170,17 @@ impl Registry {
             .unwrap_or(u64::MAX)
     }
 
+    /// The pins of every session that has one.
+    pub(super) fn all_pins(&self) -> Vec<(SessionId, String, Vec<Pin>)> {
+        let sessions = self.lock();
+        let one = |(id, target): (&SessionId, &Arc<Target>)| {
+            let pins = target.pins.get();
+            let user = target.user.lock().unwrap_or_else(PoisonError::into_inner);
+            (!pins.is_empty()).then(|| (*id, user.to_string(), pins))
+        };
+        sessions.iter().filter_map(one).collect()
+    }
+
     fn aim(&self, id: SessionId) -> Option<Aim> {
         let sessions = self.lock();
         let target = sessions.get(&id)?;
@@ -193,6 +206,7 @@ impl Registered {
             host: host.into(),
             schema: Mutex::default(),
             since: AtomicU64::new(shared.registry.now()),
+            pins: PinBoard::default(),
             threads: Default::default(),
             replica: AtomicUsize::new(0),
             running: AtomicU8::new(NONE),
@@ -222,6 +236,11 @@ impl Registered {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         *place = schema.map(Into::into);
+    }
+
+    /// The session now has these pins; gives those that it had.
+    pub(super) fn has_pins(&self, pins: Vec<Pin>) -> Vec<Pin> {
+        self.target.pins.replace(pins)
     }
 
     /// The session now holds this connection on that side, or none.

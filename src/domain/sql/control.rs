@@ -5,12 +5,12 @@
 
 mod completion;
 mod kill;
-mod lexeme;
+pub(super) mod lexeme;
 mod own;
 mod warnings;
 
 pub use super::variables::OwnVariable;
-pub use completion::ends_plainly;
+pub use completion::{ends_plainly, releases};
 pub use kill::{
     Kill, KillId, NamedConnection, asks_for_processlist, begins_with_kill, explained_connection,
     killed_in_packet, parse_kill,
