@@ -76,7 +76,7 @@ impl Relay {
             && touches.is_some_and(|touches| touches.facts().any(takes_collation))
         {
             // Where it cannot be learnt, the variable binds the session.
-            self.learn_collation().await;
+            self.learn_collation(Side::Primary).await;
         }
     }
 
