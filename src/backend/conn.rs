@@ -6,6 +6,7 @@ use super::error::BackendError;
 use super::pool::{Place, PoolKey};
 use super::simple::{self, Rows};
 use super::statements::Copies;
+use super::threads::Listed;
 use crate::domain::ids::{BackendId, ServerThreadId};
 use crate::domain::session::{Applied, Mirror, Way};
 use crate::domain::topology::Generation;
@@ -39,6 +40,7 @@ pub struct ServerConn {
     pub(super) offered: bool,
     pub(super) key: PoolKey,
     pub(super) place: Place,
+    pub(super) listed: Listed,
 }
 
 /// What does not change while a session holds a connection.
@@ -68,6 +70,7 @@ pub(super) struct Parked {
     turn: u64,
     copies: Copies,
     key: PoolKey,
+    listed: Listed,
 }
 
 impl ServerConn {
@@ -184,6 +187,7 @@ impl ServerConn {
             turn,
             key,
             place,
+            listed,
             ..
         } = self;
         copies.close_tied(&mut pending);
@@ -198,6 +202,7 @@ impl ServerConn {
                 turn,
                 copies,
                 key,
+                listed,
             },
             place,
         ))
@@ -218,6 +223,7 @@ impl Parked {
             sent: self.sent,
             key: self.key,
             place,
+            listed: self.listed,
         })
     }
 
