@@ -9,7 +9,7 @@ use super::kill;
 use super::own::{Execution, OwnPart};
 use super::reply::Swallowed;
 use super::session::{End, Relay};
-use super::statement::Statement;
+use super::statement::{Statement, asks_previous};
 use crate::domain::ids::{BackendId, ClientStmtId};
 use crate::domain::routing::Reason;
 use crate::domain::session::{Outcome, Side};
@@ -259,6 +259,13 @@ impl Relay {
         source: Source,
     ) -> Result<(), End> {
         let id = self.enter_statement(text, profile, hints);
+        if let (true, Source::Client { .. }, Some(statement)) = (
+            asks_previous(&profile),
+            &source,
+            self.statements.get_mut(id),
+        ) {
+            statement.own = Some(OwnPart::Previous(text.into()));
+        }
         if !matches!(profile.access, Access::Read | Access::Diagnostics) {
             // Preparing a write does not write: no probe is due after an error.
             profile = StatementProfile {

@@ -28,6 +28,8 @@ pub(in crate::relay) enum OwnPart {
     Sets(Vec<OwnSet>),
     /// It mentions some.
     Mentions(Template),
+    /// It asks about the statement before an execution of it: this is the client's text.
+    Previous(Box<[u8]>),
 }
 
 /// What is to be done about an execution.
@@ -143,6 +145,7 @@ impl Relay {
         let done = match part {
             OwnPart::Sets(assignments) => self.changes(&assignments, &[]).await.map(Execution::Run),
             OwnPart::Mentions(template) => self.refill(id, &template).await,
+            OwnPart::Previous(text) => self.refill_previous(id, &text).await?,
             OwnPart::Alone(assignments) => {
                 let started = Instant::now();
                 match self.execute_alone(id, &assignments, total).await {
@@ -196,6 +199,23 @@ impl Relay {
         template: &Template,
     ) -> Result<Execution, ClientError> {
         let text = self.fill(template).await?;
+        self.becomes(id, text).await
+    }
+
+    /// The same of a statement that asks about the one before it.
+    async fn refill_previous(
+        &mut self,
+        id: ClientStmtId,
+        text: &[u8],
+    ) -> Result<Result<Execution, ClientError>, End> {
+        Ok(match self.filled_text(text, id).await? {
+            Ok(None) => Ok(Execution::Run(Vec::new())),
+            Ok(Some(text)) => self.becomes(id, text).await,
+            Err(error) => Err(error),
+        })
+    }
+
+    async fn becomes(&mut self, id: ClientStmtId, text: Vec<u8>) -> Result<Execution, ClientError> {
         let profile = self.profile_of(&text).await;
         let Some(statement) = self.statements.get_mut(id) else {
             return Ok(Execution::Run(Vec::new()));
@@ -205,7 +225,7 @@ impl Relay {
         }
         if !statement.long_data.is_empty() {
             return Err(ClientError::Unsupported(
-                "a statement that mentions variables of Highwater's own takes no parameters in parts"
+                "a statement that mentions what the session knows takes no parameters in parts"
                     .to_owned(),
             ));
         }
