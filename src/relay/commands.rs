@@ -9,7 +9,7 @@ use super::kill::{self, Named};
 use super::own::{Execution, OwnPart};
 use super::prepared::MOST;
 use super::session::{End, Relay};
-use super::statement::Statement;
+use super::statement::{Statement, asks_previous};
 use crate::domain::ids::{BackendId, ClientStmtId};
 use crate::domain::routing::Reason;
 use crate::domain::session::{Outcome, Side};
@@ -286,6 +286,13 @@ impl Relay {
         }
         let id = self.enter_statement(text, profile, hints);
         self.shared.metrics.prepared.at(PreparedEvent::Asked).inc();
+        if let (true, Source::Client { .. }, Some(statement)) = (
+            asks_previous(&profile),
+            &source,
+            self.statements.get_mut(id),
+        ) {
+            statement.own = Some(OwnPart::Previous(text.into()));
+        }
         if !matches!(profile.access, Access::Read | Access::Diagnostics) {
             // Preparing a write does not write: no probe is due after an error.
             profile = StatementProfile {

@@ -339,9 +339,9 @@ impl Relay {
             return;
         }
         for side in [Side::Primary, Side::Replica] {
-            let tells = self.place(side).is_some_and(|place| {
-                self.state.aftermath.only_at(place) != [false; 3]
-            });
+            let tells = self
+                .place(side)
+                .is_some_and(|place| self.state.aftermath.only_at(place) != [false; 3]);
             if tells && !self.links.get_mut(side).is_some_and(ServerConn::claim) {
                 self.part_with(side).await;
             }
@@ -410,55 +410,62 @@ impl Relay {
         }
     }
 
-    /// Gives the prepared statement the text to be executed: its own where the connection still has the
-    /// answer, else one with the answer put in.
+    /// The text that a prepared statement is to be executed with: `None` where a connection still has the
+    /// answer to its own, else one with the answer put in.
     pub(super) async fn filled_text(
         &mut self,
-        original: &[u8],
+        text: &[u8],
         id: ClientStmtId,
-        profile: StatementProfile,
-    ) -> Result<Option<Vec<u8>>, End> {
+    ) -> Result<Result<Option<Vec<u8>>, ClientError>, End> {
         let mode = self.mode();
-        let Some(previous) = parse_previous(original, mode) else {
-            return Ok(None);
+        let (Some(previous), Some(prepared)) =
+            (parse_previous(text, mode), self.statements.get(id))
+        else {
+            return Ok(Ok(None));
         };
+        let as_it_was = prepared.text() == text;
         let statement = Statement {
             task: Task::Execute(id),
-            profile,
+            profile: prepared.profile,
             total: 0,
             bound: None,
         };
         let asked = asked_by(&previous);
         for side in self.sides_of(&statement, &previous) {
-            let as_it_was = self
-                .statements
-                .get(id)
-                .is_some_and(|statement| statement.text() == original);
             self.hold_again(side);
             if as_it_was && self.is_there(side, asked, Some(id)).await {
-                return Ok(None);
+                return Ok(Ok(None));
             }
         }
         self.settle_all().await?;
         Ok(match previous {
-            Previous::Mentions(mentions) => Some(self.fill_in(&mentions)),
-            Previous::Count { errors } => {
-                let name: &[u8] = match errors {
-                    true => b"SELECT @@session.error_count",
-                    false => b"SELECT @@session.warning_count",
-                };
-                match parse_previous(name, mode) {
-                    Some(Previous::Mentions(mentions)) => Some(self.fill_in(&mentions)),
-                    _ => None,
-                }
-            }
+            Previous::Mentions(mentions) => Ok(Some(self.fill_in(&mentions))),
+            Previous::Count { errors } => Ok(Some(self.counts_as_query(errors))),
             Previous::List {
                 errors,
                 offset,
                 limit,
-            } => Some(as_query(&self.listed(errors, offset, limit))),
-            Previous::Get(targets) => self.assignments(&targets),
+            } => Ok(Some(as_query(&self.listed(errors, offset, limit)))),
+            Previous::Get(targets) => match self.assignments(&targets) {
+                Some(text) => Ok(Some(text)),
+                None => Err(ClientError::DiagnosticsElsewhere),
+            },
         })
+    }
+
+    /// SHOW COUNT(*) as a query.
+    fn counts_as_query(&mut self, errors: bool) -> Vec<u8> {
+        let (name, count) = self.count_of(errors);
+        format!("SELECT IF(1,CAST({count} AS UNSIGNED),NULL) AS `{name}`").into_bytes()
+    }
+
+    /// What SHOW COUNT(*) calls its column, and the count.
+    fn count_of(&self, errors: bool) -> (&'static str, u64) {
+        let answers = self.answers();
+        match errors {
+            true => ("@@session.error_count", answers.errors),
+            false => ("@@session.warning_count", answers.warnings),
+        }
     }
 
     /// The rows of SHOW WARNINGS or SHOW ERRORS.
@@ -507,11 +514,7 @@ impl Relay {
     }
 
     async fn answer_count(&mut self, errors: bool) -> Result<Outcome, End> {
-        let answers = self.answers();
-        let (name, count) = match errors {
-            true => ("@@session.error_count", answers.errors),
-            false => ("@@session.warning_count", answers.warnings),
-        };
+        let (name, count) = self.count_of(errors);
         let count = count.to_string();
         let column = Column {
             name,

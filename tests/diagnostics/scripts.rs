@@ -23,10 +23,10 @@ const SCRIPTS: [(&str, &[&str]); 12] = [
             "GET DIAGNOSTICS @n = NUMBER, @r = ROW_COUNT",
             "GET DIAGNOSTICS CONDITION 1 @c = MYSQL_ERRNO, @m = MESSAGE_TEXT, @t = TABLE_NAME",
             "SHOW WARNINGS",
-            "SELECT @n, @r, @c, @m, @t",
+            "SELECT @n, @r, @c, @m = 'Division by 0', @t = ''",
             "SELECT * FROM nosuch",
             "GET DIAGNOSTICS CONDITION 1 @c = MYSQL_ERRNO, @m = MESSAGE_TEXT, @s = RETURNED_SQLSTATE",
-            "SELECT @c, @m, @s",
+            "SELECT @c, LENGTH(@m) > 9, @s = '42S02'",
         ],
     ),
     (
