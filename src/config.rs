@@ -253,9 +253,35 @@ impl MonitorConfig {
     }
 }
 
+/// For how long a session keeps a server connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PoolMode {
+    /// From its first statement there to its end.
+    #[default]
+    Session,
+    /// As long as it has something on it that cannot be restored elsewhere, such as a transaction;
+    /// between statements others may have it.
+    Transaction,
+}
+
+impl PoolMode {
+    /// Every mode.
+    pub const ALL: [Self; 2] = [Self::Session, Self::Transaction];
+
+    /// The name used in configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Transaction => "transaction",
+        }
+    }
+}
+
 /// `[pool]`. Numbers are per server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolConfig {
+    /// For how long a session keeps a connection.
+    pub mode: PoolMode,
     /// Connections at most.
     pub max_connections: usize,
     /// Connections kept ready while nobody uses them.
@@ -269,6 +295,7 @@ pub struct PoolConfig {
 impl Default for PoolConfig {
     fn default() -> Self {
         Self {
+            mode: PoolMode::default(),
             max_connections: 200,
             min_idle: 4,
             acquire_timeout: Duration::from_secs(5),

@@ -96,12 +96,11 @@ impl ServerConn {
         let socket = self.conn.stream.detach().ok()?;
         let Self {
             identity,
-            mut applied,
+            applied,
             key,
             place,
             ..
         } = self;
-        applied.forget_version();
         Some((
             Parked {
                 socket,

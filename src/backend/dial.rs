@@ -16,7 +16,7 @@ use super::pool::{Place, PoolKey};
 use super::simple;
 use crate::config::Secret;
 use crate::domain::ids::{BackendId, ServerThreadId};
-use crate::domain::session::Applied;
+use crate::domain::session::{Applied, Globals};
 use crate::domain::topology::Generation;
 use crate::net::{Conn, Stream};
 use crate::protocol::command::{com_query, com_reset_connection, com_set_option};
@@ -46,6 +46,8 @@ pub struct Setup {
     pub identity: &'static str,
     /// Session variables whose default differs from the primary's.
     pub baseline: Vec<String>,
+    /// The values that session variables have then: the primary's global ones.
+    pub globals: Globals,
     /// Trackers, and on a replica the read-only guard; these come last.
     pub guard: Arc<[String]>,
     /// The same as far as it can be set while a transaction is open.
@@ -215,7 +217,7 @@ impl Dialer {
         for _ in 0..=statements.len() {
             simple::read_ok(&mut conn.conn, profile, &self.address).await?;
         }
-        conn.applied.on_reset();
+        conn.applied.on_reset(Arc::clone(&setup.globals));
         conn.identity.serial = serial();
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::reader::{Reader, Section};
 use super::secret::Account;
 use super::{
     Address, AdminConfig, ClusterConfig, Config, ConsistencyConfig, HttpConfig, LimitsConfig,
-    LogConfig, LogFormat, Mode, MonitorConfig, PoolConfig, ProxyConfig, levels,
+    LogConfig, LogFormat, Mode, MonitorConfig, PoolConfig, PoolMode, ProxyConfig, levels,
 };
 
 /// Shortest time of what must not be at once.
@@ -209,6 +209,7 @@ fn pool(section: &mut Section<'_, '_>) -> PoolConfig {
     let default = PoolConfig::default();
     let max_connections = section.number("max_connections", 1..=100_000, default.max_connections);
     PoolConfig {
+        mode: section.text("mode", pool_mode).unwrap_or(default.mode),
         max_connections,
         min_idle: section.number(
             "min_idle",
@@ -270,6 +271,13 @@ fn mode(text: &str) -> Result<Mode, String> {
         .into_iter()
         .find(|mode| mode.name() == text)
         .ok_or_else(|| levels::one_of(Mode::ALL.map(Mode::name), text))
+}
+
+fn pool_mode(text: &str) -> Result<PoolMode, String> {
+    PoolMode::ALL
+        .into_iter()
+        .find(|mode| mode.name() == text)
+        .ok_or_else(|| levels::one_of(PoolMode::ALL.map(PoolMode::name), text))
 }
 
 fn format(text: &str) -> Result<LogFormat, String> {

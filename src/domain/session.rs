@@ -3,6 +3,7 @@
 //! status flags and trackers say what it did.
 
 pub mod holds;
+pub mod lease;
 pub mod mirror;
 pub mod positions;
 pub mod transaction;
@@ -16,7 +17,8 @@ use super::sql::{Access, Doubt, Effects, Hints, StatementProfile};
 use super::topology::Generation;
 
 pub use holds::Holds;
-pub use mirror::{Applied, Mirror, Restore};
+pub use lease::{KeepReason, Lease, Tethers};
+pub use mirror::{Applied, Globals, Mirror, Restore, Way};
 pub use positions::{LastRead, Positions};
 pub use transaction::{Deferred, Transaction};
 pub use wish::TrackerWish;
@@ -113,6 +115,8 @@ pub struct Session {
     pub positions: Positions,
     /// What keeps it on the primary.
     pub holds: Holds,
+    /// What else is on the primary's connection and cannot be moved.
+    pub tethers: Tethers,
     /// What it asked its server to track for it.
     pub wish: TrackerWish,
     /// Whether the servers' default isolation level is SERIALIZABLE.
@@ -151,6 +155,7 @@ impl Session {
             mirror: Mirror::default(),
             positions: Positions::default(),
             holds: Holds::default(),
+            tethers: Tethers::default(),
             wish: TrackerWish::default(),
             serializable_by_default: false,
             read_committed_by_default: false,
@@ -246,7 +251,7 @@ impl Session {
                     applied.guard_changed |= read_only && side == Side::Replica;
                     if !self.settings_pass() {
                         self.mirror.on_tracked(name, value);
-                        applied.set(name, value);
+                        applied.on_tracked(name, value);
                     }
                 }
             }
@@ -315,6 +320,7 @@ impl Session {
         }
         if outcome != Outcome::Failed || effects.contains(Effects::OPAQUE) {
             self.holds.on_effects(effects, self.statement.state_change);
+            self.tethers.on_effects(effects);
         }
         if self.showed_data(profile, outcome) {
             self.positions.on_read(LastRead {

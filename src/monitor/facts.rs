@@ -43,7 +43,7 @@ pub struct ServerFacts {
     /// the primary; `None` until both were compared.
     pub baseline: Option<Vec<(String, String)>>,
     /// The global values of the session variables, which sessions start with.
-    pub globals: BTreeMap<String, String>,
+    pub globals: Arc<BTreeMap<String, String>>,
 }
 
 /// The global values of a server's session variables.
@@ -139,7 +139,7 @@ impl Keeper {
             collation: collation(&answer),
             tracked_variables: survey.tracked(greeting.engine),
             baseline: backend.id.is_primary().then(Vec::new),
-            globals: own.values.clone(),
+            globals: self.same_globals(backend, &own),
         };
         self.offer(shared, backend, &own);
         if !backend.id.is_primary() {
@@ -150,6 +150,15 @@ impl Keeper {
             backend.facts.store(Some(Arc::new(facts)));
         }
         Ok(())
+    }
+
+    /// The published values if they are still these, so that they stay one thing.
+    fn same_globals(&self, backend: &Backend, own: &Globals) -> Arc<BTreeMap<String, String>> {
+        let known = backend.facts.load();
+        match known.as_deref() {
+            Some(known) if *known.globals == own.values => Arc::clone(&known.globals),
+            _ => Arc::new(own.values.clone()),
+        }
     }
 
     /// Publishes a server's own defaults. The primary's are news to every replica.

@@ -9,7 +9,7 @@ use super::session::{End, Relay};
 use crate::domain::ids::ClientStmtId;
 use crate::domain::session::{Outcome, Side};
 use crate::domain::sql::StatementProfile;
-use crate::protocol::command::{StmtExecute, com_query, com_stmt_prepare};
+use crate::protocol::command::{StmtExecute, com_query, com_stmt_prepare, query_text};
 use crate::protocol::frame::{self, HEADER, append_packet};
 use crate::protocol::reply::ReplyKind;
 
@@ -143,12 +143,7 @@ impl Relay {
             Task::AsIs(kind) => kind,
             Task::Prepare(_) => ReplyKind::Prepare,
             Task::Rewritten(kind) => {
-                let attributes = self.who.profile.query_attributes();
-                append_packet(
-                    &mut self.out,
-                    &mut 0,
-                    &com_query(&self.rewritten, attributes),
-                );
+                self.put_rewritten();
                 return Ok(self.send_to_server(side).await.then_some(kind));
             }
             Task::PrepareRewritten(_) => {
@@ -186,6 +181,31 @@ impl Relay {
             link.send(out).await
         };
         Ok(sent.is_ok().then_some(kind))
+    }
+
+    /// Appends to `out` the text in `rewritten`, with the query attributes of the client's own.
+    fn put_rewritten(&mut self) {
+        let Self {
+            client,
+            who,
+            out,
+            rewritten,
+            standing,
+            ..
+        } = self;
+        let attributes = who.profile.query_attributes();
+        let theirs = client.input.data().get(HEADER..*standing);
+        let before = theirs.and_then(|theirs| {
+            let text = query_text(theirs, attributes)?;
+            theirs.get(..text.start)
+        });
+        match before {
+            Some(before) => frame::append_with(out, &mut 0, |out| {
+                out.extend_from_slice(before);
+                out.extend_from_slice(rewritten);
+            }),
+            None => append_packet(out, &mut 0, &com_query(rewritten, attributes)),
+        }
     }
 
     /// Sends what was put together in `out`; `false` when the connection broke.

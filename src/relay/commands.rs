@@ -1,5 +1,7 @@
 //! One command of the protocol: what it is, and who answers it.
 
+use std::sync::Arc;
+
 use super::attempt::Task;
 use super::groups::{group_of, settings_of};
 use super::hints;
@@ -108,15 +110,17 @@ impl Relay {
             .classifier
             .profile(text, &self.state, &mut self.lexer)
             .await;
-        let task = Task::AsIs(ReplyKind::Query);
-        self.run_statement(Statement {
-            task,
+        let statement = Statement {
+            task: Task::AsIs(ReplyKind::Query),
             profile,
             total,
             bound: None,
-        })
-        .await
-        .map(drop)
+        };
+        let own = matches!(profile.access, Access::Own | Access::Kill);
+        if profile.effects.contains(Effects::MENTIONS_KNOWN) && !own {
+            return self.run_with_known(statement).await.map(drop);
+        }
+        self.run_statement(statement).await.map(drop)
     }
 
     async fn on_primary_side(
@@ -178,7 +182,9 @@ impl Relay {
         let outcome = self.run_statement(statement).await?;
         if outcome != Outcome::Failed {
             if let Some(link) = self.links.get_mut(Side::Primary) {
-                link.applied.on_reset();
+                let facts = self.shared.watch.facts(BackendId::PRIMARY);
+                let globals = facts.map(|facts| Arc::clone(&facts.globals));
+                link.applied.on_reset(globals.unwrap_or_default());
                 link.applied.guard_changed = true;
                 link.applied.gtids_changed = true;
             }
@@ -195,6 +201,7 @@ impl Relay {
         self.read_after.clear();
         self.open_groups.clear();
         self.permit = None;
+        self.renamed = false;
         self.start_from_globals();
         self.statements.clear();
     }
@@ -218,10 +225,13 @@ impl Relay {
                 let error = ClientError::Unsupported("KILL cannot be prepared".to_owned());
                 self.refuse(error).await
             }
-            _ => {
-                let source = Source::Client { total };
-                self.prepare_text(&text, profile, hints, source).await
-            }
+            _ => match self.known_in(&text, &profile) {
+                Some(template) => self.prepare_known(template, hints).await,
+                None => {
+                    let source = Source::Client { total };
+                    self.prepare_text(&text, profile, hints, source).await
+                }
+            },
         }
     }
 

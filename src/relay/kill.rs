@@ -2,6 +2,7 @@
 //! runs the session's statement; an unknown one is error 1094, and none is ever relayed as it is.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +17,7 @@ use crate::domain::session::Side;
 use crate::frontend::ClientError;
 
 /// All sessions by the id their client was given.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Registry {
     sessions: Mutex<HashMap<SessionId, Arc<Target>>>,
     next: AtomicU32,
@@ -58,12 +59,24 @@ impl Drop for Aim {
     }
 }
 
+impl Default for Registry {
+    /// Without sessions. Each process begins its ids elsewhere, so that those of several proxies in front
+    /// of one server are rarely the same.
+    fn default() -> Self {
+        let anywhere = RandomState::new().hash_one(std::process::id());
+        Self {
+            sessions: Mutex::default(),
+            next: AtomicU32::new(u32::try_from(anywhere >> 32).unwrap_or_default()),
+        }
+    }
+}
+
 impl Registry {
-    /// A new id for a client's greeting. Ids are not 0 and unique among living sessions.
+    /// A new id for a client's greeting, unique among living sessions.
     pub fn next_id(&self) -> SessionId {
         loop {
-            let id = SessionId(self.next.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
-            if id.0 != 0 && !self.lock().contains_key(&id) {
+            let id = SessionId::at(self.next.fetch_add(1, Ordering::Relaxed));
+            if !self.lock().contains_key(&id) {
                 return id;
             }
         }
@@ -228,9 +241,7 @@ pub(super) async fn kill(
     query_only: bool,
 ) -> Result<(), ClientError> {
     let unknown = ClientError::NoSuchThread { id };
-    let session = u32::try_from(id)
-        .map(SessionId)
-        .map_err(|_| unknown.clone())?;
+    let session = SessionId::of_number(id).ok_or_else(|| unknown.clone())?;
     let aim = shared.registry.aim(session).ok_or(unknown)?;
     let own = *aim.0.user.lock().unwrap_or_else(PoisonError::into_inner) == key.user;
     let mut aimed: Vec<_> = if query_only {

@@ -190,7 +190,7 @@ pub(super) fn put_restore(
     if mirror.is_applied(&link.applied) && !guards {
         return Ok(0);
     }
-    let mirror = match commits {
+    let wanted = match commits {
         true => &mirror.with_autocommit(),
         false => mirror,
     };
@@ -207,14 +207,15 @@ pub(super) fn put_restore(
         }
         link.applied.on_guarded(in_transaction);
     }
-    if let Some(restore) = mirror.missing(&link.applied, !backend.is_primary())? {
+    if let Some(restore) = wanted.missing(&link.applied, !backend.is_primary())? {
         if let Some(schema) = &restore.schema {
             put(&com_init_db(schema));
         }
         if let Some(set) = &restore.set {
             put(&com_query(set, attributes));
         }
+        link.applied.on_restored(restore);
     }
-    link.applied.on_restored(mirror);
+    link.applied.on_met(mirror);
     Ok(replies)
 }

@@ -187,6 +187,9 @@ impl Relay {
             sql_mode: global("sql_mode"),
             character_set_client: global("character_set_client"),
         });
+        if let Some(facts) = &facts {
+            self.state.mirror.start_from(Arc::clone(&facts.globals));
+        }
         let off = |value: &str| value.eq_ignore_ascii_case("OFF") || value == "0";
         self.state
             .transaction

@@ -312,8 +312,6 @@ impl Relay {
         let Ok(replies) = put_restore(link, &mirror, in_transaction, commits, shared, out) else {
             return Ok(Prepared::Broken(Tried::NotRestored));
         };
-        // What was restored is the mirror of the PREPARE, not of now.
-        link.applied.forget_version();
         let text = com_stmt_prepare(&statement.text);
         if replies > 0
             && (!self.send_to_server(side).await

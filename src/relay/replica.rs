@@ -170,7 +170,7 @@ impl Relay {
         match link.ask("SELECT @@session.collation_connection").await {
             Ok(row) => {
                 let collation = row.into_iter().next().unwrap_or_default();
-                link.applied.set(b"collation_connection", &collation);
+                link.applied.on_collation(&collation);
                 self.state.mirror.on_collation(&collation);
                 true
             }

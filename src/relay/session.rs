@@ -94,6 +94,8 @@ pub(super) struct Relay {
     pub(super) statement_group: Option<GroupKey>,
     /// Other groups that the open transaction wrote for: its commit is for them, too.
     pub(super) open_groups: Vec<GroupKey>,
+    /// Whether the client set `pseudo_thread_id`, by which a server answers CONNECTION_ID() from then on.
+    pub(super) renamed: bool,
     /// What `highwater_read_after` was set to last.
     pub(super) read_after: String,
     /// How many warnings the last statement left, by the server's count.
@@ -210,6 +212,7 @@ impl Relay {
             group,
             statement_group: None,
             open_groups: Vec::new(),
+            renamed: false,
             read_after: String::new(),
             warnings: 0,
             stale: StaleNote::None,

@@ -16,6 +16,7 @@ use crate::domain::consistency::{GroupKey, Level};
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
 use crate::domain::routing::{Reason, Route, route};
+use crate::domain::session::lease::leaves_untold;
 use crate::domain::session::{Holds, Outcome, RanOn, Side};
 use crate::domain::sql::{Access, Effects, StatementProfile};
 use crate::frontend::ClientError;
@@ -611,6 +612,7 @@ impl Relay {
             return;
         };
         link.applied.list_untold |= may_set_trackers(profile);
+        link.applied.untold |= leaves_untold(side, profile.effects);
         let on = RanOn {
             side,
             backend: link.identity.backend,

@@ -80,10 +80,15 @@ impl Relay {
             if guarded || known.is_none_or(|known| known == value) {
                 continue;
             }
-            link.applied.set(name, &value);
             match name {
-                b"collation_connection" => state.mirror.on_collation(&value),
-                _ => state.mirror.set(name, &value),
+                b"collation_connection" => {
+                    link.applied.on_collation(&value);
+                    state.mirror.on_collation(&value);
+                }
+                _ => {
+                    link.applied.set(name, &value);
+                    state.mirror.set(name, &value);
+                }
             }
         }
         true

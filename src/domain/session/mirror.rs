@@ -1,62 +1,58 @@
-//! The session variables and schema of a session, mirrored from the server's trackers, and what a
-//! connection lacks of them.
+//! The session variables and schema of a session, mirrored from the server's trackers; in
+//! [`applied`], what is true on one connection, and what it lacks of a mirror.
+
+pub mod applied;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// Counted by the server; nobody sets it.
-const STATEMENT_ID: &[u8] = b"statement_id";
-/// What the read-only guard of a replica's connection sets; not restored there.
-const GUARD: [&[u8]; 2] = [b"transaction_read_only", b"tx_read_only"];
+pub use applied::{Applied, CannotRestore, Restore, Way};
 
 type Variables = BTreeMap<Box<[u8]>, Box<[u8]>>;
 
+/// The global values of session variables, by name: what a connection starts with. Replaced whole
+/// when one changes.
+pub type Globals = Arc<BTreeMap<String, String>>;
+
+/// What a session wants to be true, as one thing that is replaced and never changed: a connection
+/// remembers which one was last made true on it, so that being equal is one comparison of
+/// pointers.
+#[derive(Clone, Debug, Default)]
+struct Wanted {
+    /// What variables that were never changed have.
+    base: Globals,
+    variables: Variables,
+    schema: Option<Box<[u8]>>,
+    /// `character_set_connection` was told since `collation_connection` was.
+    collation_untold: bool,
+    /// A value for which no SET can be written that means the same in every sql_mode and charset.
+    unwritable: bool,
+}
+
 /// The state a session believes to have. Variables that were never changed are not in it: they
-/// have the primary's global values, which are every connection's baseline.
+/// have the primary's global values of the time when the session began.
 #[derive(Clone, Debug, Default)]
 pub struct Mirror {
-    variables: Variables,
-    schema: Option<Box<[u8]>>,
+    wanted: Arc<Wanted>,
     version: u64,
-    collation_untold: bool,
 }
-
-/// The state that one server connection is known to have, on top of the baseline.
-#[derive(Clone, Debug, Default)]
-pub struct Applied {
-    variables: Variables,
-    schema: Option<Box<[u8]>>,
-    /// The mirror's version when both were last found equal.
-    version: Option<u64>,
-    /// The client changed what Highwater sets for itself here, a tracker or a replica's read-only
-    /// guard: it must be set again.
-    pub guard_changed: bool,
-    /// The same of session_track_gtids, which cannot be set again before the transaction is over.
-    pub gtids_changed: bool,
-    /// The client may have set session_track_system_variables here: a list that does not name the
-    /// variable itself is not reported, so it has to be asked for.
-    pub list_untold: bool,
-}
-
-/// What a connection lacks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Restore {
-    /// A schema to be chosen with COM_INIT_DB.
-    pub schema: Option<Box<[u8]>>,
-    /// One SET statement.
-    pub set: Option<Vec<u8>>,
-}
-
-/// A mirror holds a value that no SET can be written for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CannotRestore;
 
 impl Mirror {
+    /// What was never changed has these values: those of the primary at a login or a reset.
+    pub fn start_from(&mut self, globals: Globals) {
+        if !Arc::ptr_eq(&self.wanted.base, &globals) {
+            self.change().base = globals;
+        }
+    }
+
     /// A variable has this value.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
-        if self.variables.get(name).is_none_or(|old| **old != *value) {
-            self.variables
-                .insert(name.to_ascii_lowercase().into(), value.into());
-            self.version += 1;
+        if self.get(name).is_none_or(|old| *old != *value) {
+            let wanted = self.change();
+            let name = name.to_ascii_lowercase().into();
+            wanted.variables.insert(name, value.into());
+            let unwritable = |value: &[u8]| !applied::is_writable(value);
+            wanted.unwritable = wanted.variables.values().any(|value| unwritable(value));
         }
     }
 
@@ -64,8 +60,8 @@ impl Mirror {
     /// charset but not its collation (tried on 9.7), which [`Self::collation_untold`] tells then.
     pub fn on_tracked(&mut self, name: &[u8], value: &[u8]) {
         match name {
-            b"character_set_connection" => self.collation_untold = true,
-            b"collation_connection" => self.collation_untold = false,
+            b"character_set_connection" => self.change().collation_untold = true,
+            b"collation_connection" => self.change().collation_untold = false,
             _ => {}
         }
         self.set(name, value);
@@ -73,32 +69,31 @@ impl Mirror {
 
     /// Whether the session's `collation_connection` has to be asked for before it can be restored.
     pub fn collation_untold(&self) -> bool {
-        self.collation_untold
+        self.wanted.collation_untold
     }
 
     /// The answer to that question.
     pub fn on_collation(&mut self, value: &[u8]) {
-        self.collation_untold = false;
+        self.change().collation_untold = false;
         self.set(b"collation_connection", value);
     }
 
     /// The default schema is this one; empty stands for none.
     pub fn set_schema(&mut self, name: &[u8]) {
         let schema = (!name.is_empty()).then(|| name.into());
-        if self.schema != schema {
-            self.schema = schema;
-            self.version += 1;
+        if self.wanted.schema != schema {
+            self.change().schema = schema;
         }
     }
 
     /// The default schema.
     pub fn schema(&self) -> Option<&[u8]> {
-        self.schema.as_deref()
+        self.wanted.schema.as_deref()
     }
 
     /// A variable's value, if the session ever changed it.
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        self.variables.get(name).map(|value| &**value)
+        self.wanted.variables.get(name).map(|value| &**value)
     }
 
     /// Whether a variable was changed to this value (any case).
@@ -112,225 +107,36 @@ impl Mirror {
         self.version
     }
 
-    /// Whether a connection already has this state, as far as a number can tell.
-    pub fn is_applied(&self, applied: &Applied) -> bool {
-        applied.version == Some(self.version)
+    /// Whether every value in it can be given to another connection.
+    pub fn is_writable(&self) -> bool {
+        !self.wanted.unwritable
     }
 
-    /// The same state for a connection on which every read commits by itself. It has the same
-    /// version, so keep it to one connection.
+    /// The same state for a connection on which every read commits by itself.
     #[must_use]
     pub fn with_autocommit(&self) -> Self {
         let mut mirror = self.clone();
-        let on: Box<[u8]> = b"ON".as_slice().into();
-        mirror.variables.insert(b"autocommit".as_slice().into(), on);
+        mirror.set(b"autocommit", b"ON");
         mirror
-    }
-
-    /// What the connection lacks; `None` when nothing. `guarded` says whether it has a replica's
-    /// read-only guard.
-    ///
-    /// # Errors
-    /// When a value cannot be written as a literal that means the same in every sql_mode, or the
-    /// connection has a schema and the session none.
-    pub fn missing(
-        &self,
-        applied: &Applied,
-        guarded: bool,
-    ) -> Result<Option<Restore>, CannotRestore> {
-        if self.schema.is_none() && applied.schema.is_some() {
-            // No command takes a schema away: the session's was dropped, or it never had one.
-            return Err(CannotRestore);
-        }
-        let mut set = Vec::new();
-        for (name, value) in &self.variables {
-            let managed = **name == *STATEMENT_ID || (guarded && GUARD.contains(&&**name));
-            if managed || applied.variables.get(name) == Some(value) {
-                continue;
-            }
-            set.extend_from_slice(if set.is_empty() { b"SET " } else { b", " });
-            set.extend_from_slice(b"@@session.");
-            set.extend_from_slice(name);
-            set.push(b'=');
-            literal(name, value, &mut set)?;
-        }
-        let schema = self
-            .schema
-            .clone()
-            .filter(|_| self.schema != applied.schema);
-        if set.is_empty() && schema.is_none() {
-            return Ok(None);
-        }
-        Ok(Some(Restore {
-            schema,
-            set: (!set.is_empty()).then_some(set),
-        }))
     }
 
     /// The variables are the baseline again; the schema stays (COM_RESET_CONNECTION keeps it).
     pub fn reset(&mut self) {
-        self.variables.clear();
-        self.collation_untold = false;
+        let wanted = self.change();
+        wanted.variables.clear();
+        wanted.collation_untold = false;
+        wanted.unwritable = false;
+    }
+
+    fn change(&mut self) -> &mut Wanted {
         self.version += 1;
+        Arc::make_mut(&mut self.wanted)
     }
-}
-
-impl Applied {
-    /// A variable has this value here.
-    pub fn set(&mut self, name: &[u8], value: &[u8]) {
-        self.variables
-            .insert(name.to_ascii_lowercase().into(), value.into());
-        self.version = None;
-    }
-
-    /// The default schema here.
-    pub fn set_schema(&mut self, name: &[u8]) {
-        self.schema = (!name.is_empty()).then(|| name.into());
-        self.version = None;
-    }
-
-    /// The default schema here.
-    pub fn schema(&self) -> Option<&[u8]> {
-        self.schema.as_deref()
-    }
-
-    /// Everything of the mirror was made true here.
-    pub fn on_restored(&mut self, mirror: &Mirror) {
-        self.variables.clone_from(&mirror.variables);
-        if mirror.schema.is_some() {
-            self.schema.clone_from(&mirror.schema);
-        }
-        self.version = Some(mirror.version);
-    }
-
-    /// The connection was reset: baseline variables, the same schema.
-    pub fn on_reset(&mut self) {
-        self.variables.clear();
-        self.version = None;
-        self.guard_changed = false;
-        self.gtids_changed = false;
-        self.list_untold = false;
-    }
-
-    /// Whether something of what Highwater sets for itself has to be set again and can be.
-    pub fn lacks_guard(&self, in_transaction: bool) -> bool {
-        self.guard_changed || (self.gtids_changed && !in_transaction)
-    }
-
-    /// It was set again, as far as that can be done in a transaction if one is open.
-    pub fn on_guarded(&mut self, in_transaction: bool) {
-        self.guard_changed = false;
-        self.gtids_changed &= in_transaction;
-    }
-
-    /// The connection goes to another session: versions of different mirrors do not compare.
-    pub fn forget_version(&mut self) {
-        self.version = None;
-    }
-}
-
-/// Writes a value as the server's trackers report it as a literal for SET.
-fn literal(name: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), CannotRestore> {
-    if value.is_empty() && name == b"character_set_results" {
-        out.extend_from_slice(b"NULL");
-    } else if is_number(value) {
-        out.extend_from_slice(value);
-    } else if value
-        .iter()
-        .any(|byte| matches!(byte, b'\\' | 0) || !byte.is_ascii())
-    {
-        // A backslash reads differently under NO_BACKSLASH_ESCAPES, other bytes by charset.
-        return Err(CannotRestore);
-    } else {
-        out.push(b'\'');
-        for byte in value {
-            if *byte == b'\'' {
-                out.push(b'\'');
-            }
-            out.push(*byte);
-        }
-        out.push(b'\'');
-    }
-    Ok(())
-}
-
-/// Numeric variables refuse a quoted value, so numbers go bare.
-fn is_number(value: &[u8]) -> bool {
-    let digits = value.strip_prefix(b"-").unwrap_or(value);
-    digits.first().is_some_and(u8::is_ascii_digit)
-        && digits
-            .iter()
-            .all(|byte| byte.is_ascii_digit() || *byte == b'.')
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_connection_lacks_exactly_the_difference() {
-        let mut mirror = Mirror::default();
-        let mut applied = Applied::default();
-        assert_eq!(mirror.missing(&applied, true), Ok(None));
-        mirror.set(b"sql_mode", b"ANSI,'x'");
-        mirror.set(b"wait_timeout", b"77");
-        mirror.set(b"transaction_read_only", b"ON");
-        mirror.set_schema(b"app");
-        let restore = mirror.missing(&applied, true).unwrap().unwrap();
-        assert_eq!(restore.schema.as_deref(), Some(&b"app"[..]));
-        assert_eq!(
-            String::from_utf8(restore.set.unwrap()).unwrap(),
-            "SET @@session.sql_mode='ANSI,''x''', @@session.wait_timeout=77"
-        );
-        applied.on_restored(&mirror);
-        assert!(mirror.is_applied(&applied));
-        mirror.set(b"wait_timeout", b"77");
-        assert!(mirror.is_applied(&applied), "the same value is no change");
-        mirror.set(b"wait_timeout", b"78");
-        assert!(!mirror.is_applied(&applied));
-        assert_eq!(
-            mirror
-                .missing(&applied, true)
-                .unwrap()
-                .unwrap()
-                .set
-                .unwrap(),
-            b"SET @@session.wait_timeout=78"
-        );
-    }
-
-    #[test]
-    fn a_new_connection_to_the_primary_stays_read_only() {
-        let mut mirror = Mirror::default();
-        mirror.set(b"transaction_read_only", b"ON");
-        let lacks = |guarded| mirror.missing(&Applied::default(), guarded).unwrap();
-        assert_eq!(lacks(true), None);
-        assert_eq!(
-            lacks(false).unwrap().set.unwrap(),
-            b"SET @@session.transaction_read_only='ON'"
-        );
-    }
-
-    #[test]
-    fn a_schema_cannot_be_taken_away() {
-        let mut applied = Applied::default();
-        applied.set_schema(b"gone");
-        assert_eq!(
-            Mirror::default().missing(&applied, true),
-            Err(CannotRestore)
-        );
-    }
-
-    #[test]
-    fn a_value_without_a_safe_literal_is_refused() {
-        let mut mirror = Mirror::default();
-        mirror.set(b"x", b"a\\b");
-        assert_eq!(
-            mirror.missing(&Applied::default(), true),
-            Err(CannotRestore)
-        );
-    }
 
     #[test]
     fn reset_keeps_the_schema() {
@@ -340,5 +146,17 @@ mod tests {
         mirror.reset();
         assert_eq!(mirror.schema(), Some(&b"app"[..]));
         assert_eq!(mirror.get(b"sql_mode"), None);
+    }
+
+    #[test]
+    fn only_changes_count() {
+        let mut mirror = Mirror::default();
+        mirror.set(b"wait_timeout", b"77");
+        let version = mirror.version();
+        mirror.set(b"wait_timeout", b"77");
+        mirror.set_schema(b"");
+        assert_eq!(mirror.version(), version);
+        mirror.set(b"wait_timeout", b"78");
+        assert!(mirror.version() > version);
     }
 }

@@ -71,6 +71,30 @@ impl Relay {
                 return self.refuse(error).await;
             }
         };
+        self.prepare_filled(part, text, hints).await
+    }
+
+    /// Answers a COM_STMT_PREPARE of a text of which a server is sent the values that the session knows.
+    pub(in crate::relay) async fn prepare_known(
+        &mut self,
+        template: Template,
+        hints: Hints,
+    ) -> Result<(), End> {
+        match self.fill(&template).await {
+            Ok(text) => {
+                self.prepare_filled(OwnPart::Mentions(template), text, hints)
+                    .await
+            }
+            Err(error) => self.refuse(error).await,
+        }
+    }
+
+    async fn prepare_filled(
+        &mut self,
+        part: OwnPart,
+        text: Vec<u8>,
+        hints: Hints,
+    ) -> Result<(), End> {
         let profile = self.profile_of(&text).await;
         if matches!(profile.access, Access::Own | Access::Kill) {
             let error = ClientError::Unsupported(super::NOT_HERE.to_owned());

@@ -1,0 +1,283 @@
+//! What may become of a server connection between two statements of its session: kept, handed on
+//! as it is, or handed on after a reset.
+
+use super::mirror::Applied;
+use super::{Session, Side};
+use crate::domain::sql::Effects;
+
+/// What may become of a connection that runs nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// The session needs this very connection.
+    Keep(KeepReason),
+    /// Another session may have it: what differs is known, and is restored there.
+    AsIs,
+    /// Another session may have it after a reset.
+    Reset,
+}
+
+/// What a session has on one connection that cannot be given to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepReason {
+    /// An open transaction.
+    Transaction,
+    /// SET TRANSACTION, which waits for the next one.
+    OneShot,
+    /// A savepoint that was set with autocommit off, for the transaction that comes.
+    Savepoint,
+    /// LOCK TABLES.
+    TableLocks,
+    /// A temporary table.
+    TemporaryTables,
+    /// A named lock.
+    NamedLocks,
+    /// A user variable.
+    UserVariables,
+    /// PREPARE as text.
+    TextPrepare,
+    /// HANDLER … OPEN.
+    Handler,
+    /// XA.
+    Xa,
+    /// An open cursor, or parts of a parameter that were sent ahead.
+    Statement,
+    /// A session variable for which no SET can be written.
+    Unwritable,
+}
+
+/// What statements left on the primary's connection that [`super::Holds`] has no word for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tethers {
+    text_prepare: bool,
+    handler: bool,
+    xa: bool,
+}
+
+impl Tethers {
+    /// A statement with these effects ran on the primary.
+    pub(super) fn on_effects(&mut self, effects: Effects) {
+        self.text_prepare |= effects.contains(Effects::TEXT_PREPARE);
+        self.handler |= effects.contains(Effects::HANDLER);
+        self.xa |= effects.contains(Effects::XA);
+    }
+
+    fn reason(self) -> Option<KeepReason> {
+        let all = [
+            (self.text_prepare, KeepReason::TextPrepare),
+            (self.handler, KeepReason::Handler),
+            (self.xa, KeepReason::Xa),
+        ];
+        first(&all)
+    }
+}
+
+/// What a statement may leave on a replica's connection, which no other one there may find.
+const LEAVES_ON_REPLICA: Effects = Effects::ASSIGNS_USER_VARIABLE
+    .with(Effects::NAMED_LOCK)
+    .with(Effects::TEMPORARY_TABLE)
+    .with(Effects::TABLE_LOCK)
+    .with(Effects::OPAQUE)
+    .with(Effects::TEXT_PREPARE)
+    .with(Effects::HANDLER)
+    .with(Effects::XA)
+    .with(Effects::MULTI);
+
+impl Session {
+    /// What may become of the connection on that side, which is between two statements and whose
+    /// state is `applied`. `is_home` says whether a cursor or parts of a parameter are there.
+    pub fn lease(&self, side: Side, applied: &Applied, is_home: bool) -> Lease {
+        if self.transaction.open_on() == Some(side) {
+            return Lease::Keep(KeepReason::Transaction);
+        }
+        if is_home {
+            return Lease::Keep(KeepReason::Statement);
+        }
+        if side == Side::Primary
+            && let Some(reason) = self.keeps_primary()
+        {
+            return Lease::Keep(reason);
+        }
+        match applied.untold {
+            true => Lease::Reset,
+            false => Lease::AsIs,
+        }
+    }
+
+    fn keeps_primary(&self) -> Option<KeepReason> {
+        let Self {
+            transaction, holds, ..
+        } = self;
+        let all = [
+            (transaction.one_shot(), KeepReason::OneShot),
+            (transaction.has_savepoint(), KeepReason::Savepoint),
+            (holds.table_locks, KeepReason::TableLocks),
+            (holds.temporary_tables, KeepReason::TemporaryTables),
+            (holds.named_locks, KeepReason::NamedLocks),
+            (holds.user_variables, KeepReason::UserVariables),
+            (!self.mirror.is_writable(), KeepReason::Unwritable),
+        ];
+        first(&all).or_else(|| self.tethers.reason())
+    }
+}
+
+/// Whether a statement with these effects leaves something on a replica's connection that nobody
+/// tells. Nothing that is to last runs there, but a READ ONLY transaction may take such a statement
+/// along.
+pub fn leaves_untold(side: Side, effects: Effects) -> bool {
+    side == Side::Replica && effects.intersects(LEAVES_ON_REPLICA)
+}
+
+fn first(all: &[(bool, KeepReason)]) -> Option<KeepReason> {
+    let found = all.iter().find(|(holds, _)| *holds);
+    found.map(|(_, reason)| *reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::consistency::Settings;
+    use crate::domain::session::{ClientTraits, Deferred, Tracked};
+
+    const IN_TRANSACTION: u16 = 0x0003;
+
+    fn session() -> Session {
+        let client = ClientTraits {
+            found_rows: false,
+            state_after_rows: true,
+        };
+        Session::new(Settings::default(), client)
+    }
+
+    #[test]
+    fn what_keeps_a_connection() {
+        type Change = fn(&mut Session);
+        let keep = Lease::Keep;
+        let cases: [(&str, Change, Lease, Lease); 15] = [
+            ("nothing", |_| {}, Lease::AsIs, Lease::AsIs),
+            (
+                "a transaction",
+                |s| s.on_status(Side::Primary, IN_TRANSACTION),
+                keep(KeepReason::Transaction),
+                Lease::AsIs,
+            ),
+            (
+                "one on a replica",
+                |s| s.on_status(Side::Replica, IN_TRANSACTION),
+                Lease::AsIs,
+                keep(KeepReason::Transaction),
+            ),
+            (
+                "one that no server knows",
+                |s| s.transaction.defer(Deferred { read_write: false }),
+                Lease::AsIs,
+                Lease::AsIs,
+            ),
+            (
+                "SET TRANSACTION",
+                |s| {
+                    let sql = b"SET TRANSACTION READ ONLY;";
+                    s.on_tracked(
+                        Side::Primary,
+                        Tracked::Characteristics(sql),
+                        &mut Applied::default(),
+                    );
+                },
+                keep(KeepReason::OneShot),
+                Lease::AsIs,
+            ),
+            (
+                "a savepoint before its transaction",
+                |s| {
+                    s.transaction.start_with_autocommit(false);
+                    s.transaction.on_left_closed(true);
+                },
+                keep(KeepReason::Savepoint),
+                Lease::AsIs,
+            ),
+            (
+                "LOCK TABLES",
+                |s| s.holds.table_locks = true,
+                keep(KeepReason::TableLocks),
+                Lease::AsIs,
+            ),
+            (
+                "a temporary table",
+                |s| s.holds.temporary_tables = true,
+                keep(KeepReason::TemporaryTables),
+                Lease::AsIs,
+            ),
+            (
+                "GET_LOCK",
+                |s| s.holds.named_locks = true,
+                keep(KeepReason::NamedLocks),
+                Lease::AsIs,
+            ),
+            (
+                "a user variable",
+                |s| s.holds.user_variables = true,
+                keep(KeepReason::UserVariables),
+                Lease::AsIs,
+            ),
+            (
+                "PREPARE",
+                |s| s.tethers.on_effects(Effects::TEXT_PREPARE),
+                keep(KeepReason::TextPrepare),
+                Lease::AsIs,
+            ),
+            (
+                "HANDLER",
+                |s| s.tethers.on_effects(Effects::HANDLER),
+                keep(KeepReason::Handler),
+                Lease::AsIs,
+            ),
+            (
+                "XA",
+                |s| s.tethers.on_effects(Effects::XA),
+                keep(KeepReason::Xa),
+                Lease::AsIs,
+            ),
+            (
+                "a value that cannot be written",
+                |s| s.mirror.set(b"init", b"a\\b"),
+                keep(KeepReason::Unwritable),
+                Lease::AsIs,
+            ),
+            (
+                "a reset",
+                |s| {
+                    s.holds.user_variables = true;
+                    s.tethers.on_effects(Effects::XA);
+                    s.on_reset(Settings::default());
+                },
+                Lease::AsIs,
+                Lease::AsIs,
+            ),
+        ];
+        for (what, change, primary, replica) in cases {
+            let mut session = session();
+            change(&mut session);
+            let lease = |side| session.lease(side, &Applied::default(), false);
+            assert_eq!(lease(Side::Primary), primary, "{what}, on the primary");
+            assert_eq!(lease(Side::Replica), replica, "{what}, on a replica");
+        }
+    }
+
+    #[test]
+    fn what_is_on_the_connection_itself() {
+        let mut applied = Applied::default();
+        for side in [Side::Primary, Side::Replica] {
+            let lease = session().lease(side, &applied, true);
+            assert_eq!(lease, Lease::Keep(KeepReason::Statement));
+        }
+        applied.untold = leaves_untold(Side::Replica, Effects::ASSIGNS_USER_VARIABLE);
+        assert_eq!(
+            session().lease(Side::Replica, &applied, false),
+            Lease::Reset
+        );
+        assert!(!leaves_untold(
+            Side::Primary,
+            Effects::ASSIGNS_USER_VARIABLE
+        ));
+        assert!(!leaves_untold(Side::Replica, Effects::READS_TABLES));
+    }
+}
