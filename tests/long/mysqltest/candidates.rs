@@ -17,7 +17,7 @@ pub(crate) struct Candidate {
     pub(crate) accounts: BTreeMap<String, String>,
 }
 
-/// The main suite's files that need no options of their own, by name.
+/// The main suite's files that need no options of their own and no servers started again.
 pub(crate) fn candidates(suite: &Path) -> Vec<Candidate> {
     let folder = suite.join("t");
     let mut names: Vec<String> = fs::read_dir(&folder)
@@ -29,11 +29,20 @@ pub(crate) fn candidates(suite: &Path) -> Vec<Candidate> {
         .filter(|name| !needs_options(&folder, name))
         .collect();
     names.sort();
-    names
+    let found: Vec<Candidate> = names
         .into_iter()
-        .map(|name| candidate(suite, name))
+        .filter_map(|name| candidate(suite, name))
+        .collect();
+    let mut ordered: Vec<(usize, Candidate)> = found.into_iter().enumerate().collect();
+    ordered.sort_by_key(|(index, _)| (index % STRIDE, *index));
+    ordered
+        .into_iter()
+        .map(|(_, candidate)| candidate)
         .collect()
 }
+
+/// Neighbours by name test the same things: the first files of a run shall be a sample of all.
+const STRIDE: usize = 7;
 
 /// Whether files beside the test change how the server or the client is started.
 fn needs_options(folder: &Path, name: &str) -> bool {
@@ -49,28 +58,54 @@ fn needs_options(folder: &Path, name: &str) -> bool {
     .any(|ending| folder.join(format!("{name}{ending}")).exists())
 }
 
-fn candidate(suite: &Path, name: String) -> Candidate {
+/// `None` if the file stops its server and wants another one started.
+fn candidate(suite: &Path, name: String) -> Option<Candidate> {
     let file = suite.join("t").join(format!("{name}.test"));
     let result = suite.join("r").join(format!("{name}.result"));
+    let mut texts = Vec::new();
+    read_all(suite, &file, SOURCED, &mut texts);
+    if texts.iter().any(|text| text.contains(".expect")) {
+        return None;
+    }
     let mut accounts = BTreeMap::new();
-    read_accounts(suite, &file, 3, &mut accounts);
-    Candidate {
+    for (user, password) in texts.iter().flat_map(|text| accounts_in(text)) {
+        if !user.is_empty() && user != "root" && !user.contains('$') {
+            accounts.entry(user).or_insert(password);
+        }
+    }
+    Some(Candidate {
         name,
         file,
         result: result.is_file().then_some(result),
         accounts,
-    }
+    })
 }
 
-/// The accounts of `connect (name, host, user, password, …)`, `change_user user,password` and of
-/// `--user=… --password=…` in commands, also in the files it sources.
-fn read_accounts(suite: &Path, file: &Path, depth: u32, found: &mut BTreeMap<String, String>) {
+/// How deep files that source files are followed.
+const SOURCED: u32 = 4;
+
+/// The text of a file and of those that it sources.
+fn read_all(suite: &Path, file: &Path, depth: u32, texts: &mut Vec<String>) {
     let Ok(bytes) = fs::read(file) else {
         return;
     };
-    for line in String::from_utf8_lossy(&bytes).lines() {
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let sourced = text.lines().filter_map(|line| {
         let line = line.trim_start_matches(['-', ' ', '\t']);
-        let account = if let Some(arguments) = line.strip_prefix("connect") {
+        Some(line.strip_prefix("source ")?.trim().trim_end_matches(';'))
+    });
+    for name in sourced.filter(|_| depth > 0) {
+        read_all(suite, &suite.join(name), depth - 1, texts);
+    }
+    texts.push(text);
+}
+
+/// The accounts of `connect (name, host, user, password, …)`, `change_user user,password` and of
+/// `--user=… --password=…` in commands.
+fn accounts_in(text: &str) -> impl Iterator<Item = (String, String)> {
+    text.lines().filter_map(|line| {
+        let line = line.trim_start_matches(['-', ' ', '\t']);
+        if let Some(arguments) = line.strip_prefix("connect") {
             nth_and_next(arguments.trim_start().trim_start_matches('('), 2)
         } else if let Some(arguments) = line.strip_prefix("change_user") {
             nth_and_next(arguments, 0)
@@ -78,21 +113,8 @@ fn read_accounts(suite: &Path, file: &Path, depth: u32, found: &mut BTreeMap<Str
             in_command(line)
         } else {
             None
-        };
-        if let Some((user, password)) = account
-            && !user.is_empty()
-            && user != "root"
-            && !user.contains('$')
-        {
-            found.entry(user).or_insert(password);
         }
-        if let Some(sourced) = line.strip_prefix("source ")
-            && depth > 0
-        {
-            let sourced = suite.join(sourced.trim().trim_end_matches(';'));
-            read_accounts(suite, &sourced, depth - 1, found);
-        }
-    }
+    })
 }
 
 fn nth_and_next(arguments: &str, user: usize) -> Option<(String, String)> {

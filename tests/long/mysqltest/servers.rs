@@ -29,6 +29,8 @@ fn servers(replicas: usize) -> ClusterBuilder {
         "general-log=ON",
         "slow-query-log=ON",
         "explain-format=TRADITIONAL_STRICT",
+        // Rows of MyISAM and MEMORY tables come in the order in which they were applied.
+        "replica-parallel-workers=1",
     ];
     let builder = Cluster::builder().replicas(replicas).progress(|_| {});
     options
@@ -223,5 +225,8 @@ fn config(cluster: &Cluster, candidate: &Candidate, socket: &Path) -> Config {
         .collect();
     config.proxy.socket = Some(socket.to_owned());
     config.proxy.drain_timeout = Duration::from_secs(2);
+    // Many files wait until the server has as few connections as at their start.
+    config.pool.min_idle = 0;
+    config.pool.idle_timeout = Duration::from_millis(100);
     config
 }
