@@ -290,6 +290,10 @@ pub struct PoolConfig {
     pub acquire_timeout: Duration,
     /// A connection over `min_idle` that nobody used for this long is closed.
     pub idle_timeout: Duration,
+    /// For tests, and no key: in `transaction` mode each statement's end gives its connection back,
+    /// and each lease takes another one than last time if there may be one.
+    #[doc(hidden)]
+    pub switch_always: bool,
 }
 
 impl Default for PoolConfig {
@@ -300,6 +304,7 @@ impl Default for PoolConfig {
             min_idle: 4,
             acquire_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(300),
+            switch_always: false,
         }
     }
 }

@@ -6,10 +6,11 @@ use super::error::BackendError;
 use super::pool::{Place, PoolKey};
 use super::simple;
 use crate::domain::ids::{BackendId, ServerThreadId};
-use crate::domain::session::Applied;
+use crate::domain::session::{Applied, Mirror, Way};
 use crate::domain::topology::Generation;
 use crate::net::Conn;
 use crate::net::stream::Detached;
+use crate::protocol::caps::CapabilityFlags;
 
 /// A connection to a server, in use.
 #[derive(Debug)]
@@ -22,9 +23,12 @@ pub struct ServerConn {
     pub applied: Applied,
     /// Packets without a reply (COM_STMT_CLOSE) that go out in front of the next command.
     pub pending: Vec<u8>,
-    /// What COM_SET_OPTION made of multi-statements here: a reset does not undo it, so such a
-    /// connection does not go back to its pool.
+    /// What COM_SET_OPTION made of multi-statements here, which a reset does not undo. Without it
+    /// the login's capabilities say it.
     pub multi_statements: Option<bool>,
+    /// How often sessions have taken it from the pool.
+    pub turn: u64,
+    pub(super) offered: bool,
     pub(super) key: PoolKey,
     pub(super) place: Place,
 }
@@ -50,6 +54,9 @@ pub(super) struct Parked {
     socket: Detached,
     identity: Identity,
     applied: Applied,
+    pending: Vec<u8>,
+    multi_statements: Option<bool>,
+    turn: u64,
     key: PoolKey,
 }
 
@@ -57,6 +64,37 @@ impl ServerConn {
     /// The key of the pool it belongs to.
     pub fn key(&self) -> &PoolKey {
         &self.key
+    }
+
+    /// Between two statements: the session has no need of it until the next. `false` when it has to
+    /// give it back at once, since others wait. Lock-free.
+    #[must_use]
+    pub fn offer(&mut self) -> bool {
+        self.offered = true;
+        self.place.offer()
+    }
+
+    /// The session needs it again. `false` when it was called back meanwhile. Lock-free.
+    #[must_use]
+    pub fn claim(&mut self) -> bool {
+        !std::mem::take(&mut self.offered) || self.place.claim()
+    }
+
+    /// Whether the session has no need of it for now.
+    pub fn is_offered(&self) -> bool {
+        self.offered
+    }
+
+    /// Whether others wait for it, while its session has no need of it.
+    pub fn is_recalled(&self) -> bool {
+        self.offered && self.place.is_recalled()
+    }
+
+    /// Whether several statements may come in one packet.
+    pub fn takes_multi_statements(&self) -> bool {
+        let by_login = self.key.profile.flags();
+        let by_login = by_login.contains(CapabilityFlags::CLIENT_MULTI_STATEMENTS);
+        self.multi_statements.unwrap_or(by_login)
     }
 
     /// Sends bytes behind whatever is pending.
@@ -87,16 +125,18 @@ impl ServerConn {
         simple::query(&mut self.conn, self.key.profile, &address, sql.as_bytes()).await
     }
 
-    /// Makes it idle. `None` when something is left unread or unsent, which no clean connection has.
+    /// Makes it idle. `None` when something is left unread, which no clean connection has.
     pub(super) fn park(self) -> Option<(Parked, Place)> {
-        let clean = self.conn.input.is_empty() && self.pending.is_empty();
-        if !clean || self.multi_statements.is_some() {
+        if !self.conn.input.is_empty() || self.applied.is_spoiled() {
             return None;
         }
         let socket = self.conn.stream.detach().ok()?;
         let Self {
             identity,
             applied,
+            pending,
+            multi_statements,
+            turn,
             key,
             place,
             ..
@@ -106,6 +146,9 @@ impl ServerConn {
                 socket,
                 identity,
                 applied,
+                pending,
+                multi_statements,
+                turn,
                 key,
             },
             place,
@@ -119,11 +162,31 @@ impl Parked {
             conn: Conn::new(self.socket.attach()?),
             identity: self.identity,
             applied: self.applied,
-            pending: Vec::new(),
-            multi_statements: None,
+            pending: self.pending,
+            multi_statements: self.multi_statements,
+            turn: self.turn + 1,
+            offered: false,
             key: self.key,
             place,
         })
+    }
+
+    pub(super) fn key(&self) -> &PoolKey {
+        &self.key
+    }
+
+    /// How it can get a session's state.
+    pub(super) fn way(&self, mirror: &Mirror) -> Way {
+        mirror.way(&self.applied, !self.identity.backend.is_primary())
+    }
+
+    pub(super) fn is_serial(&self, serial: u64) -> bool {
+        self.identity.serial == serial
+    }
+
+    /// Whether it is this connection and nobody had it since that turn.
+    pub(super) fn is(&self, serial: u64, turn: u64) -> bool {
+        self.is_serial(serial) && self.turn == turn
     }
 
     pub(super) fn is_alive(&self) -> bool {

@@ -100,6 +100,8 @@ impl Dialer {
             applied: Applied::default(),
             pending: Vec::new(),
             multi_statements: None,
+            turn: 1,
+            offered: false,
             key: key.clone(),
             place,
         };

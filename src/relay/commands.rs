@@ -204,6 +204,7 @@ impl Relay {
         self.renamed = false;
         self.start_from_globals();
         self.statements.clear();
+        self.tell_pins();
     }
 
     async fn prepare(&mut self, total: usize) -> Result<(), End> {

@@ -142,6 +142,31 @@ impl Statements {
         id
     }
 
+    /// Whether a cursor, or parts of a parameter, are on this connection.
+    pub(super) fn is_home(&self, connection: u64) -> bool {
+        let home = |statement: &Statement| statement.home == Some(connection);
+        self.by_id.values().any(home)
+    }
+
+    /// Whether this connection knows one of them.
+    pub(super) fn is_on(&self, connection: u64) -> bool {
+        let knows = |statement: &Statement| statement.copy(connection).is_some();
+        self.by_id.values().any(knows)
+    }
+
+    /// The session lets go of a connection: gives the ids that are to be closed there.
+    pub(super) fn leave(&mut self, connection: u64) -> Vec<ServerStmtId> {
+        let mut ids = Vec::new();
+        for statement in self.by_id.values_mut() {
+            statement.copies.retain(|copy| {
+                let stays = copy.connection != connection;
+                ids.extend((!stays).then_some(copy.id));
+                stays
+            });
+        }
+        ids
+    }
+
     pub(super) fn get(&self, id: ClientStmtId) -> Option<&Statement> {
         self.by_id.get(&id)
     }
@@ -261,10 +286,9 @@ impl Relay {
             registered,
             ..
         } = self;
-        let has_schema = state.mirror.schema().is_some();
         if side == Side::Primary
             && links
-                .hold(side, BackendId::PRIMARY, has_schema, registered)
+                .hold(side, BackendId::PRIMARY, &state.mirror, registered)
                 .await
                 .is_err()
         {
