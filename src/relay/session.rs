@@ -28,6 +28,7 @@ use crate::net::{Conn, Stream};
 use crate::protocol::caps::CapabilityFlags;
 use crate::protocol::command::CommandCode;
 use crate::protocol::frame::{FrameHeader, HEADER};
+use crate::protocol::status::Status;
 use crate::telemetry::{PinGauge, SessionGauge, SessionState};
 
 /// Why a session ends.
@@ -104,6 +105,8 @@ pub(super) struct Relay {
     pub(super) read_after: String,
     /// How many warnings the last statement left, by the server's count.
     pub(super) warnings: u16,
+    /// The status flags of the packet that ended the last result.
+    pub(super) ended_with: Status,
     /// What the client is still to be told of an answer that was older than asked for.
     pub(super) stale: StaleNote,
     /// The right to run on the primary the READ ONLY transaction that is open there, if it was meant
@@ -216,7 +219,7 @@ impl Relay {
         Self {
             links: Links::new(Arc::clone(&shared), who.key()),
             lexer: Lexer::default(),
-            statements: Statements::default(),
+            statements: Statements::new(diary.id),
             out: Vec::new(),
             rewritten: Vec::new(),
             results: 0,
@@ -229,6 +232,7 @@ impl Relay {
             renamed: false,
             read_after: String::new(),
             warnings: 0,
+            ended_with: Status::default(),
             stale: StaleNote::None,
             permit: None,
             touches: None,
