@@ -28,7 +28,7 @@ async fn reads_in_unusual_spellings_are_offloaded() {
          p:server_local SHOW CREATE TABLE t
          p:server_local SHOW INDEX FROM t
          r DESCRIBE t
-         r EXPLAIN FORMAT=TREE SELECT v FROM t WHERE id = 1
+         p:server_local EXPLAIN FORMAT=TREE SELECT v FROM t WHERE id = 1
          r /* a comment first */ SELECT v FROM t WHERE id = 1 # and one last",
     )
     .await;

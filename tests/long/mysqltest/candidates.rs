@@ -12,6 +12,8 @@ pub(crate) struct Candidate {
     pub(crate) file: PathBuf,
     /// What it must print; `None` where it need only not fail.
     pub(crate) result: Option<PathBuf>,
+    /// It makes the replicas stop, which takes new servers for the next file: such files come last.
+    pub(crate) costly: bool,
     /// Accounts that it logs in with beside root, with a password each: the proxy has to be told
     /// before.
     pub(crate) accounts: BTreeMap<String, String>,
@@ -34,7 +36,7 @@ pub(crate) fn candidates(suite: &Path) -> Vec<Candidate> {
         .filter_map(|name| candidate(suite, name))
         .collect();
     let mut ordered: Vec<(usize, Candidate)> = found.into_iter().enumerate().collect();
-    ordered.sort_by_key(|(index, _)| (index % STRIDE, *index));
+    ordered.sort_by_key(|(index, file)| (file.costly, index % STRIDE, *index));
     ordered
         .into_iter()
         .map(|(_, candidate)| candidate)
@@ -67,6 +69,11 @@ fn candidate(suite: &Path, name: String) -> Option<Candidate> {
     if texts.iter().any(|text| text.contains(".expect")) {
         return None;
     }
+    let stops_replicas = |text: &String| {
+        let text = text.to_ascii_lowercase();
+        text.contains("gtid_mode") || text.contains("reset binary logs")
+    };
+    let costly = texts.iter().any(stops_replicas);
     let mut accounts = BTreeMap::new();
     for (user, password) in texts.iter().flat_map(|text| accounts_in(text)) {
         if !user.is_empty() && user != "root" && !user.contains('$') {
@@ -77,6 +84,7 @@ fn candidate(suite: &Path, name: String) -> Option<Candidate> {
         name,
         file,
         result: result.is_file().then_some(result),
+        costly,
         accounts,
     })
 }
