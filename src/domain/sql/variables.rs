@@ -218,6 +218,11 @@ fn is_managed(name: &str) -> bool {
     matches!(name, "transaction_read_only" | "tx_read_only") || name.starts_with("session_track_")
 }
 
+/// Whether this variable makes a connection record what it runs, to be asked for there.
+pub(super) fn is_recorder(name: &[u8]) -> bool {
+    matches!(name, b"optimizer_trace" | b"profiling")
+}
+
 /// Whether setting this variable changes more than the session's own values can restore: such a
 /// connection is not understood any more.
 pub(super) fn is_unrestorable(name: &[u8]) -> bool {
