@@ -41,6 +41,12 @@ pub enum ClientError {
         /// The id.
         id: u32,
     },
+    /// One more prepared statement than a session may have. The words are the server's.
+    #[error("Can't create more than max_prepared_stmt_count statements (current value: {limit})")]
+    TooManyStatements {
+        /// The most there may be.
+        limit: usize,
+    },
     /// COM_STMT_FETCH without an open cursor.
     #[error("the statement ({id}) has no open cursor")]
     NoCursor {
@@ -133,6 +139,11 @@ pub enum ClientError {
         "the primary has not yet committed what this session read on a replica; nothing was done, a retry is safe"
     )]
     PrimaryBehind,
+    /// Nobody could say what a session saw on a replica, so that the primary may lack it.
+    #[error(
+        "neither the replica nor the primary could be asked how far this session's reads reach, so the primary may not show yet what the session read on a replica; nothing was done, a retry is safe"
+    )]
+    SightsUnknown,
     /// No replica caught up in time, and the session asked for an error then.
     #[error(
         "no replica caught up within {waited:?} with what this read must see at the level {level}; nothing was done, a retry is safe; a longer highwater_catch_up_timeout, highwater_on_timeout = 'primary' or a weaker highwater_read_consistency avoids this"
@@ -230,6 +241,7 @@ impl ClientError {
             }
             Self::UnknownStatement { .. } => (1243, *b"HY000"),
             Self::NoCursor { .. } => (1421, *b"HY000"),
+            Self::TooManyStatements { .. } => (1461, *b"42000"),
             Self::UnknownVariable { .. } => (1193, *b"HY000"),
             Self::PacketTooLong | Self::PacketTooLarge { .. } => (1153, *b"08S01"),
             Self::AccessDenied { .. } => (1045, *b"28000"),
@@ -246,6 +258,7 @@ impl ClientError {
             | Self::TimedOut(_) => (2013, *b"HY000"),
             Self::NotRestored => (1105, *b"HY000"),
             Self::PrimaryBehind
+            | Self::SightsUnknown
             | Self::ReplicasBehind
             | Self::CatchUpTimeout { .. }
             | Self::NoFreshReplica { .. }
@@ -288,9 +301,10 @@ impl ClientError {
             Self::TooManySessions { .. }
             | Self::ShuttingDown
             | Self::PoolExhausted(_)
+            | Self::TooManyStatements { .. }
             | Self::OverBudget => ErrorKind::Limit,
             Self::NoPrimary => ErrorKind::NoServer,
-            Self::Unreachable(_) => ErrorKind::Unreachable,
+            Self::Unreachable(_) | Self::SightsUnknown => ErrorKind::Unreachable,
             Self::PrimaryLost | Self::PrimaryLostIdle | Self::ReadOnlyTransactionLost => {
                 ErrorKind::Disconnected
             }
@@ -318,6 +332,7 @@ impl ClientError {
             | Self::KillExpression
             | Self::DiagnosticsElsewhere
             | Self::UnknownStatement { .. }
+            | Self::TooManyStatements { .. }
             | Self::NoCursor { .. }
             | Self::UnknownVariable { .. }
             | Self::PacketTooLong
@@ -340,6 +355,7 @@ impl ClientError {
             | Self::ReadOnlyTransactionLost
             | Self::NotRestored
             | Self::PrimaryBehind
+            | Self::SightsUnknown
             | Self::LevelBroken { .. }
             | Self::CatchUpTimeout { .. }
             | Self::NoFreshReplica { .. }

@@ -2,6 +2,7 @@
 //! runs the session's statement; an unknown one is error 1094, and none is ever relayed as it is.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,14 +10,15 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::errors::client_error;
+use super::pins::PinBoard;
 use super::shared::Shared;
 use crate::backend::{BackendError, PoolKey};
 use crate::domain::ids::{BackendId, ServerThreadId, SessionId};
-use crate::domain::session::Side;
+use crate::domain::session::{Pin, Side};
 use crate::frontend::ClientError;
 
 /// All sessions by the id their client was given.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Registry {
     sessions: Mutex<HashMap<SessionId, Arc<Target>>>,
     next: AtomicU32,
@@ -26,6 +28,7 @@ pub struct Registry {
 #[derive(Debug)]
 pub(super) struct Target {
     user: Mutex<Arc<str>>,
+    pins: PinBoard,
     threads: [AtomicU64; 2],
     replica: AtomicUsize,
     running: AtomicU8,
@@ -58,12 +61,24 @@ impl Drop for Aim {
     }
 }
 
+impl Default for Registry {
+    /// Without sessions. Each process begins its ids elsewhere, so that those of several proxies in front
+    /// of one server are rarely the same.
+    fn default() -> Self {
+        let anywhere = RandomState::new().hash_one(std::process::id());
+        Self {
+            sessions: Mutex::default(),
+            next: AtomicU32::new(u32::try_from(anywhere >> 32).unwrap_or_default()),
+        }
+    }
+}
+
 impl Registry {
-    /// A new id for a client's greeting. Ids are not 0 and unique among living sessions.
+    /// A new id for a client's greeting, unique among living sessions.
     pub fn next_id(&self) -> SessionId {
         loop {
-            let id = SessionId(self.next.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
-            if id.0 != 0 && !self.lock().contains_key(&id) {
+            let id = SessionId::at(self.next.fetch_add(1, Ordering::Relaxed));
+            if !self.lock().contains_key(&id) {
                 return id;
             }
         }
@@ -101,6 +116,17 @@ impl Registry {
         }
     }
 
+    /// The pins of every session that has one.
+    pub(super) fn all_pins(&self) -> Vec<(SessionId, String, Vec<Pin>)> {
+        let sessions = self.lock();
+        let one = |(id, target): (&SessionId, &Arc<Target>)| {
+            let pins = target.pins.get();
+            let user = target.user.lock().unwrap_or_else(PoisonError::into_inner);
+            (!pins.is_empty()).then(|| (*id, user.to_string(), pins))
+        };
+        sessions.iter().filter_map(one).collect()
+    }
+
     fn aim(&self, id: SessionId) -> Option<Aim> {
         let sessions = self.lock();
         let target = sessions.get(&id)?;
@@ -123,6 +149,7 @@ impl Registered {
     ) -> Self {
         let target = Arc::new(Target {
             user: Mutex::new(user),
+            pins: PinBoard::default(),
             threads: Default::default(),
             replica: AtomicUsize::new(0),
             running: AtomicU8::new(NONE),
@@ -142,6 +169,11 @@ impl Registered {
             .user
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = user;
+    }
+
+    /// The session now has these pins; gives those that it had.
+    pub(super) fn has_pins(&self, pins: Vec<Pin>) -> Vec<Pin> {
+        self.target.pins.replace(pins)
     }
 
     /// The session now holds this connection on that side, or none.
@@ -228,9 +260,7 @@ pub(super) async fn kill(
     query_only: bool,
 ) -> Result<(), ClientError> {
     let unknown = ClientError::NoSuchThread { id };
-    let session = u32::try_from(id)
-        .map(SessionId)
-        .map_err(|_| unknown.clone())?;
+    let session = SessionId::of_number(id).ok_or_else(|| unknown.clone())?;
     let aim = shared.registry.aim(session).ok_or(unknown)?;
     let own = *aim.0.user.lock().unwrap_or_else(PoisonError::into_inner) == key.user;
     let mut aimed: Vec<_> = if query_only {

@@ -112,6 +112,7 @@ impl Relay {
             self.apply(changes);
             return Ok(Answered::Here);
         };
+        let rest = self.with_known(rest).await;
         let profile = StatementProfile {
             access: Access::Session,
             effects: Effects::ASSIGNS_USER_VARIABLE,

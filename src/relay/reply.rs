@@ -17,7 +17,7 @@ use super::session::{End, Relay};
 use super::shared::Shared;
 use super::staleness::StaleNote;
 use crate::backend::Identity;
-use crate::domain::ids::ClientStmtId;
+use crate::domain::ids::{ClientStmtId, ServerStmtId};
 use crate::domain::session::{Applied, Outcome, Session, Side, Tracked, TrackerWish};
 use crate::monitor::Watch;
 use crate::net::Conn;
@@ -68,7 +68,9 @@ impl Relay {
     /// # Errors
     /// When the client left; its statement is being stopped then.
     pub(super) async fn relay_reply(&mut self, expect: Expect) -> Result<Relayed, End> {
-        let mut tracker = ReplyTracker::new(expect.kind, self.who.profile);
+        let other_flags = self.flags_to_show(expect.side) != (0, 0);
+        let mut tracker =
+            ReplyTracker::new(expect.kind, self.who.profile).telling_columns_end(other_flags);
         let mut forwarded = false;
         let mut outcome = Outcome::Done {
             affected: 0,
@@ -144,6 +146,7 @@ impl Relay {
             statement_group,
             group,
             open_groups,
+            statements,
             ..
         } = self;
         let groups = (statement_group.as_ref().unwrap_or(group), &**open_groups);
@@ -171,6 +174,7 @@ impl Relay {
                 state.on_status(expect.side, ok.status.0);
                 *results += 1;
                 self.warnings = ok.warnings;
+                self.ended_with = ok.status;
                 let outcome = Outcome::Done {
                     affected: ok.affected_rows,
                     rows: event.kind == EventKind::ResultEnd,
@@ -180,6 +184,7 @@ impl Relay {
             }
             EventKind::Err => {
                 self.warnings = 1;
+                state.on_error(ErrView::parse(payload).map_or(0, |error| error.code));
                 let outcome = Outcome::Failed;
                 acknowledge(shared, state, groups, expect.side, outcome, false);
                 outcome
@@ -187,20 +192,28 @@ impl Relay {
             EventKind::Prepared {
                 stmt_id, params, ..
             } => {
-                if let Some(id) = expect.stmt {
-                    let connection = link.identity.serial;
-                    let held = links.serials();
-                    self.statements
-                        .on_prepared(id, connection, held, stmt_id, params);
+                if let Some(statement) = expect.stmt.and_then(|id| statements.get_mut(id)) {
+                    statement.params = params;
+                    statement.on_prepared(expect.side, link, ServerStmtId(stmt_id));
                 }
                 before
             }
-            EventKind::LocalInfile | EventKind::Malformed => before,
+            EventKind::ColumnsEnd | EventKind::LocalInfile | EventKind::Malformed => before,
+        }
+    }
+
+    /// The status flags that the client must see set, and those that it must not see, where the
+    /// server's are not its own.
+    fn flags_to_show(&self, side: Side) -> (u16, u16) {
+        match side {
+            Side::Replica => self.state.transaction.flags_on_replica(),
+            Side::Primary => (0, 0),
         }
     }
 
     /// Makes an event's packet what the client may see; gives its length, which may have changed.
     fn show(&mut self, expect: Expect, at: usize, event: Event) -> usize {
+        let (lacks, extra) = self.flags_to_show(expect.side);
         let Self {
             links, state, who, ..
         } = self;
@@ -221,10 +234,6 @@ impl Relay {
             }
             return event.len;
         }
-        let (lacks, extra) = match expect.side {
-            Side::Replica => state.transaction.flags_on_replica(),
-            Side::Primary => (0, 0),
-        };
         if (lacks, extra) != (0, 0) && event.kind != EventKind::Err {
             let packet = input.data_mut().get_mut(at..at + event.len);
             change_status(packet.unwrap_or_default(), lacks, extra);
@@ -276,23 +285,31 @@ impl Relay {
         side: Side,
         forwarded: bool,
     ) -> Result<bool, End> {
-        let Self {
-            links,
-            client,
-            shared,
-            ..
-        } = self;
-        let replica = match (side, forwarded) {
-            (Side::Replica, false) => links.get(side).map(|link| link.identity),
-            _ => None,
-        };
-        let ahead = ahead_of(shared);
-        let heard = poll_fn(|cx| poll_both(cx, links, side, client, ahead));
-        let woke = match replica {
-            None => heard.await,
-            Some(replica) => unless_down(&shared.watch, replica, heard).await,
+        let ahead = ahead_of(&self.shared);
+        let woke = loop {
+            let Self {
+                links,
+                client,
+                shared,
+                ..
+            } = self;
+            let replica = match (side, forwarded) {
+                (Side::Replica, false) => links.get(side).map(|link| link.identity),
+                _ => None,
+            };
+            let heard = poll_fn(|cx| poll_both(cx, links, side, client, ahead));
+            let woke = match replica {
+                None => heard.await,
+                Some(replica) => unless_down(&shared.watch, replica, heard).await,
+            };
+            match woke {
+                Woke::Recalled => links.give_back_recalled(&self.registered),
+                woke => break woke,
+            }
         };
         match woke {
+            // Taken care of above.
+            Woke::Recalled => Ok(true),
             Woke::Server(Ok(count)) => Ok(count > 0),
             Woke::Server(Err(_)) => Ok(false),
             Woke::ClientLeft => Err(self.client_left(side)),
@@ -446,6 +463,8 @@ enum Woke {
     Server(io::Result<usize>),
     ClientLeft,
     ServerDown,
+    /// Others wait for the connection of the other side.
+    Recalled,
 }
 
 /// Waits for a replica's answer until that replica is down.
@@ -474,6 +493,9 @@ fn poll_both(
     };
     if let Poll::Ready(read) = link.conn.poll_fill(cx) {
         return Poll::Ready(Woke::Server(read));
+    }
+    if links.poll_recalled(cx).is_ready() {
+        return Poll::Ready(Woke::Recalled);
     }
     poll_left(cx, client, ahead).map(|()| Woke::ClientLeft)
 }

@@ -11,7 +11,7 @@ use super::bulk::GATHERED;
 use super::classify::Lexer;
 use super::groups::{group_of, settings_of};
 use super::kill::Registered;
-use super::links::Links;
+use super::links::{Links, SIDES};
 use super::login::{self, Client};
 use super::prepared::Statements;
 use super::shadow::Foresight;
@@ -19,15 +19,17 @@ use super::shared::Shared;
 use super::staleness::StaleNote;
 use crate::domain::consistency::GroupKey;
 use crate::domain::ids::SessionId;
-use crate::domain::session::{ClientTraits, Session, Side};
+use crate::domain::session::{ClientTraits, Session};
 use crate::domain::sql::Hints;
+use crate::domain::sql::state::Touches;
 use crate::frontend::ClientError;
 use crate::frontend::login::LoginError;
 use crate::net::{Conn, Stream};
 use crate::protocol::caps::CapabilityFlags;
 use crate::protocol::command::CommandCode;
 use crate::protocol::frame::{FrameHeader, HEADER};
-use crate::telemetry::{SessionGauge, SessionState};
+use crate::protocol::status::Status;
+use crate::telemetry::{PinGauge, SessionGauge, SessionState};
 
 /// Why a session ends.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub(super) enum End {
     Quit,
     /// The proxy is shutting down.
     ShuttingDown,
+    /// COMMIT or ROLLBACK with RELEASE: a server closes the connection after its OK.
+    Released,
     /// The client's connection closed or broke.
     ClientGone,
     /// The login could not be completed; the client was told why.
@@ -53,6 +57,7 @@ impl End {
     fn name(&self) -> &'static str {
         match self {
             Self::Quit => "quit",
+            Self::Released => "released at the end of a transaction",
             Self::ShuttingDown => "shutting down",
             Self::ClientGone => "client gone",
             Self::Refused => "login refused",
@@ -94,15 +99,29 @@ pub(super) struct Relay {
     pub(super) statement_group: Option<GroupKey>,
     /// Other groups that the open transaction wrote for: its commit is for them, too.
     pub(super) open_groups: Vec<GroupKey>,
+    /// Whether the client set `pseudo_thread_id`, by which a server answers CONNECTION_ID() from then on.
+    pub(super) renamed: bool,
     /// What `highwater_read_after` was set to last.
     pub(super) read_after: String,
     /// How many warnings the last statement left, by the server's count.
     pub(super) warnings: u16,
+    /// The status flags of the packet that ended the last result.
+    pub(super) ended_with: Status,
     /// What the client is still to be told of an answer that was older than asked for.
     pub(super) stale: StaleNote,
     /// The right to run on the primary the READ ONLY transaction that is open there, if it was meant
     /// for a replica.
     pub(super) permit: Option<Permit>,
+    /// What the text of the statement at hand says that it does to the session's state.
+    pub(super) touches: Option<Touches>,
+    /// Whether the statement at hand may run a trigger.
+    pub(super) may_trigger: bool,
+    /// Which named locks are held has to be asked.
+    pub(super) locks_unsure: bool,
+    /// The session's pins, as far as metrics and registry know of them.
+    pub(super) pinned: PinGauge,
+    /// Their version.
+    pub(super) told_pins: u64,
     /// What shadow mode remembers.
     pub(super) foresight: Foresight,
     pub(super) diary: Diary,
@@ -155,7 +174,7 @@ pub async fn serve(shared: Arc<Shared>, stream: Stream, id: SessionId, task: Opt
         Ok(()) => relay.run().await,
         Err(end) => end,
     };
-    relay.close(&end);
+    relay.close(&end).await;
     relay.diary.end = end.name();
 }
 
@@ -200,7 +219,7 @@ impl Relay {
         Self {
             links: Links::new(Arc::clone(&shared), who.key()),
             lexer: Lexer::default(),
-            statements: Statements::default(),
+            statements: Statements::new(diary.id),
             out: Vec::new(),
             rewritten: Vec::new(),
             results: 0,
@@ -210,10 +229,17 @@ impl Relay {
             group,
             statement_group: None,
             open_groups: Vec::new(),
+            renamed: false,
             read_after: String::new(),
             warnings: 0,
+            ended_with: Status::default(),
             stale: StaleNote::None,
             permit: None,
+            touches: None,
+            may_trigger: false,
+            locks_unsure: false,
+            pinned: shared.metrics.pin_gauge(),
+            told_pins: 0,
             foresight: Foresight::default(),
             diary,
             shared,
@@ -273,12 +299,14 @@ impl Relay {
             result
         };
         self.gauge.set(SessionState::Idle);
-        result
+        result?;
+        self.rest().await;
+        Ok(())
     }
 
     /// The header of the next command, and its first byte if it has one.
     async fn next_header(&mut self) -> Result<FrameHeader, End> {
-        self.fill_client(HEADER).await?;
+        self.await_command(HEADER).await?;
         let header = FrameHeader::parse(self.client.input.data()).ok_or(End::Malformed)?;
         if header.len > 0 {
             self.fill_client(HEADER + 1).await?;
@@ -353,10 +381,13 @@ impl Relay {
     }
 
     /// Lets go of the server connections.
-    fn close(&mut self, end: &End) {
+    async fn close(&mut self, end: &End) {
         self.registered.runs(None);
-        for side in [Side::Primary, Side::Replica] {
+        for side in SIDES {
             match end {
+                End::Quit if self.links.lends() => self.part_with(side).await,
+                // The server closed the connection that it came over.
+                End::Released | End::ReplyBroken => self.links.discard(side, &self.registered),
                 End::Quit
                 | End::Refused
                 | End::ShuttingDown
@@ -365,7 +396,6 @@ impl Relay {
                 | End::StateLost => {
                     self.links.release(side, &self.registered);
                 }
-                End::ReplyBroken => self.links.discard(side, &self.registered),
             }
         }
     }

@@ -5,15 +5,15 @@
 
 mod completion;
 mod kill;
-mod lexeme;
+pub(super) mod lexeme;
 mod own;
 mod warnings;
 
 pub use super::variables::OwnVariable;
-pub use completion::ends_plainly;
+pub use completion::{ends_plainly, releases};
 pub use kill::{Kill, begins_with_kill, parse_kill};
 pub use own::{
-    OwnAssignment, OwnItem, OwnSet, OwnSource, OwnStatement, OwnValue, Template, parse_own,
-    parse_own_prepared,
+    Literal, Mention, OwnAssignment, OwnItem, OwnSet, OwnSource, OwnStatement, OwnValue, Template,
+    parse_known, parse_own, parse_own_prepared, sets_known,
 };
 pub use warnings::asks_for_warnings;

@@ -98,6 +98,8 @@ impl Effects {
     /// Sets variables for its own length only (SET STATEMENT … FOR). MariaDB's tracker tells their
     /// values in its reply and does not tell that they were put back.
     pub const PASSING_SETTINGS: Self = Self(1 << 12);
+    /// Mentions something whose value the session knows ([`super::Known`]), or sets it.
+    pub const MENTIONS_KNOWN: Self = Self(1 << 15);
 
     /// Whether all flags of `other` are set.
     pub const fn contains(self, other: Self) -> bool {

@@ -12,8 +12,7 @@ use crate::domain::sql::control::{
 };
 use crate::domain::sql::{Access, Hints, StatementProfile};
 use crate::frontend::ClientError;
-use crate::protocol::command::{Parameter, ParameterValue, StmtExecute, com_stmt_close};
-use crate::protocol::frame::append_packet;
+use crate::protocol::command::{Parameter, ParameterValue, StmtExecute};
 use crate::protocol::resultset::prepared_ok;
 use crate::relay::commands::Source;
 use crate::relay::session::{End, Relay};
@@ -71,6 +70,30 @@ impl Relay {
                 return self.refuse(error).await;
             }
         };
+        self.prepare_filled(part, text, hints).await
+    }
+
+    /// Answers a COM_STMT_PREPARE of a text of which a server is sent the values that the session knows.
+    pub(in crate::relay) async fn prepare_known(
+        &mut self,
+        template: Template,
+        hints: Hints,
+    ) -> Result<(), End> {
+        match self.fill(&template).await {
+            Ok(text) => {
+                self.prepare_filled(OwnPart::Mentions(template), text, hints)
+                    .await
+            }
+            Err(error) => self.refuse(error).await,
+        }
+    }
+
+    async fn prepare_filled(
+        &mut self,
+        part: OwnPart,
+        text: Vec<u8>,
+        hints: Hints,
+    ) -> Result<(), End> {
         let profile = self.profile_of(&text).await;
         if matches!(profile.access, Access::Own | Access::Kill) {
             let error = ClientError::Unsupported(super::NOT_HERE.to_owned());
@@ -135,7 +158,7 @@ impl Relay {
         match done {
             Ok(execution) => Ok(execution),
             Err(error) => {
-                self.drop_long_data(id).await?;
+                self.drop_long_data(id);
                 self.refuse(error).await?;
                 Ok(Execution::Answered)
             }
@@ -176,7 +199,7 @@ impl Relay {
         let Some(statement) = self.statements.get_mut(id) else {
             return Ok(Execution::Run(Vec::new()));
         };
-        if *statement.text == *text {
+        if *statement.text() == *text {
             return Ok(Execution::Run(Vec::new()));
         }
         if !statement.long_data.is_empty() {
@@ -185,14 +208,8 @@ impl Relay {
                     .to_owned(),
             ));
         }
-        statement.text = text.into();
         statement.profile = profile;
-        for (connection, server_id) in statement.take_copies() {
-            let links = self.links.iter_mut();
-            for link in links.filter(|link| link.identity.serial == connection) {
-                append_packet(&mut link.pending, &mut 0, &com_stmt_close(server_id.0));
-            }
-        }
+        statement.becomes(&text, self.links.both_mut());
         Ok(Execution::Run(Vec::new()))
     }
 

@@ -1,0 +1,6 @@
+//! The ids that clients are given: what shows them, and what takes them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "ids/mentions.rs"]
+mod mentions;
+mod support;
