@@ -26,6 +26,7 @@ mod own;
 mod parting;
 mod pins;
 mod prepared;
+mod processlist;
 mod replica;
 mod reply;
 mod session;

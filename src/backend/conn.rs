@@ -5,6 +5,8 @@ use std::io;
 use super::error::BackendError;
 use super::pool::{Place, PoolKey};
 use super::simple::{self, Rows};
+use super::statements::Copies;
+use super::threads::Listed;
 use crate::domain::ids::{BackendId, ServerThreadId};
 use crate::domain::session::{Applied, Mirror, Way};
 use crate::domain::topology::Generation;
@@ -25,6 +27,8 @@ pub struct ServerConn {
     pub applied: Applied,
     /// Packets without a reply (COM_STMT_CLOSE) that go out in front of the next command.
     pub pending: Vec<u8>,
+    /// What is prepared on it.
+    pub copies: Copies,
     /// What COM_SET_OPTION made of multi-statements here, which a reset does not undo. Without it
     /// the login's capabilities say it.
     pub multi_statements: Option<bool>,
@@ -36,6 +40,7 @@ pub struct ServerConn {
     pub(super) offered: bool,
     pub(super) key: PoolKey,
     pub(super) place: Place,
+    pub(super) listed: Listed,
 }
 
 /// What does not change while a session holds a connection.
@@ -48,8 +53,8 @@ pub struct Identity {
     pub generation: Option<Generation>,
     /// The server's own id of the connection.
     pub thread: ServerThreadId,
-    /// Unique in this process, and another one after every reset: prepared statements remember on
-    /// which life of which connection they are, and a reset drops them there.
+    /// Unique in this process, and another one after every reset that a pool makes: sessions remember
+    /// on which life of which connection their statements are.
     pub serial: u64,
 }
 
@@ -63,7 +68,9 @@ pub(super) struct Parked {
     pending: Vec<u8>,
     multi_statements: Option<bool>,
     turn: u64,
+    copies: Copies,
     key: PoolKey,
+    listed: Listed,
 }
 
 impl ServerConn {
@@ -174,13 +181,16 @@ impl ServerConn {
             identity,
             applied,
             sent,
-            pending,
+            mut pending,
+            mut copies,
             multi_statements,
             turn,
             key,
             place,
+            listed,
             ..
         } = self;
+        copies.close_tied(&mut pending);
         Some((
             Parked {
                 socket,
@@ -190,7 +200,9 @@ impl ServerConn {
                 pending,
                 multi_statements,
                 turn,
+                copies,
                 key,
+                listed,
             },
             place,
         ))
@@ -204,12 +216,14 @@ impl Parked {
             identity: self.identity,
             applied: self.applied,
             pending: self.pending,
+            copies: self.copies,
             multi_statements: self.multi_statements,
             turn: self.turn + 1,
             offered: false,
             sent: self.sent,
             key: self.key,
             place,
+            listed: self.listed,
         })
     }
 

@@ -133,6 +133,8 @@ pub struct ReplyTracker {
     continues: bool,
     /// Rows of the result under way, or of the last one.
     rows: u64,
+    /// Columns of the last result set.
+    columns: u64,
 }
 
 impl ReplyTracker {
@@ -151,7 +153,13 @@ impl ReplyTracker {
             frame_left: 0,
             continues: false,
             rows: 0,
+            columns: 0,
         }
+    }
+
+    /// How many columns the last result set has so far; 0 before the first one.
+    pub fn columns(&self) -> u64 {
+        self.columns
     }
 
     /// How many rows the result under way has had, or the one whose end was the last event.
@@ -205,9 +213,13 @@ impl ReplyTracker {
                     };
                 }
                 Step::Pass(next) => {
-                    match self.state {
-                        State::First => self.rows = 0,
-                        State::Rows if !self.continues => self.rows += 1,
+                    match (self.state, next) {
+                        (State::First, State::Columns { left }) => {
+                            self.rows = 0;
+                            self.columns = left;
+                        }
+                        (State::First, _) => self.rows = 0,
+                        (State::Rows, _) if !self.continues => self.rows += 1,
                         _ => {}
                     }
                     self.state = next;

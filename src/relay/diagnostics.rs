@@ -94,7 +94,7 @@ impl Relay {
         match statement.task {
             Task::AsIs(ReplyKind::Query) => parse_previous(self.text(statement.total), mode),
             Task::Rewritten(_) => parse_previous(&self.rewritten, mode),
-            Task::Execute(id) => parse_previous(&self.statements.get(id)?.text, mode),
+            Task::Execute(id) => parse_previous(self.statements.get(id)?.text(), mode),
             Task::AsIs(_) | Task::Prepare(_) | Task::PrepareRewritten(_) => None,
         }
     }
@@ -116,15 +116,21 @@ impl Relay {
         let Some(place) = self.place(side).filter(|_| !opens) else {
             return false;
         };
-        let Some(link) = self.links.get(side) else {
+        let Self {
+            links,
+            state,
+            statements,
+            ..
+        } = self;
+        let Some(link) = links.get(side) else {
             return false;
         };
-        let in_transaction = self.state.transaction.open_on() == Some(side);
-        let ready = self.state.mirror.is_applied(&link.applied)
+        let in_transaction = state.transaction.open_on() == Some(side);
+        let ready = state.mirror.is_applied(&link.applied)
             && !link.applied.lacks_guard(in_transaction)
             && prepared.is_none_or(|id| {
-                let statement = self.statements.get(id);
-                statement.is_some_and(|statement| statement.on(link.identity.serial).is_some())
+                let statement = statements.get_mut(id);
+                statement.is_some_and(|statement| statement.find(side, link).is_some())
             });
         ready && self.state.aftermath.is_at(asked, place) && !self.links.died_idle(side).await
     }
@@ -170,7 +176,7 @@ impl Relay {
         else {
             return Ok(Ok(None));
         };
-        let as_it_was = *prepared.text == *text;
+        let as_it_was = *prepared.text() == *text;
         let statement = Statement {
             task: Task::Execute(id),
             profile: prepared.profile,

@@ -15,6 +15,7 @@ use super::kill::Registered;
 use super::links::{Links, SIDES};
 use super::login::{self, Client};
 use super::prepared::Statements;
+use super::processlist::Captured;
 use super::shadow::Foresight;
 use super::shared::Shared;
 use super::staleness::StaleNote;
@@ -29,6 +30,7 @@ use crate::net::{Conn, Stream};
 use crate::protocol::caps::CapabilityFlags;
 use crate::protocol::command::CommandCode;
 use crate::protocol::frame::{FrameHeader, HEADER};
+use crate::protocol::status::Status;
 use crate::telemetry::{PinGauge, SessionGauge, SessionState};
 
 /// Why a session ends.
@@ -46,6 +48,8 @@ pub(super) enum End {
     Refused,
     /// The client sent bytes that are no MySQL protocol.
     Malformed,
+    /// The client killed its own session.
+    Killed,
     /// The connection to the primary broke, and state of the session with it.
     StateLost,
     /// A reply broke off after part of it had been forwarded: the client cannot be told more.
@@ -62,6 +66,7 @@ impl End {
             Self::ClientGone => "client gone",
             Self::Refused => "login refused",
             Self::Malformed => "malformed packet",
+            Self::Killed => "killed by itself",
             Self::StateLost => "session state lost with the primary's connection",
             Self::ReplyBroken => "reply broken off",
         }
@@ -105,11 +110,17 @@ pub(super) struct Relay {
     pub(super) read_after: String,
     /// What the reply under way has told.
     pub(super) told: Told,
+    /// The status flags of the packet that ended the last result.
+    pub(super) ended_with: Status,
     /// What the client is still to be told of an answer that was older than asked for.
     pub(super) stale: StaleNote,
     /// The right to run on the primary the READ ONLY transaction that is open there, if it was meant
     /// for a replica.
     pub(super) permit: Option<Permit>,
+    /// The version of the mirror whose schema others were told.
+    told_version: Option<u64>,
+    /// A reply that is kept from the client, where one is.
+    pub(super) captured: Captured,
     /// What the text of the statement at hand says that it does to the session's state.
     pub(super) touches: Option<Touches>,
     /// Whether the statement at hand may run a trigger.
@@ -204,8 +215,12 @@ impl Relay {
         mut gauge: SessionGauge,
         diary: Diary,
     ) -> Self {
-        let registered =
-            Registered::enter(Arc::clone(&shared), diary.id, Arc::clone(&who.user), task);
+        let host = match &*diary.peer {
+            "unix" => "localhost",
+            peer => peer,
+        };
+        let known_as = (Arc::clone(&who.user), host);
+        let registered = Registered::enter(Arc::clone(&shared), diary.id, known_as, task);
         let settings = settings_of(&shared.config, &who.user);
         let group = group_of(&shared.config, &who);
         let traits = ClientTraits {
@@ -217,7 +232,7 @@ impl Relay {
         Self {
             links: Links::new(Arc::clone(&shared), who.key()),
             lexer: Lexer::default(),
-            statements: Statements::default(),
+            statements: Statements::new(diary.id),
             out: Vec::new(),
             rewritten: Vec::new(),
             results: 0,
@@ -230,8 +245,11 @@ impl Relay {
             renamed: false,
             read_after: String::new(),
             told: Told::default(),
+            ended_with: Status::default(),
             stale: StaleNote::None,
             permit: None,
+            told_version: None,
+            captured: Captured::default(),
             touches: None,
             may_trigger: false,
             locks_unsure: false,
@@ -258,6 +276,7 @@ impl Relay {
 
     /// Reads one command and answers it.
     async fn one_command(&mut self) -> Result<(), End> {
+        self.tell_schema();
         let interruptible = !self.state.transaction.is_open();
         if interruptible {
             self.registered.waits();
@@ -300,6 +319,15 @@ impl Relay {
         result?;
         self.rest().await;
         Ok(())
+    }
+
+    /// Tells others the session's default schema, where it may have changed.
+    fn tell_schema(&mut self) {
+        let version = self.state.mirror.version();
+        if self.told_version != Some(version) {
+            self.told_version = Some(version);
+            self.registered.in_schema(self.state.mirror.schema());
+        }
     }
 
     /// The header of the next command, and its first byte if it has one.
@@ -392,6 +420,7 @@ impl Relay {
                 | End::ShuttingDown
                 | End::ClientGone
                 | End::Malformed
+                | End::Killed
                 | End::StateLost => {
                     self.links.release(side, &self.registered);
                 }

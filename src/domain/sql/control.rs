@@ -11,7 +11,10 @@ mod previous;
 
 pub use super::variables::OwnVariable;
 pub use completion::{ends_plainly, releases};
-pub use kill::{Kill, begins_with_kill, parse_kill};
+pub use kill::{
+    Kill, KillId, NamedConnection, asks_for_processlist, begins_with_kill, explained_connection,
+    killed_in_packet, parse_kill,
+};
 pub use own::{
     Literal, Mention, OwnAssignment, OwnItem, OwnSet, OwnSource, OwnStatement, OwnValue, Template,
     parse_known, parse_own, parse_own_prepared, sets_known,

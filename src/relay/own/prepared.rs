@@ -6,17 +6,21 @@
 
 use std::time::Instant;
 
+use super::Answered;
 use crate::domain::ids::ClientStmtId;
 use crate::domain::sql::control::{
-    OwnAssignment, OwnSet, OwnSource, OwnStatement, OwnValue, Template, parse_own_prepared,
+    OwnAssignment, OwnSet, OwnSource, OwnStatement, OwnValue, Template, parse_kill,
+    parse_own_prepared,
 };
 use crate::domain::sql::{Access, Hints, StatementProfile};
 use crate::frontend::ClientError;
-use crate::protocol::command::{Parameter, ParameterValue, StmtExecute, com_stmt_close};
-use crate::protocol::frame::append_packet;
+use crate::protocol::command::{Parameter, ParameterValue, StmtExecute};
+use crate::protocol::reply::ReplyKind;
 use crate::protocol::resultset::prepared_ok;
+use crate::relay::attempt::Task;
 use crate::relay::commands::Source;
 use crate::relay::session::{End, Relay};
+use crate::relay::statement::Statement;
 use crate::relay::values::Change;
 
 /// What a prepared statement has to do with our variables.
@@ -30,6 +34,8 @@ pub(in crate::relay) enum OwnPart {
     Mentions(Template),
     /// It asks about the statement before an execution of it: this is the client's text.
     Previous(Box<[u8]>),
+    /// It is this KILL: no server has it.
+    Kill(Box<[u8]>),
 }
 
 /// What is to be done about an execution.
@@ -107,6 +113,28 @@ impl Relay {
         self.prepare_text(&text, profile, hints, source).await
     }
 
+    /// Answers a COM_STMT_PREPARE of a text whose access is [`Access::Kill`].
+    pub(in crate::relay) async fn prepare_kill(
+        &mut self,
+        text: &[u8],
+        profile: StatementProfile,
+        hints: Hints,
+        total: usize,
+    ) -> Result<(), End> {
+        let mode = self.lexer.mode(&self.state).unwrap_or_default();
+        if parse_kill(text, mode).is_none() || text.contains(&b'?') {
+            // A server refuses placeholders, and several statements; it knows best with which words.
+            let profile = StatementProfile {
+                access: Access::Write,
+                ..profile
+            };
+            let source = Source::Client { total };
+            return self.prepare_text(text, profile, hints, source).await;
+        }
+        let part = OwnPart::Kill(text.into());
+        self.prepare_here_only(part, 0, profile, hints).await
+    }
+
     async fn prepare_alone(
         &mut self,
         assignments: Vec<OwnSet>,
@@ -118,11 +146,23 @@ impl Relay {
             let error = ClientError::Unsupported("too many placeholders".to_owned());
             return self.refuse(error).await;
         };
+        let part = OwnPart::Alone(assignments);
+        self.prepare_here_only(part, params, profile, hints).await
+    }
+
+    /// Answers a COM_STMT_PREPARE of a statement that no server has.
+    async fn prepare_here_only(
+        &mut self,
+        part: OwnPart,
+        params: u16,
+        profile: StatementProfile,
+        hints: Hints,
+    ) -> Result<(), End> {
         let started = Instant::now();
         let id = self.enter_statement(&[], profile, hints);
         if let Some(statement) = self.statements.get_mut(id) {
             statement.params = params;
-            statement.own = Some(OwnPart::Alone(assignments));
+            statement.own = Some(part);
         }
         let (status, mut seq) = (self.status(), self.reply_seq);
         let deprecate_eof = self.who.profile.deprecate_eof();
@@ -146,6 +186,7 @@ impl Relay {
             OwnPart::Sets(assignments) => self.changes(&assignments, &[]).await.map(Execution::Run),
             OwnPart::Mentions(template) => self.refill(id, &template).await,
             OwnPart::Previous(text) => self.refill_previous(id, &text).await?,
+            OwnPart::Kill(text) => self.execute_kill(id, &text).await?,
             OwnPart::Alone(assignments) => {
                 let started = Instant::now();
                 match self.execute_alone(id, &assignments, total).await {
@@ -162,11 +203,35 @@ impl Relay {
         match done {
             Ok(execution) => Ok(execution),
             Err(error) => {
-                self.drop_long_data(id).await?;
+                self.drop_long_data(id);
                 self.refuse(error).await?;
                 Ok(Execution::Answered)
             }
         }
+    }
+
+    async fn execute_kill(
+        &mut self,
+        id: ClientStmtId,
+        text: &[u8],
+    ) -> Result<Result<Execution, ClientError>, End> {
+        let started = Instant::now();
+        let Some(profile) = self.statements.get(id).map(|statement| statement.profile) else {
+            return Ok(Err(ClientError::UnknownStatement { id: id.0 }));
+        };
+        let statement = Statement {
+            task: Task::AsIs(ReplyKind::Query),
+            profile,
+            total: 0,
+            bound: None,
+        };
+        let ran = self.run_kill(&statement, text).await?;
+        Ok(ran.map(|answered| {
+            if let Answered::Here = answered {
+                self.count_own(Access::Kill, started);
+            }
+            Execution::Answered
+        }))
     }
 
     async fn execute_alone(
@@ -220,7 +285,7 @@ impl Relay {
         let Some(statement) = self.statements.get_mut(id) else {
             return Ok(Execution::Run(Vec::new()));
         };
-        if *statement.text == *text {
+        if *statement.text() == *text {
             return Ok(Execution::Run(Vec::new()));
         }
         if !statement.long_data.is_empty() {
@@ -229,14 +294,8 @@ impl Relay {
                     .to_owned(),
             ));
         }
-        statement.text = text.into();
         statement.profile = profile;
-        for (connection, server_id) in statement.take_copies() {
-            let links = self.links.iter_mut();
-            for link in links.filter(|link| link.identity.serial == connection) {
-                append_packet(&mut link.pending, &mut 0, &com_stmt_close(server_id.0));
-            }
-        }
+        statement.becomes(&text, self.links.both_mut());
         Ok(Execution::Run(Vec::new()))
     }
 
