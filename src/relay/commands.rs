@@ -285,7 +285,6 @@ impl Relay {
             self.learn_collation(Side::Primary).await;
         }
         let id = self.enter_statement(text, profile, hints);
-        self.shared.metrics.prepared.at(PreparedEvent::Asked).inc();
         if let (true, Source::Client { .. }, Some(statement)) = (
             asks_previous(&profile),
             &source,
@@ -293,6 +292,7 @@ impl Relay {
         ) {
             statement.own = Some(OwnPart::Previous(text.into()));
         }
+        self.shared.metrics.prepared.at(PreparedEvent::Asked).inc();
         if !matches!(profile.access, Access::Read | Access::Diagnostics) {
             // Preparing a write does not write: no probe is due after an error.
             profile = StatementProfile {
