@@ -29,7 +29,9 @@ use crate::domain::ids::BackendId;
 use crate::domain::topology::{Role, Topology};
 use crate::monitor::{Monitor, Settings, Watch};
 use crate::net::Listener;
-use crate::relay::{Budget, Classifier, Refused, Registry, Shadow, Shared, usual_profile};
+use crate::relay::{
+    Budget, Classifier, Refused, Registry, SessionPin, Shadow, Shared, usual_profile,
+};
 use crate::telemetry::{BackendMetrics, Metrics};
 use knowledge::Known;
 use workers::Workers;
@@ -179,6 +181,11 @@ impl Proxy {
     /// Its metrics.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.shared.metrics
+    }
+
+    /// What binds sessions to their connections now.
+    pub fn pins(&self) -> Vec<SessionPin> {
+        self.shared.registry.pins()
     }
 
     /// Takes no new clients, lets open transactions end for as long as configured, then ends every

@@ -14,6 +14,7 @@ use super::error::BackendError;
 use super::login::{self, ConnectError};
 use super::pool::{Place, PoolKey};
 use super::simple;
+use super::statements::Copies;
 use crate::config::Secret;
 use crate::domain::ids::{BackendId, ServerThreadId};
 use crate::domain::session::{Applied, Globals};
@@ -99,10 +100,13 @@ impl Dialer {
             },
             applied: Applied::default(),
             pending: Vec::new(),
+            copies: Copies::default(),
             multi_statements: None,
+            sent: 0,
             turn: 1,
             offered: false,
             key: key.clone(),
+            listed: place.list(thread),
             place,
         };
         self.set_up(&mut conn).await?;
@@ -158,6 +162,16 @@ impl Dialer {
             Ok(())
         })
         .await
+    }
+
+    /// Whether the server lets `key`'s user end connections of `victim`'s: tried on one that is made for
+    /// it.
+    ///
+    /// # Errors
+    /// As [`Self::kill`].
+    pub async fn may_kill(&self, key: &PoolKey, victim: &PoolKey) -> Result<(), BackendError> {
+        let (_stream, thread) = self.within(self.login(victim)).await?;
+        self.kill(key, thread, false).await
     }
 
     async fn login(&self, key: &PoolKey) -> Result<(Stream, ServerThreadId), BackendError> {
@@ -220,6 +234,7 @@ impl Dialer {
             simple::read_ok(&mut conn.conn, profile, &self.address).await?;
         }
         conn.applied.on_reset(Arc::clone(&setup.globals));
+        conn.copies.clear();
         conn.identity.serial = serial();
         Ok(())
     }

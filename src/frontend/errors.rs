@@ -13,16 +13,16 @@ pub enum ClientError {
     #[error("malformed packet")]
     Malformed,
     /// A command that Highwater does not speak.
-    #[error("unknown command")]
+    #[error("Unknown command")]
     UnknownCommand,
     /// KILL of an id that no client was given.
-    #[error("unknown thread id: {id}")]
+    #[error("Unknown thread id: {id}")]
     NoSuchThread {
         /// The id.
         id: u64,
     },
     /// KILL of somebody else's session without the right to.
-    #[error("you are not owner of thread {id}")]
+    #[error("You are not owner of thread {id}")]
     NotOwner {
         /// The id.
         id: u64,
@@ -30,9 +30,9 @@ pub enum ClientError {
     /// KILL whose id is no plain number.
     #[error("KILL takes the plain number of a connection here, no expression")]
     KillExpression,
-    /// GET DIAGNOSTICS into user variables, about a statement that a replica answered.
+    /// GET DIAGNOSTICS about a statement whose connection is gone, or asked for what no reply tells.
     #[error(
-        "GET DIAGNOSTICS cannot fill a user variable from a statement that a replica answered; use SHOW WARNINGS, or run both in a transaction"
+        "GET DIAGNOSTICS asks for what is no longer known of the statement before, which ran on another connection; use SHOW WARNINGS, or run both in a transaction"
     )]
     DiagnosticsElsewhere,
     /// A statement id that was never given out, or was closed.
@@ -40,6 +40,12 @@ pub enum ClientError {
     UnknownStatement {
         /// The id.
         id: u32,
+    },
+    /// One more prepared statement than a session may have. The words are the server's.
+    #[error("Can't create more than max_prepared_stmt_count statements (current value: {limit})")]
+    TooManyStatements {
+        /// The most there may be.
+        limit: usize,
     },
     /// COM_STMT_FETCH without an open cursor.
     #[error("the statement ({id}) has no open cursor")]
@@ -87,8 +93,9 @@ pub enum ClientError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// KILL QUERY hit a read that waited for a replica.
-    #[error("the read was killed while it waited for a replica to catch up; nothing was done")]
+    /// KILL hit a read that waited for a replica, or the session that sent it. The words are the
+    /// server's.
+    #[error("Query execution was interrupted")]
     Interrupted,
     /// The proxy is about to stop.
     #[error("shutting down; nothing was done, connect again")]
@@ -133,6 +140,11 @@ pub enum ClientError {
         "the primary has not yet committed what this session read on a replica; nothing was done, a retry is safe"
     )]
     PrimaryBehind,
+    /// Nobody could say what a session saw on a replica, so that the primary may lack it.
+    #[error(
+        "neither the replica nor the primary could be asked how far this session's reads reach, so the primary may not show yet what the session read on a replica; nothing was done, a retry is safe"
+    )]
+    SightsUnknown,
     /// No replica caught up in time, and the session asked for an error then.
     #[error(
         "no replica caught up within {waited:?} with what this read must see at the level {level}; nothing was done, a retry is safe; a longer highwater_catch_up_timeout, highwater_on_timeout = 'primary' or a weaker highwater_read_consistency avoids this"
@@ -219,6 +231,11 @@ impl ClientError {
         self.code_and_state().0
     }
 
+    /// The SQLSTATE.
+    pub fn state(&self) -> [u8; 5] {
+        self.code_and_state().1
+    }
+
     fn code_and_state(&self) -> (u16, [u8; 5]) {
         match self {
             Self::Malformed => (1835, *b"HY000"),
@@ -230,6 +247,7 @@ impl ClientError {
             }
             Self::UnknownStatement { .. } => (1243, *b"HY000"),
             Self::NoCursor { .. } => (1421, *b"HY000"),
+            Self::TooManyStatements { .. } => (1461, *b"42000"),
             Self::UnknownVariable { .. } => (1193, *b"HY000"),
             Self::PacketTooLong | Self::PacketTooLarge { .. } => (1153, *b"08S01"),
             Self::AccessDenied { .. } => (1045, *b"28000"),
@@ -246,6 +264,7 @@ impl ClientError {
             | Self::TimedOut(_) => (2013, *b"HY000"),
             Self::NotRestored => (1105, *b"HY000"),
             Self::PrimaryBehind
+            | Self::SightsUnknown
             | Self::ReplicasBehind
             | Self::CatchUpTimeout { .. }
             | Self::NoFreshReplica { .. }
@@ -288,9 +307,10 @@ impl ClientError {
             Self::TooManySessions { .. }
             | Self::ShuttingDown
             | Self::PoolExhausted(_)
+            | Self::TooManyStatements { .. }
             | Self::OverBudget => ErrorKind::Limit,
             Self::NoPrimary => ErrorKind::NoServer,
-            Self::Unreachable(_) => ErrorKind::Unreachable,
+            Self::Unreachable(_) | Self::SightsUnknown => ErrorKind::Unreachable,
             Self::PrimaryLost | Self::PrimaryLostIdle | Self::ReadOnlyTransactionLost => {
                 ErrorKind::Disconnected
             }
@@ -318,6 +338,7 @@ impl ClientError {
             | Self::KillExpression
             | Self::DiagnosticsElsewhere
             | Self::UnknownStatement { .. }
+            | Self::TooManyStatements { .. }
             | Self::NoCursor { .. }
             | Self::UnknownVariable { .. }
             | Self::PacketTooLong
@@ -340,6 +361,7 @@ impl ClientError {
             | Self::ReadOnlyTransactionLost
             | Self::NotRestored
             | Self::PrimaryBehind
+            | Self::SightsUnknown
             | Self::LevelBroken { .. }
             | Self::CatchUpTimeout { .. }
             | Self::NoFreshReplica { .. }
@@ -352,7 +374,12 @@ impl ClientError {
     pub fn put(&self, out: &mut Vec<u8>, seq: &mut u8) {
         let (code, state) = self.code_and_state();
         let text = match self {
-            Self::AccessDenied { .. } => self.to_string(),
+            // The server's own words.
+            Self::AccessDenied { .. }
+            | Self::NoSuchThread { .. }
+            | Self::NotOwner { .. }
+            | Self::UnknownCommand
+            | Self::Interrupted => self.to_string(),
             _ => format!("Highwater: {self}"),
         };
         put_err(code, state, &text, out, seq);
@@ -389,13 +416,13 @@ mod tests {
                 ClientError::UnknownCommand,
                 1047,
                 "08S01",
-                "Highwater: unknown command",
+                "Unknown command",
             ),
             (
                 ClientError::NoSuchThread { id: 7 },
                 1094,
                 "HY000",
-                "Highwater: unknown thread id: 7",
+                "Unknown thread id: 7",
             ),
         ];
         for (error, code, state, text) in cases {

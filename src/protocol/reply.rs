@@ -76,6 +76,8 @@ pub enum EventKind {
     Ok,
     /// The EOF or OK packet after rows, or after columns if a cursor was opened.
     ResultEnd,
+    /// The EOF packet after columns, if [`ReplyTracker::telling_columns_end`] asks for it.
+    ColumnsEnd,
     /// An ERR packet. It ends the reply, also one of many results.
     Err,
     /// The server asks for a client's file. The client's frames, up to and with an empty one, go
@@ -122,11 +124,17 @@ enum Step {
 pub struct ReplyTracker {
     kind: ReplyKind,
     deprecate_eof: bool,
+    /// Whether the EOF packet after columns is an event.
+    tells_columns_end: bool,
     state: State,
     /// Bytes of the frame under way that have not arrived yet.
     frame_left: usize,
     /// Whether the packet under way goes on in the next frame.
     continues: bool,
+    /// Rows of the result under way, or of the last one.
+    rows: u64,
+    /// Columns of the last result set.
+    columns: u64,
 }
 
 impl ReplyTracker {
@@ -135,6 +143,7 @@ impl ReplyTracker {
         Self {
             kind,
             deprecate_eof: profile.deprecate_eof(),
+            tells_columns_end: false,
             state: match kind {
                 ReplyKind::Prepare => State::PrepareFirst,
                 ReplyKind::Fetch | ReplyKind::FieldList => State::Rows,
@@ -143,7 +152,26 @@ impl ReplyTracker {
             },
             frame_left: 0,
             continues: false,
+            rows: 0,
+            columns: 0,
         }
+    }
+
+    /// How many columns the last result set has so far; 0 before the first one.
+    pub fn columns(&self) -> u64 {
+        self.columns
+    }
+
+    /// How many rows the result under way has had, or the one whose end was the last event.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Shows the EOF packet after columns, too: its status flags are the connection's.
+    #[must_use]
+    pub fn telling_columns_end(mut self, tells: bool) -> Self {
+        self.tells_columns_end = tells;
+        self
     }
 
     /// Whether the whole reply has been forwarded or shown as events.
@@ -168,7 +196,7 @@ impl ReplyTracker {
                 };
             }
             if self.state == State::Rows && !self.continues {
-                pos = pass_rows(buf, pos);
+                pos = pass_rows(buf, pos, &mut self.rows);
             }
             let rest = buf.get(pos..).unwrap_or_default();
             let Some(header) = FrameHeader::parse(rest) else {
@@ -185,6 +213,15 @@ impl ReplyTracker {
                     };
                 }
                 Step::Pass(next) => {
+                    match (self.state, next) {
+                        (State::First, State::Columns { left }) => {
+                            self.rows = 0;
+                            self.columns = left;
+                        }
+                        (State::First, _) => self.rows = 0,
+                        (State::Rows, _) if !self.continues => self.rows += 1,
+                        _ => {}
+                    }
                     self.state = next;
                     self.frame_left = header.frame_len();
                     self.continues = header.continues();
@@ -292,6 +329,9 @@ impl ReplyTracker {
             Some(end) if self.opens_cursor(end.status) => {
                 self.step_end(EventKind::ResultEnd, payload)
             }
+            Some(end) if self.tells_columns_end => {
+                Step::Event(EventKind::ColumnsEnd, end.status, State::Rows)
+            }
             Some(_) => Step::Pass(State::Rows),
         })
     }
@@ -344,7 +384,8 @@ impl ReplyTracker {
 /// Passes whole rows that lie in the buffer and cannot be anything else. Everything unusual is left to
 /// [`ReplyTracker::step`].
 #[inline]
-fn pass_rows(buf: &[u8], mut pos: usize) -> usize {
+fn pass_rows(buf: &[u8], mut pos: usize, rows: &mut u64) -> usize {
+    let mut passed = 0;
     while let Some(&[a, b, c, _, first]) = buf.get(pos..).and_then(|rest| rest.first_chunk()) {
         let len = usize::from(a) | usize::from(b) << 8 | usize::from(c) << 16;
         let end = pos + HEADER + len;
@@ -352,7 +393,9 @@ fn pass_rows(buf: &[u8], mut pos: usize) -> usize {
             break;
         }
         pos = end;
+        passed += 1;
     }
+    *rows += passed;
     pos
 }
 

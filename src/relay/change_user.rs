@@ -51,6 +51,7 @@ impl Relay {
         self.diary.user = client.user.clone();
         self.links = Links::new(self.shared.clone(), client.key());
         self.who = client;
+        self.state.on_other_user();
         self.after_reset();
         self.state.mirror.set_schema(b"");
         self.open().await

@@ -5,25 +5,27 @@ use std::sync::Arc;
 use super::attempt::Task;
 use super::groups::{group_of, settings_of};
 use super::hints;
-use super::kill;
+use super::kill::{self, Named};
 use super::own::{Execution, OwnPart};
-use super::reply::Swallowed;
+use super::prepared::MOST;
 use super::session::{End, Relay};
-use super::statement::Statement;
+use super::statement::{Statement, asks_previous};
 use crate::domain::ids::{BackendId, ClientStmtId};
 use crate::domain::routing::Reason;
 use crate::domain::session::{Outcome, Side};
 use crate::domain::sql::{Access, Doubt, Effects, Hints, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::command::{
-    CommandCode, com_stmt_close, com_stmt_reset, long_data_param, process_kill_id, query_text,
-    set_option, set_stmt_id, stmt_id,
+    CommandCode, StmtExecute, long_data_param, process_kill_id, query_text, set_option,
+    set_stmt_id, stmt_id,
 };
 use crate::protocol::frame::{HEADER, append_packet};
 use crate::protocol::reply::ReplyKind;
+use crate::protocol::status::Status;
+use crate::telemetry::PreparedEvent;
 
 /// A command that the primary answers, and that shows no data.
-const COMMAND: StatementProfile = StatementProfile {
+pub(super) const COMMAND: StatementProfile = StatementProfile {
     access: Access::PrimaryRead,
     effects: Effects(0),
     doubt: Doubt::ServerLocal,
@@ -49,7 +51,7 @@ impl Relay {
     pub(super) async fn command(&mut self, code: CommandCode, total: usize) -> Result<(), End> {
         match code {
             CommandCode::Quit => Err(End::Quit),
-            CommandCode::Ping => self.answer_ok().await,
+            CommandCode::Ping => self.answer_ping().await,
             CommandCode::Query => self.query(total).await,
             CommandCode::InitDb => self.on_primary_side(ReplyKind::Simple, STATE, total).await,
             CommandCode::SetOption => self.set_option(total).await,
@@ -64,6 +66,17 @@ impl Relay {
             CommandCode::Statistics => {
                 self.on_primary_side(ReplyKind::Statistics, COMMAND, total)
                     .await
+            }
+            CommandCode::ProcessInfo => {
+                let bound = Some((self.state_side(), Reason::Command));
+                let task = Task::AsIs(ReplyKind::Query);
+                self.show_processlist(Statement {
+                    task,
+                    profile: COMMAND,
+                    total,
+                    bound,
+                })
+                .await
             }
             CommandCode::ProcessKill => self.process_kill(total).await,
             CommandCode::ChangeUser => self.change_user(total).await,
@@ -110,15 +123,20 @@ impl Relay {
             .classifier
             .profile(text, &self.state, &mut self.lexer)
             .await;
-        let task = Task::AsIs(ReplyKind::Query);
-        self.run_statement(Statement {
-            task,
+        let statement = Statement {
+            task: Task::AsIs(ReplyKind::Query),
             profile,
             total,
             bound: None,
-        })
-        .await
-        .map(drop)
+        };
+        let own = matches!(profile.access, Access::Own | Access::Kill);
+        if profile.effects.contains(Effects::MENTIONS_KNOWN) && !own {
+            return self.run_with_known(statement).await.map(drop);
+        }
+        if profile.access == Access::PrimaryRead && self.about_threads(&statement).await? {
+            return Ok(());
+        }
+        self.run_statement(statement).await.map(drop)
     }
 
     async fn on_primary_side(
@@ -156,8 +174,15 @@ impl Relay {
         let Some(id) = process_kill_id(self.payload(total)) else {
             return self.refuse_and_end(ClientError::Malformed).await;
         };
-        match kill::kill(&self.shared, self.links.key(), id.into(), false).await {
-            Ok(()) => self.answer_ok().await,
+        let id = id.into();
+        let killed = match kill::named(&self.shared, id) {
+            Named::Session(id) => self.kill_session(id, false).await?,
+            Named::Nobody => Err(ClientError::NoSuchThread { id }),
+            // As text: a 9.7 does not speak this command any more.
+            Named::Thread => Ok(self.kill_thread(format!("KILL {id}").into_bytes()).await?),
+        };
+        match killed {
+            Ok(_) => Ok(()),
             Err(error) => self.refuse(error).await,
         }
     }
@@ -185,6 +210,7 @@ impl Relay {
                 link.applied.on_reset(globals.unwrap_or_default());
                 link.applied.guard_changed = true;
                 link.applied.gtids_changed = true;
+                link.copies.clear();
             }
             self.after_reset();
         }
@@ -199,11 +225,17 @@ impl Relay {
         self.read_after.clear();
         self.open_groups.clear();
         self.permit = None;
+        self.renamed = false;
         self.start_from_globals();
         self.statements.clear();
+        self.tell_pins();
     }
 
     async fn prepare(&mut self, total: usize) -> Result<(), End> {
+        if self.statements.is_full() {
+            let error = ClientError::TooManyStatements { limit: MOST };
+            return self.refuse(error).await;
+        }
         let text = self.payload(total).get(1..).unwrap_or_default().to_vec();
         let hints = match Hints::of_text(&text) {
             Ok(hints) => hints,
@@ -217,15 +249,14 @@ impl Relay {
             .await;
         match profile.access {
             Access::Own => self.prepare_own(&text, profile, hints).await,
-            Access::Kill => {
-                // No server may see it, and as a prepared statement it is not answered here.
-                let error = ClientError::Unsupported("KILL cannot be prepared".to_owned());
-                self.refuse(error).await
-            }
-            _ => {
-                let source = Source::Client { total };
-                self.prepare_text(&text, profile, hints, source).await
-            }
+            Access::Kill => self.prepare_kill(&text, profile, hints, total).await,
+            _ => match self.known_in(&text, &profile) {
+                Some(template) => self.prepare_known(template, hints).await,
+                None => {
+                    let source = Source::Client { total };
+                    self.prepare_text(&text, profile, hints, source).await
+                }
+            },
         }
     }
 
@@ -236,10 +267,8 @@ impl Relay {
         profile: StatementProfile,
         hints: Hints,
     ) -> ClientStmtId {
-        let facts = self.shared.watch.facts(BackendId::PRIMARY);
-        let global = |name: &str| facts.as_ref()?.globals.get(name).cloned();
         self.statements
-            .add(text, profile, hints, &self.state.mirror, global)
+            .add(text, profile, hints, &self.state.mirror)
     }
 
     /// Prepares a text that is the client's, or that stands in `rewritten` for one that is about
@@ -251,7 +280,19 @@ impl Relay {
         hints: Hints,
         source: Source,
     ) -> Result<(), End> {
+        if self.state.mirror.collation_untold() {
+            // Where it cannot be learnt, nobody else shares the statement.
+            self.learn_collation(Side::Primary).await;
+        }
         let id = self.enter_statement(text, profile, hints);
+        if let (true, Source::Client { .. }, Some(statement)) = (
+            asks_previous(&profile),
+            &source,
+            self.statements.get_mut(id),
+        ) {
+            statement.own = Some(OwnPart::Previous(text.into()));
+        }
+        self.shared.metrics.prepared.at(PreparedEvent::Asked).inc();
         if !matches!(profile.access, Access::Read | Access::Diagnostics) {
             // Preparing a write does not write: no probe is due after an error.
             profile = StatementProfile {
@@ -288,7 +329,7 @@ impl Relay {
         let hints = match self.hints_of_execute(id, total) {
             Ok(hints) => hints,
             Err(error) => {
-                self.drop_long_data(id).await?;
+                self.drop_long_data(id);
                 return self.refuse(error).await;
             }
         };
@@ -297,13 +338,13 @@ impl Relay {
             Execution::Run(changes) => changes,
             Execution::Answered => return Ok(()),
         };
+        let flags = self.payload(total).get(5).copied().unwrap_or_default();
+        let asks_cursor = flags & 0x07 != 0;
+        self.end_cursor(id, asks_cursor);
+        self.unshare_types(id, total);
         let Some(statement) = self.statements.get(id) else {
             return self.unknown_statement(total).await;
         };
-        let asks_cursor = self
-            .payload(total)
-            .get(5)
-            .is_some_and(|flags| flags & 0x07 != 0);
         let bound = match self.home_of(statement) {
             Some(side) if !statement.long_data.is_empty() => Some((side, Reason::LongData)),
             _ if asks_cursor => Some((self.state_side(), Reason::Cursor)),
@@ -326,12 +367,64 @@ impl Relay {
         if outcome != Outcome::Failed {
             self.apply(changes);
         }
-        let home = bound.and_then(|(side, _)| Some(self.links.get(side)?.identity.serial));
-        if let Some(statement) = self.statements.get_mut(id) {
-            statement.long_data.clear();
-            statement.home = home;
-        }
+        let opened = asks_cursor && self.ended_with.contains(Status::CURSOR_EXISTS);
+        self.after_tied(id, outcome, opened);
         Ok(())
+    }
+
+    /// An execution relies on types that its client never told: it may not borrow what was bound for an
+    /// equal statement.
+    fn unshare_types(&mut self, id: ClientStmtId, total: usize) {
+        let Some(statement) = self.statements.get(id) else {
+            return;
+        };
+        if statement.params == 0 || !statement.types.is_empty() {
+            return;
+        }
+        let attributes = self.who.profile.query_attributes();
+        let execute = StmtExecute::parse(self.payload(total), statement.params, attributes);
+        if execute.is_some_and(|execute| execute.needs_types())
+            && let Some(statement) = self.statements.get_mut(id)
+        {
+            statement.close_bound(self.links.both_mut());
+        }
+    }
+
+    /// An execution ends the cursor of the one before, also where it runs on another connection.
+    fn end_cursor(&mut self, id: ClientStmtId, asks_cursor: bool) {
+        if let Some(statement) = self.statements.get_mut(id) {
+            statement.cursor = asks_cursor;
+        }
+        let next = self.links.get(self.state_side());
+        let next = next.map(|link| link.identity.serial);
+        let Some(statement) = self.statements.get_mut(id) else {
+            return;
+        };
+        let on = statement.tied_on();
+        if on.is_none() || !statement.long_data.is_empty() {
+            return;
+        }
+        let link = self.links.with_serial(on);
+        if asks_cursor && on == next {
+            statement.untie(link);
+        } else {
+            statement.close_tied(link);
+        }
+    }
+
+    /// After a command on the copy that was tied to a statement: whether it still has to be.
+    fn after_tied(&mut self, id: ClientStmtId, outcome: Outcome, cursor: bool) {
+        let Some(statement) = self.statements.get_mut(id) else {
+            return;
+        };
+        statement.long_data.clear();
+        let link = self.links.with_serial(statement.tied_on());
+        match outcome {
+            Outcome::Done { .. } if cursor => {}
+            Outcome::Done { .. } => statement.untie(link),
+            // What is left on it is not known.
+            Outcome::Failed | Outcome::Lost => statement.close_tied(link),
+        }
     }
 
     /// The connection that cursors and long data belong to: the primary's, unless a READ ONLY
@@ -342,10 +435,11 @@ impl Relay {
 
     /// The connection on which a statement's cursor or long data are, if it is still held.
     fn home_of(&self, statement: &super::prepared::Statement) -> Option<Side> {
-        [Side::Primary, Side::Replica].into_iter().find(|side| {
-            statement.home.is_some()
-                && self.links.get(*side).map(|link| link.identity.serial) == statement.home
-        })
+        let tied = statement.tied_on()?;
+        let has = |side| self.links.get(side).map(|link| link.identity.serial) == Some(tied);
+        [Side::Primary, Side::Replica]
+            .into_iter()
+            .find(|side| has(*side))
     }
 
     /// The statement that the command at hand names.
@@ -364,7 +458,7 @@ impl Relay {
         let Some((id, statement)) = self.statement_of(total) else {
             return Ok(());
         };
-        if let Some(OwnPart::Alone(_)) = statement.own {
+        if let Some(OwnPart::Alone(_) | OwnPart::Kill(_)) = statement.own {
             // No server has the statement; its execution says that this is not possible.
             let param = long_data_param(self.payload(total)).unwrap_or_default();
             if let Some(statement) = self.statements.get_mut(id) {
@@ -373,17 +467,24 @@ impl Relay {
             return Ok(());
         }
         let side = self.home_of(statement).unwrap_or_else(|| self.state_side());
+        if let Some(statement) = self.statements.get_mut(id) {
+            statement.cursor = false;
+        }
         // Whatever fails here shows at the execution, which has a reply to say so.
-        let Some(server_id) = self.prepared_on(side, id).await? else {
+        if !self.prepared_on(side, id).await? {
+            return Ok(());
+        }
+        let param = long_data_param(self.payload(total)).unwrap_or_default();
+        let mut payload = self.payload(total).to_vec();
+        let (Some(link), Some(statement)) = (self.links.get_mut(side), self.statements.get_mut(id))
+        else {
             return Ok(());
         };
-        let home = self.links.get(side).map(|link| link.identity.serial);
-        let param = long_data_param(self.payload(total)).unwrap_or_default();
-        if let Some(statement) = self.statements.get_mut(id) {
-            statement.on_long_data(param);
-            statement.home = home;
-        }
-        let mut payload = self.payload(total).to_vec();
+        let at = statement.tie(side, link);
+        let Some(server_id) = at.and_then(|at| link.copies.id(at)) else {
+            return Ok(());
+        };
+        statement.on_long_data(param);
         set_stmt_id(&mut payload, server_id.0);
         self.out.clear();
         append_packet(&mut self.out, &mut 0, &payload);
@@ -392,28 +493,13 @@ impl Relay {
     }
 
     /// An execution is refused: as on a server, what was sent ahead for it goes with it.
-    pub(super) async fn drop_long_data(&mut self, id: ClientStmtId) -> Result<(), End> {
-        let Some(statement) = self.statements.get_mut(id) else {
-            return Ok(());
-        };
-        if std::mem::take(&mut statement.long_data).is_empty() {
-            return Ok(());
+    pub(super) fn drop_long_data(&mut self, id: ClientStmtId) {
+        if let Some(statement) = self.statements.get_mut(id)
+            && !statement.long_data.is_empty()
+        {
+            let link = self.links.with_serial(statement.tied_on());
+            statement.close_tied(link);
         }
-        let place = self.statements.get(id).and_then(|statement| {
-            let side = self.home_of(statement)?;
-            let serial = self.links.get(side)?.identity.serial;
-            Some((side, statement.on(serial)?))
-        });
-        if let Some((side, server_id)) = place {
-            self.out.clear();
-            append_packet(&mut self.out, &mut 0, &com_stmt_reset(server_id.0));
-            let reset =
-                self.send_to_server(side).await && self.swallow(side, 1).await? == Swallowed::Done;
-            if !reset {
-                self.links.discard(side, &self.registered);
-            }
-        }
-        Ok(())
     }
 
     /// COM_STMT_RESET drops a cursor and long data; without either there is nothing to reset.
@@ -424,11 +510,11 @@ impl Relay {
         let Some(side) = self.home_of(statement) else {
             return self.answer_ok().await;
         };
-        if let Some(statement) = self.statements.get_mut(id) {
-            statement.long_data.clear();
-        }
-        self.about_statement(side, id, ReplyKind::Simple, total)
-            .await
+        let outcome = self
+            .about_statement(side, id, ReplyKind::Simple, total)
+            .await?;
+        self.after_tied(id, outcome, false);
+        Ok(())
     }
 
     async fn fetch(&mut self, total: usize) -> Result<(), End> {
@@ -438,8 +524,14 @@ impl Relay {
         let Some(side) = self.home_of(statement) else {
             return self.refuse(ClientError::NoCursor { id: id.0 }).await;
         };
-        self.about_statement(side, id, ReplyKind::Fetch, total)
-            .await
+        let outcome = self
+            .about_statement(side, id, ReplyKind::Fetch, total)
+            .await?;
+        if outcome != Outcome::Failed && self.ended_with.contains(Status::LAST_ROW_SENT) {
+            // The server closed the cursor.
+            self.after_tied(id, outcome, false);
+        }
+        Ok(())
     }
 
     /// Runs a command about a statement on the connection where its cursor and its long data are.
@@ -449,11 +541,17 @@ impl Relay {
         id: ClientStmtId,
         kind: ReplyKind,
         total: usize,
-    ) -> Result<(), End> {
-        let serial = self.links.get(side).map(|link| link.identity.serial);
-        let server_id = serial.and_then(|serial| self.statements.get(id)?.on(serial));
+    ) -> Result<Outcome, End> {
+        let Self {
+            links, statements, ..
+        } = self;
+        let server_id = links.get_mut(side).and_then(|link| {
+            let at = statements.get_mut(id)?.find(side, link)?;
+            link.copies.id(at)
+        });
         let Some(server_id) = server_id else {
-            return self.unknown_statement(total).await;
+            self.unknown_statement(total).await?;
+            return Ok(Outcome::Failed);
         };
         let payload = self.client.input.data_mut().get_mut(HEADER..total);
         set_stmt_id(payload.unwrap_or_default(), server_id.0);
@@ -465,20 +563,18 @@ impl Relay {
             total,
             bound,
         };
-        self.run_statement(statement).await.map(drop)
+        self.run_statement(statement).await
     }
 
-    /// COM_STMT_CLOSE has no reply: it goes out in front of the next command.
+    /// COM_STMT_CLOSE has no reply. A copy that others can use stays with its connection.
     fn close_statement(&mut self, total: usize) {
         let Some(statement) =
             stmt_id(self.payload(total)).and_then(|id| self.statements.remove(ClientStmtId(id)))
         else {
             return;
         };
-        for link in self.links.iter_mut() {
-            if let Some(id) = statement.on(link.identity.serial) {
-                append_packet(&mut link.pending, &mut 0, &com_stmt_close(id.0));
-            }
+        for link in self.links.both_mut().into_iter().flatten() {
+            statement.leave(link);
         }
     }
 }

@@ -9,11 +9,13 @@ use tokio::task::AbortHandle;
 use super::budget::Permit;
 use super::bulk::GATHERED;
 use super::classify::Lexer;
+use super::diagnostics::Told;
 use super::groups::{group_of, settings_of};
 use super::kill::Registered;
 use super::links::{Links, SIDES};
 use super::login::{self, Client};
 use super::prepared::Statements;
+use super::processlist::Captured;
 use super::shadow::Foresight;
 use super::shared::Shared;
 use super::staleness::StaleNote;
@@ -21,13 +23,15 @@ use crate::domain::consistency::GroupKey;
 use crate::domain::ids::SessionId;
 use crate::domain::session::{ClientTraits, Session};
 use crate::domain::sql::Hints;
+use crate::domain::sql::state::Touches;
 use crate::frontend::ClientError;
 use crate::frontend::login::LoginError;
 use crate::net::{Conn, Stream};
 use crate::protocol::caps::CapabilityFlags;
 use crate::protocol::command::CommandCode;
 use crate::protocol::frame::{FrameHeader, HEADER};
-use crate::telemetry::{SessionGauge, SessionState};
+use crate::protocol::status::Status;
+use crate::telemetry::{PinGauge, SessionGauge, SessionState};
 
 /// Why a session ends.
 #[derive(Debug)]
@@ -36,12 +40,16 @@ pub(super) enum End {
     Quit,
     /// The proxy is shutting down.
     ShuttingDown,
+    /// COMMIT or ROLLBACK with RELEASE: a server closes the connection after its OK.
+    Released,
     /// The client's connection closed or broke.
     ClientGone,
     /// The login could not be completed; the client was told why.
     Refused,
     /// The client sent bytes that are no MySQL protocol.
     Malformed,
+    /// The client killed its own session.
+    Killed,
     /// The connection to the primary broke, and state of the session with it.
     StateLost,
     /// A reply broke off after part of it had been forwarded: the client cannot be told more.
@@ -53,10 +61,12 @@ impl End {
     fn name(&self) -> &'static str {
         match self {
             Self::Quit => "quit",
+            Self::Released => "released at the end of a transaction",
             Self::ShuttingDown => "shutting down",
             Self::ClientGone => "client gone",
             Self::Refused => "login refused",
             Self::Malformed => "malformed packet",
+            Self::Killed => "killed by itself",
             Self::StateLost => "session state lost with the primary's connection",
             Self::ReplyBroken => "reply broken off",
         }
@@ -94,15 +104,33 @@ pub(super) struct Relay {
     pub(super) statement_group: Option<GroupKey>,
     /// Other groups that the open transaction wrote for: its commit is for them, too.
     pub(super) open_groups: Vec<GroupKey>,
+    /// Whether the client set `pseudo_thread_id`, by which a server answers CONNECTION_ID() from then on.
+    pub(super) renamed: bool,
     /// What `highwater_read_after` was set to last.
     pub(super) read_after: String,
-    /// How many warnings the last statement left, by the server's count.
-    pub(super) warnings: u16,
+    /// What the reply under way has told.
+    pub(super) told: Told,
+    /// The status flags of the packet that ended the last result.
+    pub(super) ended_with: Status,
     /// What the client is still to be told of an answer that was older than asked for.
     pub(super) stale: StaleNote,
     /// The right to run on the primary the READ ONLY transaction that is open there, if it was meant
     /// for a replica.
     pub(super) permit: Option<Permit>,
+    /// The version of the mirror whose schema others were told.
+    told_version: Option<u64>,
+    /// A reply that is kept from the client, where one is.
+    pub(super) captured: Captured,
+    /// What the text of the statement at hand says that it does to the session's state.
+    pub(super) touches: Option<Touches>,
+    /// Whether the statement at hand may run a trigger.
+    pub(super) may_trigger: bool,
+    /// Which named locks are held has to be asked.
+    pub(super) locks_unsure: bool,
+    /// The session's pins, as far as metrics and registry know of them.
+    pub(super) pinned: PinGauge,
+    /// Their version.
+    pub(super) told_pins: u64,
     /// What shadow mode remembers.
     pub(super) foresight: Foresight,
     pub(super) diary: Diary,
@@ -187,8 +215,12 @@ impl Relay {
         mut gauge: SessionGauge,
         diary: Diary,
     ) -> Self {
-        let registered =
-            Registered::enter(Arc::clone(&shared), diary.id, Arc::clone(&who.user), task);
+        let host = match &*diary.peer {
+            "unix" => "localhost",
+            peer => peer,
+        };
+        let known_as = (Arc::clone(&who.user), host);
+        let registered = Registered::enter(Arc::clone(&shared), diary.id, known_as, task);
         let settings = settings_of(&shared.config, &who.user);
         let group = group_of(&shared.config, &who);
         let traits = ClientTraits {
@@ -200,7 +232,7 @@ impl Relay {
         Self {
             links: Links::new(Arc::clone(&shared), who.key()),
             lexer: Lexer::default(),
-            statements: Statements::default(),
+            statements: Statements::new(diary.id),
             out: Vec::new(),
             rewritten: Vec::new(),
             results: 0,
@@ -210,10 +242,19 @@ impl Relay {
             group,
             statement_group: None,
             open_groups: Vec::new(),
+            renamed: false,
             read_after: String::new(),
-            warnings: 0,
+            told: Told::default(),
+            ended_with: Status::default(),
             stale: StaleNote::None,
             permit: None,
+            told_version: None,
+            captured: Captured::default(),
+            touches: None,
+            may_trigger: false,
+            locks_unsure: false,
+            pinned: shared.metrics.pin_gauge(),
+            told_pins: 0,
             foresight: Foresight::default(),
             diary,
             shared,
@@ -235,6 +276,7 @@ impl Relay {
 
     /// Reads one command and answers it.
     async fn one_command(&mut self) -> Result<(), End> {
+        self.tell_schema();
         let interruptible = !self.state.transaction.is_open();
         if interruptible {
             self.registered.waits();
@@ -262,6 +304,7 @@ impl Relay {
         };
         self.gauge.set(SessionState::Active);
         self.learn_lists().await?;
+        self.keep_tellers().await;
         let result = if header.continues() || header.len > held {
             self.large_command(code, header).await
         } else {
@@ -276,6 +319,15 @@ impl Relay {
         result?;
         self.rest().await;
         Ok(())
+    }
+
+    /// Tells others the session's default schema, where it may have changed.
+    fn tell_schema(&mut self) {
+        let version = self.state.mirror.version();
+        if self.told_version != Some(version) {
+            self.told_version = Some(version);
+            self.registered.in_schema(self.state.mirror.schema());
+        }
     }
 
     /// The header of the next command, and its first byte if it has one.
@@ -336,6 +388,7 @@ impl Relay {
         let mut seq = self.reply_seq;
         self.diary.errors += 1;
         self.shared.metrics.error(error.kind(), error.side());
+        self.note_refusal(&error);
         self.out.clear();
         error.put(&mut self.out, &mut seq);
         self.send_out().await
@@ -360,15 +413,17 @@ impl Relay {
         for side in SIDES {
             match end {
                 End::Quit if self.links.lends() => self.part_with(side).await,
+                // The server closed the connection that it came over.
+                End::Released | End::ReplyBroken => self.links.discard(side, &self.registered),
                 End::Quit
                 | End::Refused
                 | End::ShuttingDown
                 | End::ClientGone
                 | End::Malformed
+                | End::Killed
                 | End::StateLost => {
                     self.links.release(side, &self.registered);
                 }
-                End::ReplyBroken => self.links.discard(side, &self.registered),
             }
         }
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::attempt::{Task, Tried};
 use super::budget::Permit;
 use super::deferred::Opened;
+use super::diagnostics::Recall;
 use super::errors::client_error;
 use super::fallback::Fell;
 use super::freshness::{self, Failed, Seeker, Terms};
@@ -17,13 +18,13 @@ use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::lease::leaves_untold;
-use crate::domain::session::{Holds, Outcome, RanOn, Side};
+use crate::domain::session::{Outcome, RanOn, Side};
 use crate::domain::sql::{Access, Effects, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::command::com_query;
 use crate::protocol::frame::append_packet;
 use crate::protocol::reply::ReplyKind;
-use crate::telemetry::{self, ErrorKind, Label, PinReason, SessionState, Target};
+use crate::telemetry::{self, ErrorKind, Label, SessionState, Target};
 
 /// A statement that stands in the client's buffer.
 #[derive(Clone, Copy, Debug)]
@@ -82,8 +83,15 @@ pub(super) enum Next {
 
 impl Relay {
     /// Runs a statement and gives the client its reply, or an error that says what went wrong.
-    pub(super) async fn run_statement(&mut self, statement: Statement) -> Result<Outcome, End> {
+    pub(super) async fn run_statement(&mut self, mut statement: Statement) -> Result<Outcome, End> {
         let started = Instant::now();
+        if asks_previous(&statement.profile) {
+            match Box::pin(self.recall(&statement)).await? {
+                Recall::AsUsual => {}
+                Recall::There(side) => statement.bound = Some((side, Reason::FollowsPrevious)),
+                Recall::Answered(outcome) => return Ok(outcome),
+            }
+        }
         let terms = match self.terms(&statement, started).await {
             Ok(terms) => terms,
             Err(error) => {
@@ -95,7 +103,9 @@ impl Relay {
         let had_primary = self.links.get(Side::Primary).is_some();
         let mut progress = Progress::default();
         self.results = 0;
-        self.note_staleness(&statement);
+        self.stale = StaleNote::None;
+        self.look_at(&statement);
+        self.learn_for_constants().await;
         let mut next = self.first_route(&statement);
         next = self.shadowed(next, &statement, &terms);
         loop {
@@ -167,13 +177,21 @@ impl Relay {
             }
             self.after_staleness();
             self.settle_groups();
-            self.after_fallback(progress.permit.take(), had_primary);
+            self.settle_locks().await;
+            self.after_fallback(progress.permit.take(), had_primary)
+                .await?;
+            if access == Access::TransactionEnd
+                && outcome != Outcome::Failed
+                && self.releases(&statement)
+            {
+                return Err(End::Released);
+            }
             return Ok(outcome);
         }
     }
 
     /// What the statement at hand asks for, by its hints and its session.
-    async fn terms(
+    pub(super) async fn terms(
         &mut self,
         statement: &Statement,
         arrived: Instant,
@@ -259,6 +277,10 @@ impl Relay {
         match self.open_deferred(statement).await? {
             Opened::Yes => {}
             Opened::Broken => return self.redial(statement, reason, progress).await,
+            Opened::Denied(packet) => {
+                self.pass_error(packet).await?;
+                return Ok(Next::Answered(Side::Primary, reason, Outcome::Failed));
+            }
             Opened::Refused if !self.drop_primary() => return self.state_lost().await,
             Opened::Refused => {
                 return self
@@ -505,17 +527,6 @@ impl Relay {
         statement: &Statement,
         reason: Reason,
     ) -> Result<Next, End> {
-        if reason == Reason::FollowsPrevious
-            && statement
-                .profile
-                .effects
-                .contains(Effects::ASSIGNS_USER_VARIABLE)
-        {
-            // The variable belongs to the primary's connection, the answer is the replica's.
-            return self
-                .answer_error(ClientError::DiagnosticsElsewhere, Side::Replica, reason)
-                .await;
-        }
         let in_transaction = self.state.transaction.open_on() == Some(Side::Replica);
         self.hold_again(Side::Replica);
         let Some(backend) = self
@@ -603,10 +614,18 @@ impl Relay {
 
     /// Runs a small statement that the client knows nothing of; says whether it succeeded.
     pub(super) async fn run_quietly(&mut self, side: Side, sql: &[u8]) -> Result<bool, End> {
+        Ok(self.run_unseen(side, sql).await? == Swallowed::Done)
+    }
+
+    /// The same; says how it went.
+    pub(super) async fn run_unseen(&mut self, side: Side, sql: &[u8]) -> Result<Swallowed, End> {
         self.out.clear();
         let query = com_query(sql, self.who.profile.query_attributes());
         append_packet(&mut self.out, &mut 0, &query);
-        Ok(self.send_to_server(side).await && self.swallow(side, 1).await? == Swallowed::Done)
+        match self.send_to_server(side).await {
+            true => self.swallow(side, 1).await,
+            false => Ok(Swallowed::Broken),
+        }
     }
 
     pub(super) fn ended(&mut self, side: Side, profile: &StatementProfile, outcome: Outcome) {
@@ -627,38 +646,14 @@ impl Relay {
                 .error(ErrorKind::Statement, telemetry::Side::Backend);
         }
         let on = self.foresight.ran_on(on);
-        let before = self.state.holds;
+        self.take_touches(side, profile, outcome);
         self.state.on_end(profile, on, outcome, Instant::now());
         if self.state.positions.is_scattered() {
             self.shared.watch.compact(self.state.positions.need_mut());
             self.state.positions.on_compacted();
         }
-        if self.state.holds != before {
-            self.count_pins(before);
-        }
-    }
-
-    /// Counts what the session holds now and did not hold before.
-    fn count_pins(&self, before: Holds) {
-        let now = self.state.holds;
-        for (held, had, reason) in [
-            (
-                now.temporary_tables,
-                before.temporary_tables,
-                PinReason::TemporaryTable,
-            ),
-            (now.table_locks, before.table_locks, PinReason::TableLock),
-            (now.named_locks, before.named_locks, PinReason::NamedLock),
-            (
-                now.user_variables,
-                before.user_variables,
-                PinReason::UserVariable,
-            ),
-        ] {
-            if held && !had {
-                self.shared.metrics.pins.at(reason).inc();
-            }
-        }
+        self.tell_pins();
+        self.note_aftermath(side, profile);
     }
 
     async fn answer_error(
@@ -670,6 +665,11 @@ impl Relay {
         self.refuse(error).await?;
         Ok(Next::Answered(side, reason, Outcome::Failed))
     }
+}
+
+/// Whether the statement asks about the one before it.
+pub(super) fn asks_previous(profile: &StatementProfile) -> bool {
+    profile.access == Access::Diagnostics || profile.effects.contains(Effects::ASKS_PREVIOUS)
 }
 
 /// Whether the statement may have set what Highwater sets on its connections for itself.

@@ -3,6 +3,7 @@
 
 use crate::domain::consistency::Level;
 use crate::domain::routing::Reason;
+use crate::domain::session::PinReason;
 use crate::domain::sql::Access;
 use crate::domain::topology::Role;
 
@@ -210,25 +211,40 @@ label!(Handover {
     Reset => "reset",
 });
 
-/// Why a session keeps to one server connection.
+/// What happened to prepared statements on server connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PinReason {
-    /// A temporary table.
-    TemporaryTable,
-    /// LOCK TABLES and its kin.
-    TableLock,
-    /// GET_LOCK().
-    NamedLock,
-    /// A user variable.
-    UserVariable,
+pub enum PreparedEvent {
+    /// A client sent a PREPARE, which a server ran.
+    Asked,
+    /// A statement was prepared on one more connection when it was needed there.
+    Again,
+    /// A connection had the statement that was needed.
+    Reused,
+    /// One was closed for want of room.
+    Evicted,
+    /// A server did not know one that it had prepared.
+    Lost,
 }
 
-label!(PinReason {
-    TemporaryTable => "temporary_table",
-    TableLock => "table_lock",
-    NamedLock => "named_lock",
-    UserVariable => "user_variable",
+label!(PreparedEvent {
+    Asked => "asked",
+    Again => "again",
+    Reused => "reused",
+    Evicted => "evicted",
+    Lost => "lost",
 });
+
+impl Label for PinReason {
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn name(self) -> &'static str {
+        Self::name(self)
+    }
+}
 
 impl Label for Reason {
     const ALL: &'static [Self] = Self::ALL;
@@ -294,6 +310,7 @@ mod tests {
         check::<SessionState>();
         check::<ConnectionState>();
         check::<PinReason>();
+        check::<PreparedEvent>();
         check::<ErrorKind>();
         check::<Side>();
         check::<Retry>();

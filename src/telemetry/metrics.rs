@@ -17,11 +17,12 @@ use make::Maker;
 use super::fault::{ErrorKind, Side};
 use super::grid::Grid;
 use super::label::{
-    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PinReason, SessionState,
+    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PreparedEvent, SessionState,
     Target, Wrote,
 };
 use crate::domain::consistency::Level;
 use crate::domain::routing::Reason;
+use crate::domain::session::PinReason;
 use crate::domain::topology::Role;
 
 /// All metrics of one proxy, in a registry of their own. Names begin with `highwater_`.
@@ -49,6 +50,10 @@ pub struct Metrics {
     transaction_reads: Grid<Wrote>,
     /// `pins_total{reason}`: how often a session was bound to one connection.
     pub pins: Grid<PinReason>,
+    /// `pins{reason}`: sessions that are bound to one connection now.
+    pins_in_force: Box<[IntGauge]>,
+    /// `prepared_statements_total{event}`: what happened to prepared statements on server connections.
+    pub prepared: Grid<PreparedEvent>,
     /// `shadow_statements_total{access,target,reason}`: in shadow mode, statements by where the split
     /// would have sent them and why; `waited` also where it would have had to ask first.
     pub shadow_statements: Grid<AccessLabel, Target, Reason>,
@@ -141,6 +146,16 @@ impl Metrics {
                 "How often a session was bound to one server connection.",
                 &["reason"],
             )?,
+            pins_in_force: make.gauges_of::<PinReason>(
+                "pins",
+                "Sessions that are bound to one server connection now.",
+                "reason",
+            )?,
+            prepared: make.grid(
+                "prepared_statements_total",
+                "What happened to prepared statements on server connections.",
+                &["event"],
+            )?,
             shadow_statements: make.grid(
                 "shadow_statements_total",
                 "Statements in shadow mode, by what they are, who would have answered, and why there.",
@@ -174,7 +189,11 @@ impl Metrics {
                 "offload_ratio",
                 "Share of the offloadable reads that replicas answered, since the start.",
             )?,
-            sessions: make.sessions()?,
+            sessions: make.gauges_of::<SessionState>(
+                "sessions",
+                "Client sessions by what they are doing.",
+                "state",
+            )?,
             backend_up: make.int_gauges(
                 "backend_up",
                 "1 while statements may be sent to the server.",
@@ -271,6 +290,19 @@ impl Metrics {
         SessionGauge { gauges, state }
     }
 
+    /// Counts the pins of a new session, which has none; they are counted out when the value is dropped.
+    pub fn pin_gauge(&self) -> PinGauge {
+        PinGauge {
+            gauges: self.pins_in_force.clone(),
+            counted: [false; PinReason::ALL.len()],
+        }
+    }
+
+    /// How many sessions are bound for this reason.
+    pub fn pinned(&self, reason: PinReason) -> i64 {
+        self.pins_in_force[reason.index()].get()
+    }
+
     /// How many sessions are in `state`.
     pub fn sessions_in(&self, state: SessionState) -> i64 {
         self.sessions[state.index()].get()
@@ -346,6 +378,34 @@ impl SessionGauge {
 impl Drop for SessionGauge {
     fn drop(&mut self) {
         self.gauges[self.state.index()].dec();
+    }
+}
+
+/// Counts one session under each reason that binds it.
+#[derive(Debug)]
+pub struct PinGauge {
+    gauges: Box<[IntGauge]>,
+    counted: [bool; PinReason::ALL.len()],
+}
+
+impl PinGauge {
+    /// The session is bound for this reason, or is not; says whether that is news.
+    pub fn set(&mut self, reason: PinReason, bound: bool) -> bool {
+        let index = reason.index();
+        if self.counted[index] == bound {
+            return false;
+        }
+        self.counted[index] = bound;
+        self.gauges[index].add(if bound { 1 } else { -1 });
+        true
+    }
+}
+
+impl Drop for PinGauge {
+    fn drop(&mut self) {
+        for reason in PinReason::ALL {
+            self.set(reason, false);
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod words;
 
 use super::functions::{self, Function};
+use super::known::Known;
 use super::mode::Dialect;
 use super::profile::{Doubt, Effects};
 use super::schemas;
@@ -67,7 +68,7 @@ impl Facts {
             Doubt::Into
         } else if self.unknown_function {
             Doubt::UnknownFunction
-        } else if self.assigns || self.effects.contains(Effects::USER_VARIABLE) {
+        } else if self.assigns {
             Doubt::UserVariable
         } else if self.local_function || self.diagnostics {
             Doubt::Function
@@ -175,7 +176,30 @@ impl<'t> Walk<'t> {
 
     /// A name that a SET may give a value to.
     fn set_name(&mut self, name: &[u8]) {
-        self.facts.own_in_set |= self.in_set && OwnVariable::of_name(name).is_some();
+        if self.in_set {
+            self.facts.own_in_set |= OwnVariable::of_name(name).is_some();
+            self.last_insert_id(name);
+            self.known(Known::of_variable(name));
+        }
+    }
+
+    /// A name that may be one of LAST_INSERT_ID()'s.
+    fn last_insert_id(&mut self, name: &[u8]) {
+        if variables::is_last_insert_id(name) {
+            self.facts.effects = self.facts.effects.with(Effects::LAST_INSERT_ID);
+        }
+    }
+
+    fn asks_previous(&mut self) {
+        self.facts.diagnostics = true;
+        self.facts.effects = self.facts.effects.with(Effects::ASKS_PREVIOUS);
+    }
+
+    /// Takes note of something whose value the session knows.
+    fn known(&mut self, known: Option<Known>) {
+        if known.is_some() {
+            self.facts.effects = self.facts.effects.with(Effects::MENTIONS_KNOWN);
+        }
     }
 
     fn behind_dot(&self) -> bool {
@@ -257,11 +281,15 @@ impl<'t> Walk<'t> {
         if !self.is_call() {
             return;
         }
+        self.known(Known::of_function(name));
         match functions::classify(name, self.dialect) {
             Function::Pure => {}
             Function::Writes => self.facts.writes = true,
-            Function::Diagnostics => self.facts.diagnostics = true,
-            Function::Local => self.facts.local_function = true,
+            Function::Diagnostics => self.asks_previous(),
+            Function::Local => {
+                self.facts.local_function = true;
+                self.last_insert_id(name);
+            }
             Function::NamedLock => {
                 self.facts.local_function = true;
                 self.facts.effects = self.facts.effects.with(Effects::NAMED_LOCK);
@@ -325,19 +353,23 @@ impl<'t> Walk<'t> {
         if name.is_empty() {
             name = ahead.next().and_then(Token::name).unwrap_or_default();
         }
-        let kind = if ahead.eat_op(b'.') {
-            let member = ahead.next().and_then(Token::name).unwrap_or_default();
-            match name {
-                b"session" | b"local" => variables::kind_of(member),
-                _ => Kind::ServerLocal,
-            }
-        } else {
-            variables::kind_of(name)
+        let mut global = false;
+        if ahead.eat_op(b'.') {
+            global = !matches!(name, b"session" | b"local");
+            name = ahead.next().and_then(Token::name).unwrap_or_default();
+        }
+        if !global {
+            self.known(Known::of_variable(name));
+            self.last_insert_id(name);
+        }
+        let kind = match global {
+            true => Kind::ServerLocal,
+            false => variables::kind_of(name),
         };
         match kind {
             Kind::Own => self.facts.own = true,
             Kind::Mirrored => {}
-            Kind::Diagnostics => self.facts.diagnostics = true,
+            Kind::Diagnostics => self.asks_previous(),
             Kind::ServerLocal => self.facts.server_local = true,
             Kind::Managed => {
                 let managed = Effects::MENTIONS_MANAGED_VARIABLE;

@@ -1,10 +1,10 @@
-//! Statements that a server runs with our variables' values put in, and packets of several statements
+//! Statements that a server runs with values of the session put in, and packets of several statements
 //! of which the first are ours.
 
 use super::Answered;
 use crate::domain::session::Outcome;
-use crate::domain::sql::control::Template;
-use crate::domain::sql::{Access, StatementProfile};
+use crate::domain::sql::control::{Literal, Mention, Template, parse_known, sets_known};
+use crate::domain::sql::{Access, Effects, Known, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::reply::ReplyKind;
 use crate::relay::attempt::Task;
@@ -38,6 +38,7 @@ impl Relay {
         sets: usize,
         rest: Vec<u8>,
     ) -> Result<Answered, End> {
+        let rest = self.with_known(rest).await;
         let profile = self.profile_of(&rest).await;
         let outcome = self.run_rewritten(rest, profile).await?;
         if self.results >= sets {
@@ -46,13 +47,72 @@ impl Relay {
         Ok(Answered::ByServer(outcome))
     }
 
-    /// A template with the values that our variables have now.
+    /// A template with the values that the session has now.
     pub(super) async fn fill(&mut self, template: &Template) -> Result<Vec<u8>, ClientError> {
         let mut values = Vec::new();
-        for variable in template.variables() {
-            values.push(self.value(variable).await?);
+        for mention in template.mentions() {
+            values.push(match mention {
+                Mention::Own(variable) => Some(Literal::Text(self.value(variable).await?)),
+                Mention::Known(known) => self.known(known),
+            });
         }
         Ok(template.fill(values))
+    }
+
+    /// What the session knows better than a server; `None` where the server's own answer is right.
+    fn known(&self, known: Known) -> Option<Literal> {
+        match known {
+            Known::ConnectionId => {
+                (!self.renamed).then(|| Literal::Unsigned(self.diary.id.0.into()))
+            }
+        }
+    }
+
+    /// Where a statement mentions what the session knows.
+    pub(in crate::relay) fn known_in(
+        &mut self,
+        text: &[u8],
+        profile: &StatementProfile,
+    ) -> Option<Template> {
+        if !profile.effects.contains(Effects::MENTIONS_KNOWN) {
+            return None;
+        }
+        let mode = self.lexer.mode(&self.state)?;
+        parse_known(text, mode)
+    }
+
+    /// A text of which a server is sent the values that the session knows.
+    pub(super) async fn with_known(&mut self, text: Vec<u8>) -> Vec<u8> {
+        let profile = self.profile_of(&text).await;
+        match self.known_in(&text, &profile) {
+            Some(template) => self.fill(&template).await.unwrap_or(text),
+            None => text,
+        }
+    }
+
+    /// Runs the COM_QUERY at hand, which mentions something that the session knows, or sets it.
+    pub(in crate::relay) async fn run_with_known(
+        &mut self,
+        statement: Statement,
+    ) -> Result<Outcome, End> {
+        let text = self.text(statement.total).to_vec();
+        if let Some(template) = self.known_in(&text, &statement.profile) {
+            let text = match self.fill(&template).await {
+                Ok(text) => text,
+                Err(error) => {
+                    self.refuse(error).await?;
+                    return Ok(Outcome::Failed);
+                }
+            };
+            let profile = self.profile_of(&text).await;
+            return self.run_rewritten(text, profile).await;
+        }
+        let outcome = self.run_statement(statement).await?;
+        let mode = self.lexer.mode(&self.state);
+        if outcome != Outcome::Failed && mode.is_none_or(|mode| sets_known(&text, mode)) {
+            self.renamed = true;
+        }
+        Ok(outcome)
     }
 
     pub(super) async fn profile_of(&mut self, text: &[u8]) -> StatementProfile {

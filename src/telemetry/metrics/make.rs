@@ -6,7 +6,7 @@ use prometheus::{
 };
 
 use crate::telemetry::grid::Grid;
-use crate::telemetry::label::{Label, SessionState};
+use crate::telemetry::label::Label;
 
 /// Upper bounds in seconds: from 50 µs, which no network answers below, to 10 s, which is beyond
 /// every default timeout; about two and a half buckets a decade.
@@ -64,11 +64,15 @@ impl Maker<'_> {
         Ok(family)
     }
 
-    pub(super) fn sessions(&self) -> prometheus::Result<Box<[IntGauge]>> {
-        let help = "Client sessions by what they are doing.";
-        let family = self.int_gauges("sessions", help, &["state"])?;
-        let one = |state: &SessionState| family.with_label_values(&[state.name()]);
-        Ok(SessionState::ALL.iter().map(one).collect())
+    pub(super) fn gauges_of<L: Label>(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+    ) -> prometheus::Result<Box<[IntGauge]>> {
+        let family = self.int_gauges(name, help, &[label])?;
+        let one = |value: &L| family.with_label_values(&[value.name()]);
+        Ok(L::ALL.iter().map(one).collect())
     }
 
     pub(super) fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {

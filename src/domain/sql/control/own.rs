@@ -1,13 +1,14 @@
 //! Statements that read or set a variable of Highwater's own.
 
+pub(super) mod columns;
 mod reader;
-mod template;
+pub(super) mod template;
 
 use super::super::mode::LexMode;
 use super::super::variables::OwnVariable;
 use super::lexeme::{self, Lexeme, Placed};
 use reader::Reader;
-pub use template::Template;
+pub use template::{Literal, Mention, Template};
 
 /// What stands in a packet for a SET that is Highwater's: it does nothing, and is answered with OK.
 const NOTHING: &[u8] = b"DO 0;";
@@ -28,7 +29,8 @@ pub enum OwnStatement {
     Select(Vec<OwnItem>),
     /// SHOW VARIABLES of these.
     Show(Vec<OwnVariable>),
-    /// Any other statement that mentions them as `@@name`: their values go into it as literals.
+    /// Any other statement that mentions them as `@@name`: their values go into it as literals, and
+    /// so does whatever else the session knows.
     Mentions(Template),
     /// Several statements in one packet, the first of which are SETs of nothing but them.
     Packet {
@@ -118,6 +120,25 @@ pub fn parse_own_prepared(text: &[u8], mode: LexMode) -> Option<OwnStatement> {
         OwnStatement::Packet { .. } => None,
         statement => Some(statement),
     }
+}
+
+/// Finds what the session knows in a packet of one or more statements. `None` if there is nothing, or
+/// where it cannot be told apart: in a versioned comment, in a text that is kept (a view, a routine).
+/// The server's own answer has to do then.
+pub fn parse_known(text: &[u8], mode: LexMode) -> Option<Template> {
+    Template::of_packet(text, &lexeme::read(text, mode)?)
+}
+
+/// Whether a statement gives another value to something that the session knows: from then on the
+/// server's own answer is the right one.
+pub fn sets_known(text: &[u8], mode: LexMode) -> bool {
+    let Some(lexemes) = lexeme::read(text, mode) else {
+        return true;
+    };
+    lexemes
+        .split(|(lexeme, _)| *lexeme == Lexeme::Op(b';'))
+        .filter(|statement| statement.first().is_some_and(|(verb, _)| verb.is("set")))
+        .any(|statement| Reader::new(text, statement).sets_known())
 }
 
 fn one(text: &[u8], lexemes: &[Placed<'_>]) -> Option<OwnStatement> {

@@ -1,7 +1,9 @@
 //! SET, SELECT and SHOW, token by token.
 
+use super::super::super::known::Known;
 use super::super::super::variables::{self, OwnVariable};
 use super::super::lexeme::{Lexeme, Placed};
+use super::template::Mention;
 use super::{OwnItem, OwnSet, OwnSource, OwnStatement, OwnValue};
 
 /// A place in the tokens of a statement.
@@ -149,22 +151,82 @@ impl<'t> Reader<'t> {
         self.eat_op(b'=').then_some(variable)
     }
 
-    /// `@@x`, `@@session.x`, `@@local.x`.
+    /// `@@x`, `@@session.x`, `@@local.x` of an own variable.
     pub(super) fn system_variable(&mut self) -> Option<OwnVariable> {
+        self.variable_name().and_then(OwnVariable::of_name)
+    }
+
+    /// The name behind `@@`, `@@session.` or `@@local.`.
+    fn variable_name(&mut self) -> Option<&'t [u8]> {
         if !self.eat_op(b'@') || !self.eat_op(b'@') {
             return None;
         }
         let first = self.next()?.name()?;
         if !self.eat_op(b'.') {
-            return OwnVariable::of_name(first);
+            return Some(first);
         }
         let scoped = first.eq_ignore_ascii_case(b"session") || first.eq_ignore_ascii_case(b"local");
         let name = self.next()?.name()?;
-        if scoped {
-            OwnVariable::of_name(name)
-        } else {
-            None
+        scoped.then_some(name)
+    }
+
+    /// An own variable, or something that the session knows the value of, where it is read.
+    pub(super) fn mention(&mut self) -> Option<Mention> {
+        if self.peek() != Some(&Lexeme::Op(b'@')) {
+            return self.known_call().map(Mention::Known);
         }
+        let start = self.at;
+        let name = self.variable_name()?;
+        let own = OwnVariable::of_name(name).map(Mention::Own);
+        let mention = own.or_else(|| Known::of_variable(name).map(Mention::Known))?;
+        (!self.is_target(start)).then_some(mention)
+    }
+
+    /// `name()` of a function whose value the session knows.
+    fn known_call(&mut self) -> Option<Known> {
+        let before = self.at.checked_sub(1).and_then(|at| self.lexemes.get(at));
+        let begins = before.is_none_or(|(lexeme, _)| begins_a_call(lexeme));
+        let known = Known::of_function(self.next()?.name()?)?;
+        let call = begins && self.eat_op(b'(') && self.eat_op(b')');
+        call.then_some(known)
+    }
+
+    /// Whether the variable that was just read, from `start`, is what a SET gives a value to.
+    fn is_target(&self, start: usize) -> bool {
+        let verb = self.lexemes.first().is_some_and(|(verb, _)| verb.is("set"));
+        let before = start.checked_sub(1).and_then(|at| self.lexemes.get(at));
+        let first = before.is_some_and(|(l, _)| l.is("set") || *l == Lexeme::Op(b','));
+        let mut behind = *self;
+        behind.eat_op(b':');
+        verb && first && behind.eat_op(b'=')
+    }
+
+    /// Whether a SET gives a value to something whose value the session knows.
+    pub(super) fn sets_known(mut self) -> bool {
+        loop {
+            let start = self.at;
+            if self.known_target() {
+                return true;
+            }
+            self.at = start;
+            self.skip_assignment();
+            if !self.eat_op(b',') {
+                return false;
+            }
+        }
+    }
+
+    fn known_target(&mut self) -> bool {
+        let name = if self.peek() == Some(&Lexeme::Op(b'@')) {
+            self.variable_name()
+        } else {
+            if !self.eat("session") {
+                self.eat("local");
+            }
+            self.next().and_then(Lexeme::name)
+        };
+        self.eat_op(b':');
+        self.eat_op(b'=') && name.and_then(Known::of_variable).is_some()
     }
 
     fn source(&mut self) -> Option<OwnSource> {
@@ -269,6 +331,22 @@ impl<'t> Reader<'t> {
         };
         (self.at_end() && !shown.is_empty()).then_some(OwnStatement::Show(shown))
     }
+}
+
+/// Whether a name with parentheses may be a call behind this token. Behind these words it is a table or
+/// a procedure, and behind a dot a member of a schema.
+fn begins_a_call(before: &Lexeme<'_>) -> bool {
+    const NAMES: [&str; 8] = [
+        "into",
+        "insert",
+        "replace",
+        "ignore",
+        "low_priority",
+        "high_priority",
+        "delayed",
+        "call",
+    ];
+    !matches!(before, Lexeme::Op(b'.' | b'@')) && !NAMES.iter().any(|word| before.is(word))
 }
 
 fn utf8(bytes: &[u8]) -> Option<String> {

@@ -6,6 +6,7 @@
 )]
 
 use super::*;
+use crate::domain::sql::Known;
 
 fn read(text: &str) -> Option<OwnStatement> {
     parse_own(text.as_bytes(), LexMode::default())
@@ -140,6 +141,13 @@ fn select_with_labels() {
     assert_eq!(read("SELECT @@global.highwater_position"), None);
 }
 
+fn value(mention: Mention) -> Option<Literal> {
+    Some(match mention {
+        Mention::Own(own) => Literal::Text(own.name().replace("highwater_", "the ")),
+        Mention::Known(Known::ConnectionId) => Literal::Unsigned(7),
+    })
+}
+
 /// The statement for the server where every variable has its own name as its value.
 fn filled(text: &str) -> Option<String> {
     let Some(OwnStatement::Mentions(template)) =
@@ -147,8 +155,7 @@ fn filled(text: &str) -> Option<String> {
     else {
         return None;
     };
-    let value = |own: OwnVariable| own.name().replace("highwater_", "the ");
-    let filled = template.fill(template.variables().map(value));
+    let filled = template.fill(template.mentions().map(value));
     Some(String::from_utf8(filled).unwrap())
 }
 
@@ -173,11 +180,11 @@ fn mentions_are_filled_in() {
         ),
         (
             "SELECT CONCAT(1, @@highwater_position) FROM t ORDER BY 1, @@highwater_position",
-            "SELECT CONCAT(1, 'the position') FROM t ORDER BY 1, 'the position'",
+            "SELECT CONCAT(1, 'the position') AS `CONCAT(1, @@highwater_position)` FROM t ORDER BY 1, 'the position'",
         ),
         (
             "(SELECT @@highwater_position) UNION SELECT 1",
-            "(SELECT 'the position') UNION SELECT 1",
+            "(SELECT 'the position' AS `@@highwater_position`) UNION SELECT 1",
         ),
         (
             "INSERT INTO log VALUES (?, @@highwater_position)",
@@ -209,7 +216,7 @@ fn mentions_are_filled_in() {
 fn literals_read_alike_everywhere() {
     let template = Template::of_show(&[OwnVariable::Group]);
     let fill = |value: &str| {
-        let filled = template.fill([value.to_owned()]);
+        let filled = template.fill([Some(Literal::Text(value.to_owned()))]);
         let filled = String::from_utf8(filled).unwrap();
         let (_, literal) = filled.split_once("`, ").unwrap();
         literal.split_once(" AS").unwrap().0.to_owned()
@@ -291,4 +298,73 @@ fn show_variables() {
     ] {
         assert_eq!(read(text), None, "{text}");
     }
+}
+
+#[test]
+fn what_the_session_knows_is_filled_in() {
+    for (text, expected) in [
+        (
+            "SELECT CONNECTION_ID()",
+            "SELECT CAST(7 AS UNSIGNED) AS `CONNECTION_ID()`",
+        ),
+        (
+            "select connection_id ( ) id, @@Pseudo_Thread_Id, @@session.pseudo_thread_id x;",
+            "select CAST(7 AS UNSIGNED) id, CAST(7 AS UNSIGNED) AS `@@Pseudo_Thread_Id`, CAST(7 AS UNSIGNED) x;",
+        ),
+        (
+            "SELECT `connection_id`() + 1, 1 + CONNECTION_ID() n, CONNECTION_ID() AS a FROM t ORDER BY CONNECTION_ID()",
+            "SELECT CAST(7 AS UNSIGNED) + 1 AS ```connection_id``() + 1`, 1 + CAST(7 AS UNSIGNED) n, \
+             CAST(7 AS UNSIGNED) AS a FROM t ORDER BY CAST(7 AS UNSIGNED)",
+        ),
+        (
+            "SELECT (SELECT CONNECTION_ID()) FROM (SELECT DISTINCT CONNECTION_ID() = t.id FROM t) d",
+            "SELECT (SELECT CAST(7 AS UNSIGNED) AS `CONNECTION_ID()`) AS `(SELECT CONNECTION_ID())` \
+             FROM (SELECT DISTINCT CAST(7 AS UNSIGNED) = t.id AS `CONNECTION_ID() = t.id` FROM t) d",
+        ),
+        (
+            "INSERT INTO connection_id() VALUES (); SELECT CONNECTION_ID()",
+            "INSERT INTO connection_id() VALUES (); SELECT CAST(7 AS UNSIGNED) AS `CONNECTION_ID()`",
+        ),
+        (
+            "BEGIN; SET @a = CONNECTION_ID(), @b = @@pseudo_thread_id = 1; CREATE PROCEDURE p() BEGIN SELECT CONNECTION_ID(); END",
+            "BEGIN; SET @a = CAST(7 AS UNSIGNED), @b = CAST(7 AS UNSIGNED) = 1; CREATE PROCEDURE p() BEGIN SELECT CONNECTION_ID(); END",
+        ),
+        (
+            "SELECT CONNECTION_ID() + t.order, CASE WHEN CONNECTION_ID() THEN 1 END, ? + CONNECTION_ID(), CONNECTION_ID() + ? x",
+            "SELECT CAST(7 AS UNSIGNED) + t.order AS `CONNECTION_ID() + t.order`, CASE WHEN CAST(7 AS UNSIGNED) THEN 1 END, \
+             ? + CAST(7 AS UNSIGNED) AS `? + CONNECTION_ID()`, CAST(7 AS UNSIGNED) + ? x",
+        ),
+    ] {
+        let template = parse_known(text.as_bytes(), LexMode::default()).expect(text);
+        let filled = template.fill(template.mentions().map(value));
+        assert_eq!(String::from_utf8(filled).unwrap(), expected, "{text}");
+    }
+    for none in [
+        "SELECT 1",
+        "SELECT connection_id FROM t",
+        "SELECT db.connection_id(), CONNECTION_ID(1), @connection_id, 'CONNECTION_ID()'",
+        "CALL connection_id()",
+        "CREATE VIEW v AS SELECT CONNECTION_ID()",
+        "CREATE TRIGGER t BEFORE INSERT ON t FOR EACH ROW BEGIN DO 1; DO CONNECTION_ID(); END",
+        "SELECT /*!50000 CONNECTION_ID() */",
+        "SELECT @@global.pseudo_thread_id",
+        "SET @@pseudo_thread_id = 5",
+        "SET SESSION pseudo_thread_id = 5",
+    ] {
+        assert_eq!(
+            parse_known(none.as_bytes(), LexMode::default()),
+            None,
+            "{none}"
+        );
+    }
+}
+
+#[test]
+fn a_session_that_takes_another_id() {
+    let sets = |text: &str| sets_known(text.as_bytes(), LexMode::default());
+    assert!(sets("SET @@session.pseudo_thread_id = 5"));
+    assert!(sets("SET @a = 1, pseudo_thread_id=5"));
+    assert!(sets("SELECT 1; SET LOCAL pseudo_thread_id := 5"));
+    assert!(!sets("SET @a = @@pseudo_thread_id"));
+    assert!(!sets("SELECT @@pseudo_thread_id = 5"));
 }
