@@ -246,9 +246,13 @@ impl Parked {
             },
             applied,
             pending: Vec::new(),
+            sent: 0,
+            copies: Copies::default(),
             multi_statements: None,
             turn: 1,
             key: key.clone(),
+            listed: std::sync::Arc::new(super::threads::Threads::default())
+                .enter(ServerThreadId(serial)),
         };
         (parked, theirs)
     }
