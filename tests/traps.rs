@@ -25,10 +25,10 @@ async fn reads_in_unusual_spellings_are_offloaded() {
          r VALUES ROW(1, 2), ROW(3, 4)
          r SHOW TABLES
          r SHOW COLUMNS FROM t
-         r SHOW CREATE TABLE t
-         r SHOW INDEX FROM t
+         p:server_local SHOW CREATE TABLE t
+         p:server_local SHOW INDEX FROM t
          r DESCRIBE t
-         r EXPLAIN FORMAT=TREE SELECT v FROM t WHERE id = 1
+         p:server_local EXPLAIN FORMAT=TREE SELECT v FROM t WHERE id = 1
          r /* a comment first */ SELECT v FROM t WHERE id = 1 # and one last",
     )
     .await;
