@@ -3,6 +3,7 @@
 pub mod conn;
 pub mod dial;
 pub mod error;
+pub mod lent;
 pub mod login;
 pub mod pool;
 mod simple;
@@ -11,5 +12,6 @@ pub mod statements;
 pub use conn::{Identity, ServerConn};
 pub use dial::{Credentials, Dialer, Knowledge, Setup};
 pub use error::BackendError;
-pub use pool::{Pool, PoolKey, PoolLimits};
+pub use lent::{Bell, Listener};
+pub use pool::{Pool, PoolKey, PoolLimits, Want};
 pub use statements::{Copies, CopyAt};

@@ -23,13 +23,15 @@ use tokio::time::Instant;
 
 use crate::admin::http::{self, Readiness};
 use crate::backend::{Credentials, Dialer, Pool, PoolKey, PoolLimits};
-use crate::config::{AuroraConsistency, Config, Mode};
+use crate::config::{AuroraConsistency, Config, Mode, PoolMode};
 use crate::domain::consistency::Acknowledged;
 use crate::domain::ids::BackendId;
 use crate::domain::topology::{Role, Topology};
 use crate::monitor::{Monitor, Settings, Watch};
 use crate::net::Listener;
-use crate::relay::{Budget, Classifier, Refused, Registry, Shadow, Shared, usual_profile};
+use crate::relay::{
+    Budget, Classifier, Refused, Registry, SessionPin, Shadow, Shared, usual_profile,
+};
 use crate::telemetry::{BackendMetrics, Metrics};
 use knowledge::Known;
 use workers::Workers;
@@ -181,6 +183,11 @@ impl Proxy {
         &self.shared.metrics
     }
 
+    /// What binds sessions to their connections now.
+    pub fn pins(&self) -> Vec<SessionPin> {
+        self.shared.registry.pins()
+    }
+
     /// Takes no new clients, lets open transactions end for as long as configured, then ends every
     /// session.
     pub async fn shut_down(mut self) {
@@ -249,6 +256,7 @@ fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shar
         min_idle: config.pool.min_idle,
         acquire_timeout: config.pool.acquire_timeout,
         idle_timeout: config.pool.idle_timeout,
+        lends: config.pool.mode == PoolMode::Transaction,
     };
     let delegate = config.cluster.aurora_consistency == AuroraConsistency::Delegate;
     let knowledge = Arc::new(Known::new(watch.clone(), delegate));

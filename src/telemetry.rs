@@ -12,7 +12,7 @@ mod metrics;
 pub use fault::{ErrorKind, Retry, Side};
 pub use grid::Grid;
 pub use label::{
-    AccessLabel, ConnectionState, Foreseen, Label, Outcome, PinReason, PreparedEvent, SessionState,
+    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PreparedEvent, SessionState,
     Target, Wrote,
 };
-pub use metrics::{BackendMetrics, Metrics, SessionGauge};
+pub use metrics::{BackendMetrics, Metrics, PinGauge, SessionGauge};

@@ -17,6 +17,8 @@ mod measure;
 mod monotonic;
 #[path = "consistency/order.rs"]
 mod order;
+#[path = "consistency/owned.rs"]
+mod owned;
 #[path = "consistency/pairs.rs"]
 mod pairs;
 #[path = "consistency/reads.rs"]

@@ -9,7 +9,7 @@
 //! `HIGHWATER_SEEDS=n` runs n seeds instead of 256, `HIGHWATER_SEED=n` that one alone.
 //!
 //! Checked: what each level promises of every answer that carries no warning; that a position never
-//! shrinks; that no write, locking read or statement of a read-write transaction leaves the primary;
+//! shrinks, and never names what its owner rolled back; that no write, locking read or statement of a read-write transaction leaves the primary;
 //! that a write is sent once; that a session with a temporary table keeps its connection; that every
 //! lease ends once; that every command gets its one answer; that a seed has one trace.
 //!
@@ -61,6 +61,7 @@ fn run(seed: u64, defect: Defect) -> Result<Kept, Broken> {
         }
     }
     sim.clock.spawn(sim::outsider(Rc::clone(&sim)));
+    sim.clock.spawn(sim::owner(Rc::clone(&sim)));
     sim.clock.spawn(sim::faults(Rc::clone(&sim)));
     sim.clock.spawn(sim::tend(Rc::clone(&sim)));
     let clients = 2 + sim.random.below(7);

@@ -9,6 +9,7 @@ mod python;
 mod support;
 mod transaction_reads {
     mod clients;
+    mod edges;
     mod random;
     mod review;
     mod script;

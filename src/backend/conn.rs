@@ -7,10 +7,11 @@ use super::pool::{Place, PoolKey};
 use super::simple;
 use super::statements::Copies;
 use crate::domain::ids::{BackendId, ServerThreadId};
-use crate::domain::session::Applied;
+use crate::domain::session::{Applied, Mirror, Way};
 use crate::domain::topology::Generation;
 use crate::net::Conn;
 use crate::net::stream::Detached;
+use crate::protocol::caps::CapabilityFlags;
 
 /// A connection to a server, in use.
 #[derive(Debug)]
@@ -24,10 +25,13 @@ pub struct ServerConn {
     /// Packets without a reply (COM_STMT_CLOSE) that go out in front of the next command.
     pub pending: Vec<u8>,
     /// What is prepared on it.
-    pub copies: Copies,
-    /// What COM_SET_OPTION made of multi-statements here: a reset does not undo it, so such a
-    /// connection does not go back to its pool.
+    pub copies: Box<Copies>,
+    /// What COM_SET_OPTION made of multi-statements here, which a reset does not undo. Without it
+    /// the login's capabilities say it.
     pub multi_statements: Option<bool>,
+    /// How often sessions have taken it from the pool.
+    pub turn: u64,
+    pub(super) offered: bool,
     pub(super) key: PoolKey,
     pub(super) place: Place,
 }
@@ -54,7 +58,9 @@ pub(super) struct Parked {
     identity: Identity,
     applied: Applied,
     pending: Vec<u8>,
-    copies: Copies,
+    multi_statements: Option<bool>,
+    turn: u64,
+    copies: Box<Copies>,
     key: PoolKey,
 }
 
@@ -62,6 +68,37 @@ impl ServerConn {
     /// The key of the pool it belongs to.
     pub fn key(&self) -> &PoolKey {
         &self.key
+    }
+
+    /// Between two statements: the session has no need of it until the next. `false` when it has to
+    /// give it back at once, since others wait. Lock-free.
+    #[must_use]
+    pub fn offer(&mut self) -> bool {
+        self.offered = true;
+        self.place.offer()
+    }
+
+    /// The session needs it again. `false` when it was called back meanwhile. Lock-free.
+    #[must_use]
+    pub fn claim(&mut self) -> bool {
+        !std::mem::take(&mut self.offered) || self.place.claim()
+    }
+
+    /// Whether the session has no need of it for now.
+    pub fn is_offered(&self) -> bool {
+        self.offered
+    }
+
+    /// Whether others wait for it, while its session has no need of it.
+    pub fn is_recalled(&self) -> bool {
+        self.offered && self.place.is_recalled()
+    }
+
+    /// Whether several statements may come in one packet.
+    pub fn takes_multi_statements(&self) -> bool {
+        let by_login = self.key.profile.flags();
+        let by_login = by_login.contains(CapabilityFlags::CLIENT_MULTI_STATEMENTS);
+        self.multi_statements.unwrap_or(by_login)
     }
 
     /// Sends bytes behind whatever is pending.
@@ -94,7 +131,7 @@ impl ServerConn {
 
     /// Makes it idle. `None` when something is left unread, which no clean connection has.
     pub(super) fn park(self) -> Option<(Parked, Place)> {
-        if !self.conn.input.is_empty() || self.multi_statements.is_some() {
+        if !self.conn.input.is_empty() || self.applied.is_spoiled() {
             return None;
         }
         let socket = self.conn.stream.detach().ok()?;
@@ -103,6 +140,8 @@ impl ServerConn {
             applied,
             mut pending,
             mut copies,
+            multi_statements,
+            turn,
             key,
             place,
             ..
@@ -114,6 +153,8 @@ impl ServerConn {
                 identity,
                 applied,
                 pending,
+                multi_statements,
+                turn,
                 copies,
                 key,
             },
@@ -130,10 +171,30 @@ impl Parked {
             applied: self.applied,
             pending: self.pending,
             copies: self.copies,
-            multi_statements: None,
+            multi_statements: self.multi_statements,
+            turn: self.turn + 1,
+            offered: false,
             key: self.key,
             place,
         })
+    }
+
+    pub(super) fn key(&self) -> &PoolKey {
+        &self.key
+    }
+
+    /// How it can get a session's state.
+    pub(super) fn way(&self, mirror: &Mirror) -> Way {
+        mirror.way(&self.applied, !self.identity.backend.is_primary())
+    }
+
+    pub(super) fn is_serial(&self, serial: u64) -> bool {
+        self.identity.serial == serial
+    }
+
+    /// Whether it is this connection and nobody had it since that turn.
+    pub(super) fn is(&self, serial: u64, turn: u64) -> bool {
+        self.is_serial(serial) && self.turn == turn
     }
 
     pub(super) fn is_alive(&self) -> bool {

@@ -1,24 +1,32 @@
 //! A bounded pool of connections to one server, shared by all worker threads.
 //!
-//! Idle connections are logged in, reset and set up, and belong to no runtime; a lease attaches one
-//! to the worker that took it. Whatever the bound counts is either idle here or a living
-//! [`ServerConn`], which gives its place back when it is dropped.
+//! Idle connections are logged in and belong to no runtime; a lease attaches one to the worker that
+//! took it. What is known of a connection's state travels with it, so that the next session restores
+//! only what differs. Whatever the bound counts is either idle here, granted to one who waits, or a
+//! living [`ServerConn`], which gives its place back when it is dropped.
 
-use std::collections::HashMap;
-use std::collections::VecDeque;
-use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod line;
+mod place;
+mod shelf;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-
-use tokio::sync::Notify;
+use std::time::Duration;
 
 use super::conn::{Parked, ServerConn};
 use super::dial::Dialer;
 use super::error::BackendError;
+use super::lent::{Bell, Lent};
 use crate::domain::ids::BackendId;
+use crate::domain::session::{Mirror, Way};
 use crate::protocol::caps::{CapabilityFlags, CapabilityProfile};
-use crate::telemetry::{BackendMetrics, ConnectionState};
+use crate::telemetry::{BackendMetrics, ConnectionState, Handover};
+use line::{Grant, Line, Ticket};
+pub use place::Place;
+use shelf::Shelves;
+
+/// A session that was idle for so many rounds gives its connections back though nobody waits.
+const ROUNDS_IDLE: u64 = 2;
 
 /// Connections with equal keys are interchangeable.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +48,46 @@ pub struct PoolLimits {
     pub acquire_timeout: Duration,
     /// Idle connections beyond `min_idle` are closed after this long.
     pub idle_timeout: Duration,
+    /// Whether sessions can be asked to give connections back between statements.
+    pub lends: bool,
+}
+
+/// What a session asks its pool for.
+#[derive(Clone, Copy, Debug)]
+pub struct Want<'a> {
+    /// Whose connection.
+    pub key: &'a PoolKey,
+    /// The state that it shall be given; one that has it is preferred.
+    pub mirror: Option<&'a Mirror>,
+    /// Whether the session has, or will have, a default schema: a connection with one cannot lose
+    /// it.
+    pub has_schema: bool,
+    /// How the session can be asked to give it back between statements; `None` when it cannot.
+    pub bell: Option<&'a Arc<Bell>>,
+    /// For tests: not the connection with this serial, if there is another.
+    pub avoid: Option<u64>,
+}
+
+impl<'a> Want<'a> {
+    /// Any connection of this key, for a moment.
+    pub fn any(key: &'a PoolKey) -> Self {
+        Self {
+            key,
+            mirror: None,
+            has_schema: false,
+            bell: None,
+            avoid: None,
+        }
+    }
+
+    fn takes(&self, parked: &Parked) -> bool {
+        self.has_schema || !parked.has_schema()
+    }
+
+    fn way(&self, parked: &Parked) -> Way {
+        self.mirror
+            .map_or(Way::Nothing, |mirror| parked.way(mirror))
+    }
 }
 
 /// The pool of one server.
@@ -47,41 +95,34 @@ pub struct PoolLimits {
 pub struct Pool {
     dialer: Dialer,
     limits: PoolLimits,
-    idle: Mutex<Idle>,
-    open: AtomicUsize,
+    inner: Mutex<Inner>,
     leased: AtomicUsize,
-    freed: Notify,
+    /// How many wait, as the sessions see it that could give a connection back.
+    waiting: AtomicUsize,
+    /// Counts the rounds of [`Self::tend`].
+    round: AtomicU64,
     metrics: BackendMetrics,
 }
 
 #[derive(Debug, Default)]
-struct Idle {
-    shelves: HashMap<PoolKey, Shelf>,
-    count: usize,
+struct Inner {
+    idle: Shelves,
+    /// Connections that exist or are being opened.
+    open: usize,
+    line: Line,
+    /// Those that sessions can be asked to give back.
+    lent: Vec<Arc<Lent>>,
+    /// Where the next look for one of them begins.
+    cursor: usize,
+    /// How many of them nobody needed, at the last round.
+    unneeded: usize,
 }
 
-/// The idle connections of one key, the one used last at the back.
-#[derive(Debug)]
-struct Shelf {
-    queue: VecDeque<(Instant, Parked)>,
-    asked: Instant,
-}
-
-impl Default for Shelf {
-    fn default() -> Self {
-        Self {
-            queue: VecDeque::new(),
-            asked: Instant::now(),
-        }
-    }
-}
-
-/// A place in the bound; given back when dropped.
-#[derive(Debug)]
-pub struct Place {
-    pool: Arc<Pool>,
-    leased: bool,
-    counted: bool,
+/// What a lease finds.
+enum Found {
+    Idle(Parked),
+    Place,
+    Line(Ticket),
 }
 
 impl Pool {
@@ -90,10 +131,10 @@ impl Pool {
         Arc::new(Self {
             dialer,
             limits,
-            idle: Mutex::default(),
-            open: AtomicUsize::new(0),
+            inner: Mutex::default(),
             leased: AtomicUsize::new(0),
-            freed: Notify::new(),
+            waiting: AtomicUsize::new(0),
+            round: AtomicU64::new(ROUNDS_IDLE),
             metrics,
         })
     }
@@ -108,84 +149,197 @@ impl Pool {
         &self.dialer
     }
 
+    /// What is counted of this server.
+    pub fn metrics(&self) -> &BackendMetrics {
+        &self.metrics
+    }
+
     /// Connections that sessions hold.
     pub fn leased(&self) -> usize {
         self.leased.load(Ordering::Relaxed)
     }
 
-    /// Whether sessions hold every connection that there may be.
-    pub fn is_full(&self) -> bool {
-        self.leased() >= self.limits.max_connections
+    /// How many sessions wait for a connection.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
     }
 
-    /// A connection for a session: an idle one, else a new one, else the next that comes free.
-    /// `schema` says whether the session has a default schema: a connection with one cannot lose it.
+    /// Whether others lack the connections that sessions hold, even those that could be asked for
+    /// them.
+    pub fn is_full(&self) -> bool {
+        match self.limits.lends {
+            true => self.waiting() > 0,
+            false => self.leased() >= self.limits.max_connections,
+        }
+    }
+
+    /// How busy the server is with this proxy's sessions, in connections; `None` when none is to be
+    /// had.
+    pub fn load(&self) -> Option<usize> {
+        match self.limits.lends {
+            true => Some(self.leased() + self.waiting()),
+            false => (!self.is_full()).then(|| self.leased()),
+        }
+    }
+
+    /// A connection for a session: an idle one, else a new one, else the next that comes free. Those
+    /// who wait are served in the order in which they came.
     ///
     /// # Errors
     /// When none comes free in time, or the server cannot be reached or refuses the login.
-    pub async fn lease(
-        self: &Arc<Self>,
-        key: &PoolKey,
-        has_schema: bool,
-    ) -> Result<ServerConn, BackendError> {
-        if let Some(conn) = self.lease_now(key, has_schema).await {
-            return conn;
-        }
-        let deadline = tokio::time::Instant::now() + self.limits.acquire_timeout;
+    pub async fn lease(self: &Arc<Self>, want: Want<'_>) -> Result<ServerConn, BackendError> {
+        let began = tokio::time::Instant::now();
+        let deadline = began + self.limits.acquire_timeout;
         loop {
-            // In line before looking again: of several places that come free between a look and the
-            // wait, only one would be remembered for those who are not in line yet.
-            let mut freed = pin!(self.freed.notified());
-            freed.as_mut().enable();
-            if let Some(conn) = self.lease_now(key, has_schema).await {
-                return conn;
-            }
-            if tokio::time::timeout_at(deadline, freed).await.is_err() {
-                return Err(BackendError::PoolExhausted {
-                    address: self.dialer.address.clone(),
-                    limit: self.limits.max_connections,
-                    waited: self.limits.acquire_timeout,
-                });
+            let grant = match self.find(&want) {
+                Found::Idle(parked) => Grant::Parked(parked),
+                Found::Place => Grant::Place,
+                Found::Line(mut ticket) => {
+                    let granted = tokio::time::timeout_at(deadline, ticket.granted()).await;
+                    self.metrics.pool_waited(began.elapsed());
+                    granted.map_err(|_| self.exhausted())?
+                }
+            };
+            let place = self.place(&want);
+            match grant {
+                Grant::Place => return self.dialer.open(want.key, place).await,
+                Grant::Parked(parked) => {
+                    if let Ok(conn) = parked.attach(place) {
+                        return Ok(conn);
+                    }
+                }
             }
         }
     }
 
-    /// An idle connection, or a new one where the bound allows it; `None` when all places are taken.
-    async fn lease_now(
+    /// The connection with this serial, if it is idle and nobody had it since its `turn`.
+    pub fn lease_same(
         self: &Arc<Self>,
-        key: &PoolKey,
-        has_schema: bool,
-    ) -> Option<Result<ServerConn, BackendError>> {
-        while let Some(parked) = self.take_idle(key, has_schema) {
-            if let Ok(conn) = parked.attach(self.place_of_idle()) {
-                return Some(Ok(conn));
+        want: &Want<'_>,
+        serial: u64,
+        turn: u64,
+    ) -> Option<ServerConn> {
+        let parked = self.lock().idle.take_same(want.key, serial, turn)?;
+        match parked.is_alive() {
+            true => parked.attach(self.place(want)).ok(),
+            false => {
+                drop(parked);
+                self.free(1);
+                None
             }
         }
-        let place = self.reserve()?;
-        Some(self.dialer.open(key, place).await)
+    }
+
+    fn find(self: &Arc<Self>, want: &Want<'_>) -> Found {
+        let mut closed = Vec::new();
+        let mut inner = self.lock();
+        let found = self.find_in(&mut inner, want, &mut closed);
+        self.publish(&inner);
+        found
+    }
+
+    fn find_in(
+        self: &Arc<Self>,
+        inner: &mut Inner,
+        want: &Want<'_>,
+        closed: &mut Vec<Parked>,
+    ) -> Found {
+        if inner.line.is_empty() {
+            let mut dead = Vec::new();
+            let idle = inner.idle.take(want, &mut dead);
+            inner.open -= dead.len();
+            closed.append(&mut dead);
+            let again = |idle: &Parked| want.avoid.is_some_and(|serial| idle.is_serial(serial));
+            let only_again = idle.as_ref().is_some_and(again);
+            match idle {
+                Some(idle) if only_again && inner.open < self.limits.max_connections => {
+                    inner.idle.put(idle);
+                }
+                Some(idle) => return Found::Idle(idle),
+                None => {}
+            }
+            if inner.open < self.limits.max_connections {
+                inner.open += 1;
+                return Found::Place;
+            }
+            // The place of one that does not suit becomes ours.
+            if let Some(evicted) = inner.idle.take_oldest() {
+                closed.push(evicted);
+                return Found::Place;
+            }
+        }
+        let key = want.key.clone();
+        let ticket = inner.line.join(Arc::clone(self), key, want.has_schema);
+        self.waiting.store(inner.line.len(), Ordering::SeqCst);
+        if inner.recall_one(want.key) {
+            self.metrics.recalled();
+        }
+        Found::Line(ticket)
+    }
+
+    fn exhausted(&self) -> BackendError {
+        BackendError::PoolExhausted {
+            address: self.dialer.address.clone(),
+            limit: self.limits.max_connections,
+            waited: self.limits.acquire_timeout,
+        }
     }
 
     /// Takes a connection back after its session ended or let go of it: it is reset, set up again
     /// and kept, or closed when anything speaks against it.
     pub async fn give_back(self: &Arc<Self>, mut conn: ServerConn) {
         conn.place.set_leased(false);
+        self.metrics.handed_over(Handover::Reset);
         if self.dialer.recycle(&mut conn).await.is_ok() {
-            self.give_back_clean(conn);
+            self.put(conn);
         }
     }
 
-    /// Closes what has been idle for too long or broke, and opens what is missing to `min_idle`.
-    /// Called every second or so.
+    /// Takes a connection back whose state is known: it is kept as it is.
+    pub fn give_back_as_is(&self, conn: ServerConn) {
+        self.metrics.handed_over(Handover::AsIs);
+        self.put(conn);
+    }
+
+    fn put(&self, conn: ServerConn) {
+        // Otherwise what speaks against it is dropped, and its place with it.
+        if let Some((parked, place)) = conn.park()
+            && parked.is_alive()
+        {
+            place.leave_to_idle();
+            self.put_parked(parked);
+        }
+    }
+
+    fn put_parked(&self, parked: Parked) {
+        let mut closed = Vec::new();
+        let mut inner = self.lock();
+        if let Some(parked) = inner.line.give(parked, &mut closed) {
+            inner.idle.put(parked);
+        }
+        self.waiting.store(inner.line.len(), Ordering::SeqCst);
+        self.publish(&inner);
+    }
+
+    /// What was granted to one who left goes to the next.
+    fn regrant(&self, grant: Grant) {
+        match grant {
+            Grant::Parked(parked) => self.put_parked(parked),
+            Grant::Place => self.free(1),
+        }
+    }
+
+    /// Closes what has been idle for too long or broke, opens what is missing to `min_idle`, and asks
+    /// sessions that have long been idle for their connections. Called every second or so.
     pub async fn tend(self: &Arc<Self>) {
-        let missing = self.sweep();
-        for (key, count) in missing {
+        for (key, count) in self.sweep() {
             for _ in 0..count {
-                let Some(mut place) = self.reserve() else {
+                let Some(mut place) = self.spare_place() else {
                     return;
                 };
                 place.set_leased(false);
                 match self.dialer.open(&key, place).await {
-                    Ok(conn) => self.give_back_clean(conn),
+                    Ok(conn) => self.put(conn),
                     Err(error) => {
                         // Those who are greeted as this server greets ask for less.
                         if let Some(lacking) = error.lacking() {
@@ -202,13 +356,13 @@ impl Pool {
 
     /// Makes the pool keep `min_idle` connections ready for this key.
     pub fn expect(&self, key: PoolKey) {
-        self.lock().shelves.entry(key).or_default().asked = Instant::now();
+        self.lock().idle.expect(key);
     }
 
     fn ask_less(&self, key: &PoolKey, lacking: CapabilityFlags) {
-        let unused = |at: &PoolKey, shelf: &mut Shelf| at != key || !shelf.queue.is_empty();
-        self.lock().shelves.retain(unused);
-        self.expect(PoolKey {
+        let mut inner = self.lock();
+        inner.idle.forget_unused(key);
+        inner.idle.expect(PoolKey {
             user: Arc::clone(&key.user),
             profile: key.profile.without(lacking),
         });
@@ -216,197 +370,124 @@ impl Pool {
 
     /// Closes every idle connection: the server they belong to is gone.
     pub fn clear(&self) {
-        let mut idle = self.lock();
-        let dropped: usize = idle
-            .shelves
-            .values_mut()
-            .map(|shelf| shelf.queue.drain(..).count())
-            .sum();
-        idle.count -= dropped;
-        drop(idle);
-        self.free(dropped);
+        let dropped = self.lock().idle.drain();
+        self.free(dropped.len());
     }
 
-    /// Takes a connection back on which nothing was done but choosing a schema.
-    pub fn give_back_clean(&self, conn: ServerConn) {
-        let key = conn.key.clone();
-        if let Some((parked, place)) = conn.park() {
-            place.leave_to_idle();
-            let mut idle = self.lock();
-            idle.shelves
-                .entry(key)
-                .or_default()
-                .queue
-                .push_back((Instant::now(), parked));
-            idle.count += 1;
-            drop(idle);
-            self.freed.notify_one();
-            self.publish();
+    /// A place under the bound for a connection of the pool's own.
+    fn spare_place(self: &Arc<Self>) -> Option<Place> {
+        let mut inner = self.lock();
+        if inner.open >= self.limits.max_connections {
+            return None;
         }
-    }
-
-    /// Takes the idle connection that was used last. Dead ones met on the way are dropped.
-    fn take_idle(&self, key: &PoolKey, has_schema: bool) -> Option<Parked> {
-        let mut dead = 0;
-        let found = {
-            let mut idle = self.lock();
-            let shelf = idle.shelves.entry(key.clone()).or_default();
-            shelf.asked = Instant::now();
-            let queue = &mut shelf.queue;
-            let mut found = None;
-            let mut index = queue.len();
-            while index > 0 && found.is_none() {
-                index -= 1;
-                let Some((_, parked)) = queue.get(index) else {
-                    break;
-                };
-                if !parked.is_alive() {
-                    queue.remove(index);
-                    dead += 1;
-                } else if has_schema || !parked.has_schema() {
-                    found = queue.remove(index).map(|(_, parked)| parked);
-                }
-            }
-            idle.count -= dead + usize::from(found.is_some());
-            found
-        };
-        self.free(dead);
-        self.publish();
-        found
-    }
-
-    /// A place in the bound, if need be at the cost of an idle connection of another key.
-    fn reserve(self: &Arc<Self>) -> Option<Place> {
-        let max = self.limits.max_connections;
-        let under = |open| (open < max).then_some(open + 1);
-        if self
-            .open
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, under)
-            .is_err()
-        {
-            // The evicted connection's place becomes ours.
-            self.evict_oldest()?;
-        }
-        Some(self.place_of_idle())
-    }
-
-    fn evict_oldest(&self) -> Option<Parked> {
-        let mut idle = self.lock();
-        let queue = idle
-            .shelves
-            .values_mut()
-            .map(|shelf| &mut shelf.queue)
-            .filter(|queue| !queue.is_empty())
-            .min_by_key(|queue| queue.front().map(|(since, _)| *since))?;
-        let (_, parked) = queue.pop_front()?;
-        idle.count -= 1;
-        Some(parked)
+        inner.open += 1;
+        drop(inner);
+        Some(Place::new(Arc::clone(self), None))
     }
 
     /// Wraps a place that is already counted as open.
-    fn place_of_idle(self: &Arc<Self>) -> Place {
-        self.leased.fetch_add(1, Ordering::Relaxed);
-        self.publish();
-        Place {
-            pool: Arc::clone(self),
-            leased: true,
-            counted: true,
-        }
+    fn place(self: &Arc<Self>, want: &Want<'_>) -> Place {
+        let lent = want.bell.map(|bell| {
+            let lent = Arc::new(Lent::new(want.key.clone(), Arc::clone(bell)));
+            self.lock().is_lent(&lent);
+            lent
+        });
+        Place::new(Arc::clone(self), lent)
     }
 
     fn sweep(&self) -> Vec<(PoolKey, usize)> {
-        let now = Instant::now();
+        let round = self.round.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut inner = self.lock();
         let limits = self.limits;
-        let mut dropped = 0;
-        let missing = {
-            let mut idle = self.lock();
-            let mut missing = Vec::new();
-            for (key, shelf) in &mut idle.shelves {
-                let keep = if now.duration_since(shelf.asked) > limits.idle_timeout {
-                    0
-                } else {
-                    limits.min_idle
-                };
-                let queue = &mut shelf.queue;
-                let before = queue.len();
-                queue.retain(|(_, parked)| parked.is_alive());
-                while queue.len() > keep
-                    && queue
-                        .front()
-                        .is_some_and(|(since, _)| now.duration_since(*since) > limits.idle_timeout)
-                {
-                    queue.pop_front();
-                }
-                dropped += before - queue.len();
-                if queue.len() < keep {
-                    missing.push((key.clone(), keep - queue.len()));
-                }
-            }
-            idle.shelves.retain(|_, shelf| {
-                !shelf.queue.is_empty() || now.duration_since(shelf.asked) <= limits.idle_timeout
-            });
-            idle.count -= dropped;
-            missing
-        };
-        self.free(dropped);
-        missing
+        let swept = inner.idle.sweep(limits.min_idle, limits.idle_timeout);
+        inner.recall_idle(round - ROUNDS_IDLE);
+        self.publish(&inner);
+        drop(inner);
+        self.free(swept.closed.len());
+        swept.missing
     }
 
+    /// So many places are free.
     fn free(&self, count: usize) {
-        if count > 0 {
-            self.open.fetch_sub(count, Ordering::AcqRel);
-            for _ in 0..count {
-                self.freed.notify_one();
-            }
-            self.publish();
+        if count == 0 {
+            return;
         }
+        let mut inner = self.lock();
+        for _ in 0..count {
+            if !inner.line.give_place() {
+                inner.open -= 1;
+            }
+        }
+        self.waiting.store(inner.line.len(), Ordering::SeqCst);
+        self.publish(&inner);
     }
 
-    fn publish(&self) {
-        let idle = self.lock().count;
+    fn publish(&self, inner: &Inner) {
         let show = |state, value: usize| {
             self.metrics
                 .connections(state)
                 .set(i64::try_from(value).unwrap_or(i64::MAX));
         };
-        show(ConnectionState::Idle, idle);
-        show(ConnectionState::Leased, self.leased());
+        let leased = self.leased();
+        show(ConnectionState::Idle, inner.idle.count());
+        show(ConnectionState::Lent, inner.unneeded.min(leased));
+        show(
+            ConnectionState::Leased,
+            leased.saturating_sub(inner.unneeded),
+        );
     }
 
-    fn lock(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
-    /// `host:port` of the server.
-    pub(super) fn address(&self) -> &str {
-        &self.pool.dialer.address
+impl Inner {
+    fn is_lent(&mut self, lent: &Arc<Lent>) {
+        lent.slot.store(self.lent.len(), Ordering::Relaxed);
+        self.lent.push(Arc::clone(lent));
     }
 
-    /// Whether a session holds the connection (and not the pool, for its own work).
-    pub(super) fn set_leased(&mut self, leased: bool) {
-        if self.leased != leased {
-            self.leased = leased;
-            if leased {
-                self.pool.leased.fetch_add(1, Ordering::Relaxed);
-            } else {
-                self.pool.leased.fetch_sub(1, Ordering::Relaxed);
+    fn not_lent(&mut self, lent: &Arc<Lent>) {
+        let slot = lent.slot.load(Ordering::Relaxed);
+        if self.lent.get(slot).is_some_and(|it| Arc::ptr_eq(it, lent)) {
+            self.lent.swap_remove(slot);
+            if let Some(moved) = self.lent.get(slot) {
+                moved.slot.store(slot, Ordering::Relaxed);
             }
         }
     }
 
-    /// The place goes on to count for an idle connection.
-    fn leave_to_idle(mut self) {
-        self.counted = false;
+    /// Asks for one that its session does not need, best one of this key.
+    fn recall_one(&mut self, key: &PoolKey) -> bool {
+        let count = self.lent.len();
+        self.cursor = self.cursor.checked_rem(count).unwrap_or_default();
+        let (before, after) = self.lent.split_at(self.cursor);
+        let idle = |lent: &&Arc<Lent>| lent.idle_since().is_some();
+        let all = || after.iter().chain(before);
+        let same = all().filter(idle).filter(|lent| lent.key() == key);
+        let other = all().filter(idle).filter(|lent| lent.key() != key);
+        let found = same.chain(other).find(|lent| lent.recall());
+        match found.map(|lent| lent.slot.load(Ordering::Relaxed)) {
+            Some(slot) => {
+                self.cursor = slot + 1;
+                true
+            }
+            None => false,
+        }
     }
-}
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.set_leased(false);
-        if self.counted {
-            self.pool.free(1);
+    /// Asks for those that their sessions have not needed since that round.
+    fn recall_idle(&mut self, since: u64) {
+        self.unneeded = 0;
+        for lent in &self.lent {
+            match lent.idle_since() {
+                Some(idle) if idle <= since => {
+                    lent.recall();
+                }
+                Some(_) => self.unneeded += 1,
+                None => {}
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ pub use fallback::{Fallback, OnTimeout, Share};
 pub use groups::{GroupKey, Groups};
 pub use primary::PrimaryGate;
 pub use requirement::Requirement;
-pub use search::{Executed, GiveUp, Search, Server, Servers, Step};
+pub use search::{Executed, GiveUp, Search, Server, Servers, Step, Waited};
 pub use watermark::Watermark;
 
 /// What a read is promised. The order is by strength.

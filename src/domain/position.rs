@@ -181,6 +181,22 @@ impl Position {
         }
     }
 
+    /// What two sets of transactions have in common; positions of other kinds, or of two kinds, are
+    /// not taken apart, and have nothing.
+    #[must_use]
+    pub fn common_with(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Gtids(mine), Self::Gtids(theirs)) => {
+                let mut foreign = mine.clone();
+                foreign.subtract(theirs);
+                let mut common = mine.clone();
+                common.subtract(&foreign);
+                Self::Gtids(common)
+            }
+            _ => Self::Nothing,
+        }
+    }
+
     /// How far it reaches ahead of `base`, in units of its kind, if it continues the history that
     /// `base` has. `None` when it may never come: it lies in a gap of `base`, or names a source
     /// that `base` does not know.

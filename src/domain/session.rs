@@ -2,11 +2,13 @@
 //! variables, positions, and what keeps it on the primary. Text says what a statement may do;
 //! status flags and trackers say what it did.
 
-pub mod holds;
 pub mod lease;
 pub mod mirror;
+pub mod only_owned;
+pub mod pins;
 pub mod positions;
 pub mod reading;
+pub mod touched;
 pub mod transaction;
 pub mod wish;
 
@@ -17,11 +19,13 @@ use super::ids::BackendId;
 use super::sql::{Access, Doubt, Effects, Hints, StatementProfile};
 use super::topology::Generation;
 
-pub use holds::Holds;
-pub use lease::{KeepReason, Lease, Tethers};
+pub use lease::{KeepReason, Lease};
 pub use mirror::{Applied, Globals, Mirror, Restore, Way};
+pub use only_owned::{OnlyOwned, SaidBy, Sights};
+pub use pins::{Held, Pin, PinReason, Pins};
 pub use positions::{LastRead, Positions};
 pub use reading::{PreparedText, Under};
+pub use touched::Ending;
 pub use transaction::{Deferred, Transaction};
 pub use wish::TrackerWish;
 
@@ -115,10 +119,10 @@ pub struct Session {
     pub mirror: Mirror,
     /// What it wrote and read.
     pub positions: Positions,
-    /// What keeps it on the primary.
-    pub holds: Holds,
-    /// What else is on the primary's connection and cannot be moved.
-    pub tethers: Tethers,
+    /// What binds it to its connection to the primary.
+    pub pins: Pins,
+    /// Whether the text of the statement at hand may name a temporary table of the session.
+    pub names_temporary: bool,
     /// What it asked its server to track for it.
     pub wish: TrackerWish,
     /// Whether the servers' default isolation level is SERIALIZABLE.
@@ -142,6 +146,7 @@ struct Statement {
     profile: Option<StatementProfile>,
     gtids: bool,
     state_change: bool,
+    error: u16,
     log_bin_touched: bool,
     domain_touched: bool,
     trackers_touched: bool,
@@ -156,8 +161,8 @@ impl Session {
             transaction: Transaction::default(),
             mirror: Mirror::default(),
             positions: Positions::default(),
-            holds: Holds::default(),
-            tethers: Tethers::default(),
+            pins: Pins::default(),
+            names_temporary: false,
             wish: TrackerWish::default(),
             serializable_by_default: false,
             read_committed_by_default: false,
@@ -195,6 +200,12 @@ impl Session {
             && !self.completes_specially()
     }
 
+    /// Whether the session made a plain COMMIT or ROLLBACK end its connection.
+    pub fn releases_by_itself(&self) -> bool {
+        let kind = self.mirror.get(b"completion_type");
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case(b"RELEASE") || kind == b"2")
+    }
+
     fn is_read_committed(&self) -> bool {
         match self.isolation() {
             Some(level) => level.eq_ignore_ascii_case(b"READ-COMMITTED"),
@@ -222,6 +233,11 @@ impl Session {
             profile: Some(*profile),
             ..Statement::default()
         };
+    }
+
+    /// Its reply ended with this error.
+    pub fn on_error(&mut self, code: u16) {
+        self.statement.error = code;
     }
 
     /// Before the statement that is in flight on the primary is acknowledged with this outcome: what
@@ -307,7 +323,6 @@ impl Session {
         outcome: Outcome,
         now: Instant,
     ) {
-        let effects = profile.effects;
         self.previous = Some(on.side);
         if on.side == Side::Primary {
             if profile.access == Access::Write && self.transaction.is_open() {
@@ -320,10 +335,6 @@ impl Session {
             // Also where the end of rows cannot carry the trackers' letters.
             self.transaction.on_read();
         }
-        if outcome != Outcome::Failed || effects.contains(Effects::OPAQUE) {
-            self.holds.on_effects(effects, self.statement.state_change);
-            self.tethers.on_effects(effects);
-        }
         if self.showed_data(profile, outcome) {
             self.positions.on_read(LastRead {
                 backend: on.backend,
@@ -331,7 +342,10 @@ impl Session {
                 ended: now,
             });
         }
-        self.holds.table_locks = self.transaction.tables_locked();
+        match self.transaction.tables_locked() {
+            true => self.pins.hold(Held::Tables, profile.fingerprint, now),
+            false => self.pins.release(&Held::Tables),
+        }
         self.transaction.on_statement_end();
     }
 
@@ -396,7 +410,8 @@ impl Session {
                     && !self.statement.gtids
                     && !self.transaction.is_open()
                     && self.transaction.autocommit()
-                    && !self.holds.temporary_tables =>
+                    && !profile.effects.contains(Effects::TEMPORARY_TABLE)
+                    && !self.pins.has_temporary_tables() =>
             {
                 match self.client.found_rows {
                     // Perhaps nothing changed.
@@ -446,19 +461,28 @@ impl Session {
 
     /// Whether the session has something on its primary connection that another one would lack.
     pub fn holds_connection(&self) -> bool {
-        self.holds.any() || self.transaction.one_shot()
+        self.pins.any() || self.transaction.one_shot()
     }
 
-    /// COM_RESET_CONNECTION or COM_CHANGE_USER succeeded: settings, variables and holds are as after
-    /// a login; the positions stay, since client pools reset between borrow and reuse.
+    /// COM_RESET_CONNECTION succeeded: settings, variables and pins are as after a login; the positions
+    /// stay, since client pools reset between borrow and reuse, and so does a role.
     pub fn on_reset(&mut self, settings: Settings) {
         let mut positions = std::mem::take(&mut self.positions);
         positions.on_reset();
         let mut mirror = std::mem::take(&mut self.mirror);
         mirror.reset();
+        let mut pins = std::mem::take(&mut self.pins);
+        pins.on_reset();
         *self = Self::new(settings, self.client);
         self.positions = positions;
         self.mirror = mirror;
+        self.pins = pins;
+    }
+
+    /// COM_CHANGE_USER succeeded: what a reset leaves goes, too.
+    pub fn on_other_user(&mut self) {
+        self.mirror.on_other_user();
+        self.pins = Pins::default();
     }
 }
 

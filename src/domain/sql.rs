@@ -21,6 +21,7 @@ mod known;
 pub mod mode;
 pub mod profile;
 mod schemas;
+pub mod state;
 mod token;
 mod variables;
 mod witness;

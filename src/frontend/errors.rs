@@ -139,6 +139,11 @@ pub enum ClientError {
         "the primary has not yet committed what this session read on a replica; nothing was done, a retry is safe"
     )]
     PrimaryBehind,
+    /// Nobody could say what a session saw on a replica, so that the primary may lack it.
+    #[error(
+        "neither the replica nor the primary could be asked how far this session's reads reach, so the primary may not show yet what the session read on a replica; nothing was done, a retry is safe"
+    )]
+    SightsUnknown,
     /// No replica caught up in time, and the session asked for an error then.
     #[error(
         "no replica caught up within {waited:?} with what this read must see at the level {level}; nothing was done, a retry is safe; a longer highwater_catch_up_timeout, highwater_on_timeout = 'primary' or a weaker highwater_read_consistency avoids this"
@@ -253,6 +258,7 @@ impl ClientError {
             | Self::TimedOut(_) => (2013, *b"HY000"),
             Self::NotRestored => (1105, *b"HY000"),
             Self::PrimaryBehind
+            | Self::SightsUnknown
             | Self::ReplicasBehind
             | Self::CatchUpTimeout { .. }
             | Self::NoFreshReplica { .. }
@@ -298,7 +304,7 @@ impl ClientError {
             | Self::TooManyStatements { .. }
             | Self::OverBudget => ErrorKind::Limit,
             Self::NoPrimary => ErrorKind::NoServer,
-            Self::Unreachable(_) => ErrorKind::Unreachable,
+            Self::Unreachable(_) | Self::SightsUnknown => ErrorKind::Unreachable,
             Self::PrimaryLost | Self::PrimaryLostIdle | Self::ReadOnlyTransactionLost => {
                 ErrorKind::Disconnected
             }
@@ -349,6 +355,7 @@ impl ClientError {
             | Self::ReadOnlyTransactionLost
             | Self::NotRestored
             | Self::PrimaryBehind
+            | Self::SightsUnknown
             | Self::LevelBroken { .. }
             | Self::CatchUpTimeout { .. }
             | Self::NoFreshReplica { .. }

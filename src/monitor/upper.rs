@@ -36,6 +36,17 @@ pub(super) struct Heard {
     pub(super) executed: Position,
 }
 
+impl Heard {
+    /// Of [`Self::upper`], the transactions that were owned and not executed.
+    pub(super) fn owned(&self) -> Position {
+        match &self.upper {
+            Position::Gtids(_) => self.upper.missing_from(&self.executed),
+            // The other kinds tell no owners.
+            _ => Position::Nothing,
+        }
+    }
+}
+
 pub(super) type Answer = Result<Heard, ProbeError>;
 
 /// Who asks one server for an upper bound.

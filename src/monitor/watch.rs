@@ -14,6 +14,7 @@ use super::{NotCovered, ProbeError, ServerFacts};
 use crate::domain::consistency::sticky;
 use crate::domain::ids::BackendId;
 use crate::domain::position::{GtidSet, Position, PositionKind};
+use crate::domain::session::{SaidBy, Sights};
 use crate::domain::topology::{Generation, Health, Incarnation, Topology};
 
 /// What is known of the servers. Cheap to clone; works from any runtime.
@@ -182,35 +183,64 @@ impl Watch {
     /// is sent share its answer. Errant transactions are left out.
     ///
     /// The answer is of the life that the server is in now. A read that ended in an earlier life
-    /// may have seen what that life lost: see [`Self::upper_bound_of`].
-    pub async fn upper_bound(
+    /// may have seen what that life lost: see [`Self::sights_of`].
+    ///
+    /// # Errors
+    /// When the server cannot be asked, or does not tell.
+    pub async fn sights(
         &self,
         backend: BackendId,
         not_before: Instant,
-    ) -> Result<Position, ProbeError> {
+    ) -> Result<Sights, ProbeError> {
         let backend = self.shared.backend(backend).ok_or(ProbeError::Unknown)?;
         backend.upper.asked.fetch_add(1, Ordering::Relaxed);
         let heard = self.ask_upper(backend, not_before).await?;
-        Ok(self.without_errant(backend, heard.upper).await)
+        Ok(self.in_sight(backend, heard).await)
     }
 
-    /// As [`Self::upper_bound`], but only from the life in which the read ended.
+    /// As [`Self::sights`], but only from the life in which the read ended.
     ///
     /// # Errors
     /// [`ProbeError::OtherLife`] when that life is over: ask the primary instead.
-    pub async fn upper_bound_of(
+    pub async fn sights_of(
         &self,
         backend: BackendId,
         generation: Generation,
         not_before: Instant,
-    ) -> Result<Position, ProbeError> {
+    ) -> Result<Sights, ProbeError> {
         let backend = self.shared.backend(backend).ok_or(ProbeError::Unknown)?;
         backend.upper.asked.fetch_add(1, Ordering::Relaxed);
         let heard = self.ask_upper(backend, not_before).await?;
         if heard.generation != generation {
             return Err(ProbeError::OtherLife);
         }
-        Ok(self.without_errant(backend, heard.upper).await)
+        Ok(self.in_sight(backend, heard).await)
+    }
+
+    /// [`Self::sights`] as one position.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn upper_bound(
+        &self,
+        backend: BackendId,
+        not_before: Instant,
+    ) -> Result<Position, ProbeError> {
+        Ok(self.sights(backend, not_before).await?.whole())
+    }
+
+    /// [`Self::sights_of`] as one position.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn upper_bound_of(
+        &self,
+        backend: BackendId,
+        generation: Generation,
+        not_before: Instant,
+    ) -> Result<Position, ProbeError> {
+        let sights = self.sights_of(backend, generation, not_before).await;
+        Ok(sights?.whole())
     }
 
     /// What the primary has executed, from a question that was sent at or after `arrived`: every
@@ -348,6 +378,24 @@ impl Watch {
     /// Whether Aurora's own readers keep the promises.
     fn delegates(&self, backend: &Backend) -> bool {
         self.shared.settings.delegate && backend.source().kind == PositionKind::Lsn
+    }
+
+    /// What an answer says of the sights of a server's reads.
+    async fn in_sight(&self, backend: &Backend, heard: Heard) -> Sights {
+        if !backend.id.is_primary() {
+            return Sights::certain(self.without_errant(backend, heard.upper).await);
+        }
+        Sights {
+            owned: heard.owned(),
+            said_by: Some(SaidBy {
+                life: heard.generation,
+                sent: heard.sent,
+            }),
+            certain: match &heard.upper {
+                Position::Gtids(_) => heard.executed,
+                _ => heard.upper,
+            },
+        }
     }
 
     /// Drops from a replica's position what only that replica will ever have. While the primary

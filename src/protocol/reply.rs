@@ -76,6 +76,8 @@ pub enum EventKind {
     Ok,
     /// The EOF or OK packet after rows, or after columns if a cursor was opened.
     ResultEnd,
+    /// The EOF packet after columns, if [`ReplyTracker::telling_columns_end`] asks for it.
+    ColumnsEnd,
     /// An ERR packet. It ends the reply, also one of many results.
     Err,
     /// The server asks for a client's file. The client's frames, up to and with an empty one, go
@@ -122,6 +124,8 @@ enum Step {
 pub struct ReplyTracker {
     kind: ReplyKind,
     deprecate_eof: bool,
+    /// Whether the EOF packet after columns is an event.
+    tells_columns_end: bool,
     state: State,
     /// Bytes of the frame under way that have not arrived yet.
     frame_left: usize,
@@ -137,6 +141,7 @@ impl ReplyTracker {
         Self {
             kind,
             deprecate_eof: profile.deprecate_eof(),
+            tells_columns_end: false,
             state: match kind {
                 ReplyKind::Prepare => State::PrepareFirst,
                 ReplyKind::Fetch | ReplyKind::FieldList => State::Rows,
@@ -152,6 +157,13 @@ impl ReplyTracker {
     /// How many columns the last result set has so far; 0 before the first one.
     pub fn columns(&self) -> u64 {
         self.columns
+    }
+
+    /// Shows the EOF packet after columns, too: its status flags are the connection's.
+    #[must_use]
+    pub fn telling_columns_end(mut self, tells: bool) -> Self {
+        self.tells_columns_end = tells;
+        self
     }
 
     /// Whether the whole reply has been forwarded or shown as events.
@@ -302,6 +314,9 @@ impl ReplyTracker {
             None => malformed(),
             Some(end) if self.opens_cursor(end.status) => {
                 self.step_end(EventKind::ResultEnd, payload)
+            }
+            Some(end) if self.tells_columns_end => {
+                Step::Event(EventKind::ColumnsEnd, end.status, State::Rows)
             }
             Some(_) => Step::Pass(State::Rows),
         })

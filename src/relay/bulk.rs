@@ -1,11 +1,15 @@
 //! Commands that are too long to be held: a long text streams to the primary unread; the long
 //! parameters of a prepared statement are gathered, for its id has to be rewritten.
 
+use super::attempt::Task;
 use super::freshness;
+use super::hints;
 use super::reply::{Expect, Relayed};
 use super::session::{End, Relay};
 use super::staleness::StaleNote;
+use super::statement::Statement;
 use crate::backend::ServerConn;
+use crate::domain::consistency::Level;
 use crate::domain::ids::BackendId;
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::{Outcome, Side};
@@ -25,11 +29,24 @@ use super::errors::client_error;
 /// The protocol's own bound of a packet (the largest max_allowed_packet).
 const MAX_PACKET: usize = 1 << 30;
 
-/// How much of a text that is streamed unread is looked at for KILL.
-const KILL_WITHIN: usize = 64 * 1024;
+/// How much of a text that is streamed unread is looked at for KILL and for hints.
+const LOOKED_AT: usize = 64 * 1024;
 
 /// Stands for the length of a command that was gathered from several frames.
 pub(super) const GATHERED: usize = usize::MAX;
+
+/// Why a command is not sent.
+enum NotStreamed {
+    Refused(ClientError),
+    /// The primary would not begin the transaction that waited for it; its ERR packet.
+    Denied(Vec<u8>),
+}
+
+impl From<ClientError> for NotStreamed {
+    fn from(error: ClientError) -> Self {
+        Self::Refused(error)
+    }
+}
 
 impl Relay {
     /// Answers a command that is longer than what is held of a text, or has several frames. Only its
@@ -85,25 +102,46 @@ impl Relay {
     /// transaction. It was not read, so anything may have happened; the trackers will tell.
     async fn stream_query(&mut self, header: FrameHeader) -> Result<(), End> {
         let started = std::time::Instant::now();
-        self.statement_group = None;
         self.stale = StaleNote::None;
-        if self.begins_with_kill(header).await? {
-            self.skip_packet(header).await?;
-            return self.refuse(ClientError::KillExpression).await;
-        }
         let profile = StatementProfile::unread(Doubt::TooLarge);
+        let statement = Statement {
+            task: Task::AsIs(ReplyKind::Query),
+            profile,
+            total: 0,
+            bound: None,
+        };
+        let terms = match self.look_at_beginning(header).await? {
+            Ok(()) => self.terms(&statement, started).await,
+            Err(error) => Err(error),
+        };
+        let terms = match terms {
+            Ok(terms) => terms,
+            Err(error) => {
+                self.skip_packet(header).await?;
+                return self.refuse(error).await;
+            }
+        };
         let side = match route(&self.state, &profile) {
             Route::HeldReplica(_) => Side::Replica,
             _ => Side::Primary,
         };
-        if let Err(error) = self.ready_for_stream(side).await? {
-            self.skip_packet(header).await?;
-            let over = matches!(error, ClientError::PrimaryLostIdle);
-            self.refuse(error).await?;
-            return if over { Err(End::StateLost) } else { Ok(()) };
+        match self.ready_for_stream(side, terms.level).await? {
+            Ok(()) => {}
+            Err(NotStreamed::Denied(packet)) => {
+                self.skip_packet(header).await?;
+                return self.pass_error(packet).await;
+            }
+            Err(NotStreamed::Refused(error)) => {
+                self.skip_packet(header).await?;
+                let over = matches!(error, ClientError::PrimaryLostIdle);
+                self.refuse(error).await?;
+                return if over { Err(End::StateLost) } else { Ok(()) };
+            }
         }
         let kind = self.shared.watch.position_kind();
         self.state.own_writes_told = kind.tells_own_writes();
+        self.touches = None;
+        self.results = 0;
         self.state.on_start(&profile);
         self.registered.runs(Some(side));
         let sent = self.stream_packet(side, header).await;
@@ -122,7 +160,12 @@ impl Relay {
         };
         self.registered.runs(None);
         match relayed? {
-            Relayed::Done(outcome) => self.ended(side, &profile, outcome),
+            Relayed::Done(outcome) => {
+                self.ended(side, &profile, outcome);
+                if side == Side::Primary {
+                    self.note_savepoint(&statement, outcome);
+                }
+            }
             Relayed::RefusedAsWrite => {}
             Relayed::Lost { forwarded } => {
                 self.ended(side, &profile, Outcome::Lost);
@@ -140,40 +183,53 @@ impl Relay {
         self.shared
             .metrics
             .statement(profile.access, target, Reason::TooLarge, started.elapsed());
+        self.settle_groups();
         Ok(())
     }
 
-    /// Whether the COM_QUERY that is about to be streamed is a KILL, by its beginning: its id is never
-    /// relayed as it is.
-    async fn begins_with_kill(&mut self, header: FrameHeader) -> Result<bool, End> {
-        let looked_at = header.frame_len().min(HEADER + KILL_WITHIN);
+    /// Reads the beginning of the COM_QUERY that is about to be streamed: its hints; and whether it is a
+    /// KILL, whose id is never relayed as it is.
+    async fn look_at_beginning(
+        &mut self,
+        header: FrameHeader,
+    ) -> Result<Result<(), ClientError>, End> {
+        let looked_at = header.frame_len().min(HEADER + LOOKED_AT);
         self.fill_client(looked_at).await?;
         let payload = self.payload(looked_at);
-        let text = query_text(payload, self.who.profile.query_attributes());
-        Ok(text
-            .and_then(|range| payload.get(range))
-            .is_some_and(begins_with_kill))
+        let attributes = self.who.profile.query_attributes();
+        let text = query_text(payload, attributes).and_then(|range| payload.get(range));
+        let Some(text) = text else {
+            // Attributes longer than that: whatever they say is not known.
+            return Ok(Ok(()));
+        };
+        if begins_with_kill(text) {
+            return Ok(Err(ClientError::KillExpression));
+        }
+        Ok(hints::of_query(payload, text, attributes).map(|hints| self.state.hints = hints))
     }
 
     /// Holds a connection with the session's state on it, that can show what the session has seen.
-    async fn ready_for_stream(&mut self, side: Side) -> Result<Result<(), ClientError>, End> {
+    async fn ready_for_stream(
+        &mut self,
+        side: Side,
+        level: Level,
+    ) -> Result<Result<(), NotStreamed>, End> {
         if side == Side::Replica {
             return Ok(match self.is_restored(side).await? {
                 true => Ok(()),
                 false => {
                     self.links.discard(side, &self.registered);
                     self.state.transaction.on_lost();
-                    Err(ClientError::ReadOnlyTransactionLost)
+                    Err(ClientError::ReadOnlyTransactionLost.into())
                 }
             });
         }
-        let level = self.state.settings.level;
         let ready = freshness::primary_ready(&self.shared, &mut self.state, level).await;
-        if ready.is_err() {
-            return Ok(Err(ClientError::PrimaryBehind));
+        if let Err(why) = ready {
+            return Ok(Err(ClientError::from(why).into()));
         }
         if self.links.died_idle(side).await && !self.drop_primary() {
-            return Ok(Err(ClientError::PrimaryLostIdle));
+            return Ok(Err(ClientError::PrimaryLostIdle.into()));
         }
         let Self {
             links,
@@ -181,26 +237,28 @@ impl Relay {
             registered,
             ..
         } = self;
-        let has_schema = state.mirror.schema().is_some();
         if let Err(error) = links
-            .hold(side, BackendId::PRIMARY, has_schema, registered)
+            .hold(side, BackendId::PRIMARY, &state.mirror, registered)
             .await
         {
-            return Ok(Err(client_error(&error)));
+            return Ok(Err(client_error(&error).into()));
         }
         if self.is_restored(side).await? {
             let opened = match self.state.transaction.deferred() {
                 Some(deferred) => self.open_now(deferred).await?,
                 None => Opened::Yes,
             };
-            if opened == Opened::Yes {
-                return Ok(Ok(()));
+            match opened {
+                Opened::Yes => return Ok(Ok(())),
+                Opened::Denied(packet) => return Ok(Err(NotStreamed::Denied(packet))),
+                Opened::Broken | Opened::Refused => {}
             }
         }
-        Ok(Err(match self.drop_primary() {
+        let error = match self.drop_primary() {
             true => ClientError::NotRestored,
             false => ClientError::PrimaryLostIdle,
-        }))
+        };
+        Ok(Err(error.into()))
     }
 
     async fn is_restored(&mut self, side: Side) -> Result<bool, End> {

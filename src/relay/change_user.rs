@@ -1,9 +1,8 @@
 //! COM_CHANGE_USER: another account on the same client connection. Positions stay.
 
-use super::links::Links;
+use super::links::{Links, SIDES};
 use super::login::{Client, Configured};
 use super::session::{End, Relay};
-use crate::domain::session::Side;
 use crate::frontend::ClientError;
 use crate::frontend::login::{self, LoginError};
 use crate::protocol::command::ChangeUser;
@@ -41,14 +40,18 @@ impl Relay {
     }
 
     async fn become_user(&mut self, client: Client) -> Result<(), End> {
-        for side in [Side::Primary, Side::Replica] {
-            self.links.release(side, &self.registered);
+        for side in SIDES {
+            match self.links.lends() {
+                true => self.part_with(side).await,
+                false => self.links.release(side, &self.registered),
+            }
         }
         self.state.transaction.on_lost();
         self.registered.becomes(client.user.clone());
         self.diary.user = client.user.clone();
         self.links = Links::new(self.shared.clone(), client.key());
         self.who = client;
+        self.state.on_other_user();
         self.after_reset();
         self.state.mirror.set_schema(b"");
         self.open().await

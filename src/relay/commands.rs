@@ -207,6 +207,7 @@ impl Relay {
         self.renamed = false;
         self.start_from_globals();
         self.statements.clear();
+        self.tell_pins();
     }
 
     async fn prepare(&mut self, total: usize) -> Result<(), End> {
@@ -264,7 +265,7 @@ impl Relay {
     ) -> Result<(), End> {
         if self.state.mirror.collation_untold() {
             // Where it cannot be learnt, nobody else shares the statement.
-            self.learn_collation().await;
+            self.learn_collation(Side::Primary).await;
         }
         let id = self.enter_statement(text, profile, hints);
         self.shared.metrics.prepared.at(PreparedEvent::Asked).inc();

@@ -2,24 +2,28 @@
 //! (`transaction_reads = "replica_until_write"`): until then Highwater answers for them.
 
 use super::attempt::Task;
+use super::reply::Swallowed;
 use super::session::{End, Relay};
 use super::statement::Statement;
 use crate::domain::routing::Reason;
 use crate::domain::session::{Deferred, Outcome, Side};
-use crate::domain::sql::control::ends_plainly;
-use crate::domain::sql::{Access, Effects, StatementProfile};
+use crate::domain::sql::control::{ends_plainly, releases};
+use crate::domain::sql::{Access, Effects, LexMode, StatementProfile};
+use crate::protocol::frame::HEADER;
 use crate::protocol::reply::ReplyKind;
 use crate::telemetry::Wrote;
 
 /// How opening such a transaction went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Opened {
     /// It is open on the primary, or there was none.
     Yes,
     /// The connection broke before: another one may be tried, since nothing was done.
     Broken,
-    /// The primary would not give the connection the session's state, or would not begin.
+    /// The primary would not give the connection the session's state.
     Refused,
+    /// The primary would not begin it, and says why in this ERR packet: such as one that is read only.
+    Denied(Vec<u8>),
 }
 
 impl Relay {
@@ -41,12 +45,23 @@ impl Relay {
 
     /// Whether a statement is COMMIT or ROLLBACK and nothing more.
     fn ends_plainly(&mut self, statement: &Statement) -> bool {
+        self.reads(statement, ends_plainly)
+    }
+
+    /// Whether a server closes the connection after this COMMIT or ROLLBACK.
+    pub(super) fn releases(&mut self, statement: &Statement) -> bool {
+        let by_itself = self.state.releases_by_itself();
+        self.reads(statement, |text, mode| releases(text, mode, by_itself))
+    }
+
+    /// What a text says that is run, as text or prepared.
+    fn reads(&mut self, statement: &Statement, says: impl Fn(&[u8], LexMode) -> bool) -> bool {
         let mode = self.lexer.mode(&self.state).unwrap_or_default();
         match statement.task {
-            Task::AsIs(ReplyKind::Query) => ends_plainly(self.text(statement.total), mode),
+            Task::AsIs(ReplyKind::Query) => says(self.text(statement.total), mode),
             Task::Execute(id) => {
                 let prepared = self.statements.get(id);
-                prepared.is_some_and(|prepared| ends_plainly(prepared.text(), mode))
+                prepared.is_some_and(|prepared| says(prepared.text(), mode))
             }
             _ => false,
         }
@@ -120,12 +135,28 @@ impl Relay {
             return Ok(Opened::Refused);
         }
         let sql = deferred.statement().as_bytes();
-        match self.run_quietly(Side::Primary, sql).await? {
-            true => {
+        match self.run_unseen(Side::Primary, sql).await? {
+            Swallowed::Done => {
                 self.state.transaction.on_deferred_opened();
                 Ok(Opened::Yes)
             }
-            false => Ok(Opened::Broken),
+            Swallowed::Refused(packet) => {
+                self.state.transaction.drop_deferred();
+                Ok(Opened::Denied(packet))
+            }
+            Swallowed::Broken => Ok(Opened::Broken),
         }
+    }
+
+    /// Tells the client what a server said to something that it sent no command for: the error of the
+    /// command at hand.
+    pub(super) async fn pass_error(&mut self, mut packet: Vec<u8>) -> Result<(), End> {
+        if let Some(seq) = packet.get_mut(HEADER - 1) {
+            *seq = self.reply_seq;
+        }
+        self.diary.errors += 1;
+        self.warnings = 1;
+        self.out = packet;
+        self.send_out().await
     }
 }

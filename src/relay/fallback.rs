@@ -80,8 +80,8 @@ impl Relay {
     /// Before a read on the primary: waits until that shows what the session has seen elsewhere.
     ///
     /// # Errors
-    /// When the client left; inside, what it is told when the primary does not get there or
-    /// somebody kills the statement.
+    /// When the client left; inside, what it is told when the primary does not get there,
+    /// nobody can say whether it did, or somebody kills the statement.
     pub(super) async fn primary_ready(
         &mut self,
         level: Level,
@@ -91,12 +91,13 @@ impl Relay {
             state,
             client,
             registered,
+            links,
             ..
         } = self;
         tokio::select! {
             biased;
-            ready = primary_ready(shared, state, level) => {
-                Ok(ready.map_err(|_| ClientError::PrimaryBehind))
+            ready = links.meanwhile(registered, primary_ready(shared, state, level)) => {
+                Ok(ready.map_err(ClientError::from))
             }
             () = registered.interrupted() => Ok(Err(ClientError::Interrupted)),
             () = left(client, ahead_of(shared)) => Err(End::ClientGone),
@@ -124,7 +125,7 @@ impl Relay {
     /// take the primary's connections away from those that write.
     fn leave_primary(&mut self, had_link: bool) {
         let free = !self.state.transaction.is_open() && !self.state.holds_connection();
-        if !had_link && free && self.warnings == 0 {
+        if !had_link && free && self.warnings == 0 && !self.links.lends() {
             self.links.release(Side::Primary, &self.registered);
         }
     }

@@ -13,12 +13,12 @@ use crate::config::Mode;
 use crate::domain::consistency::search::Situation;
 use crate::domain::consistency::{
     Executed, GiveUp, GroupKey, Level, PrimaryGate, Requirement, Search, Server, Servers, Settings,
-    Step, Watermark,
+    Step, Waited, Watermark,
 };
 use crate::domain::ids::BackendId;
 use crate::domain::position::{MixedKinds, Position};
 use crate::domain::routing::Reason;
-use crate::domain::session::{LastRead, Positions, Session, Side};
+use crate::domain::session::{LastRead, Positions, Session, Side, Sights};
 use crate::domain::topology::{BackendView, Generation};
 use crate::frontend::ClientError;
 use crate::monitor::{NotCovered, ProbeError, Watch};
@@ -51,9 +51,23 @@ pub(super) struct Terms {
     pub(super) arrived: Instant,
 }
 
-/// The primary cannot yet show what the session saw on a replica.
-#[derive(Debug)]
-pub(super) struct PrimaryBehind;
+/// Why the primary may not answer yet: it may lack what the session saw on a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotReady {
+    /// It has not committed that in time.
+    Behind,
+    /// Nobody could say what that is.
+    Unanswered,
+}
+
+impl From<NotReady> for ClientError {
+    fn from(why: NotReady) -> Self {
+        match why {
+            NotReady::Behind => Self::PrimaryBehind,
+            NotReady::Unanswered => Self::SightsUnknown,
+        }
+    }
+}
 
 /// What finding a server needs of the session.
 pub(super) struct Seeker<'a> {
@@ -153,7 +167,7 @@ impl Seeker<'_> {
                     deadline,
                 } => {
                     let there = self.wait(&servers, &position, deadline).await;
-                    search.on_wait(there.is_ok());
+                    search.on_wait(waited(there));
                 }
                 step => ask(shared, terms, search, positions, &step).await,
             }
@@ -175,13 +189,15 @@ impl Seeker<'_> {
         let moment = (Instant::now() + MOMENT).min(deadline);
         let mut there = Err(NotCovered::Timeout);
         if !self.others_lack_its_connection() {
-            there = watch.wait_covered(&servers, position, moment).await;
+            let covered = watch.wait_covered(&servers, position, moment);
+            there = self.links.meanwhile(self.registered, covered).await;
         }
         if matches!(there, Err(NotCovered::Timeout)) && Instant::now() < deadline {
             if !self.in_transaction {
                 self.links.release(Side::Replica, self.registered);
             }
-            there = watch.wait_covered(&servers, position, deadline).await;
+            let covered = watch.wait_covered(&servers, position, deadline);
+            there = self.links.meanwhile(self.registered, covered).await;
         }
         self.gauge.set(SessionState::Active);
         there
@@ -196,7 +212,10 @@ impl Seeker<'_> {
     }
 
     fn held(&self) -> Option<Server> {
-        let identity = self.links.get(Side::Replica)?.identity;
+        let held = self.links.get(Side::Replica).map(|link| link.identity);
+        // A session that lends its connections keeps to its replica all the same.
+        let left = || Some(self.links.left(Side::Replica)?.identity);
+        let identity = held.or_else(left)?;
         Some(Server {
             backend: identity.backend,
             generation: identity.generation?,
@@ -243,15 +262,16 @@ pub(super) async fn ask(
 ) {
     match *step {
         Step::AskSeen(read) => {
-            let bound = seen_bound(&shared.watch, read).await;
-            search.on_seen(positions, bound.as_ref().map_err(no_positions));
+            let sights = seen(&shared.watch, read).await;
+            search.on_seen(positions, sights.as_ref().map_err(no_positions));
         }
         Step::AskPrimary { not_before } => {
-            let bound = shared
-                .watch
-                .upper_bound(BackendId::PRIMARY, not_before)
-                .await;
-            search.on_primary(positions, bound.as_ref().map_err(no_positions));
+            let sights = shared.watch.sights(BackendId::PRIMARY, not_before).await;
+            search.on_primary(positions, sights.as_ref().map_err(no_positions));
+        }
+        Step::AskAgain { not_before } => {
+            let sights = shared.watch.sights(BackendId::PRIMARY, not_before).await;
+            search.on_asked_again(positions, sights.as_ref().map_err(no_positions));
         }
         Step::AskExecuted { not_before } => {
             let executed = shared.watch.executed(not_before).await;
@@ -300,6 +320,7 @@ fn still_there(shared: &Shared, session: &Session, terms: &Terms, server: Server
         return usable();
     }
     terms.after.is_empty()
+        && positions.doubt().is_none()
         && positions.unknown_since().is_none()
         && positions
             .last_read()
@@ -343,10 +364,9 @@ impl Servers for Shared {
     }
 
     fn load(&self, backend: BackendId) -> usize {
-        match self.pool(backend) {
-            Some(pool) if !pool.is_full() => pool.leased(),
-            _ => usize::MAX,
-        }
+        self.pool(backend)
+            .and_then(|pool| pool.load())
+            .unwrap_or(usize::MAX)
     }
 
     fn turn(&self) -> usize {
@@ -377,18 +397,26 @@ pub(super) fn refusal(shared: &Shared, level: Level) -> Option<ClientError> {
 
 /// What can have been seen by a read: from its server if that still lives the same life, else from
 /// the primary, where all of it came from. The primary's answer says more, since it also names what
-/// somebody may own for long before it is committed.
-pub(super) async fn seen_bound(watch: &Watch, read: LastRead) -> Result<Position, ProbeError> {
+/// somebody may own for long before it is committed, or never commits.
+pub(super) async fn seen(watch: &Watch, read: LastRead) -> Result<Sights, ProbeError> {
     let topology = watch.topology();
     let alive = topology.get(read.backend).is_some_and(|view| view.usable());
     if alive
-        && let Ok(bound) = watch
-            .upper_bound_of(read.backend, read.generation, read.ended)
+        && let Ok(sights) = watch
+            .sights_of(read.backend, read.generation, read.ended)
             .await
     {
-        return Ok(bound);
+        return Ok(sights);
     }
-    watch.upper_bound(BackendId::PRIMARY, read.ended).await
+    watch.sights(BackendId::PRIMARY, read.ended).await
+}
+
+pub(super) fn waited(there: Result<BackendId, NotCovered>) -> Waited {
+    match there {
+        Ok(_) => Waited::There,
+        Err(NotCovered::Timeout) => Waited::TimedOut,
+        Err(NotCovered::Lost) => Waited::Lost,
+    }
 }
 
 fn no_positions(error: &ProbeError) -> GiveUp {
@@ -403,12 +431,12 @@ fn no_positions(error: &ProbeError) -> GiveUp {
 /// all that can have been seen by the session's reads on replicas.
 ///
 /// # Errors
-/// When it does not get there within the session's timeout.
+/// When it does not get there within the session's timeout, or nobody can say what it lacks.
 pub(super) async fn primary_ready(
     shared: &Shared,
     session: &mut Session,
     level: Level,
-) -> Result<(), PrimaryBehind> {
+) -> Result<(), NotReady> {
     let shadow = shared.config.proxy.mode == Mode::Shadow;
     if shadow || nothing_seen_elsewhere(&session.positions) {
         return Ok(());
@@ -420,12 +448,16 @@ pub(super) async fn primary_ready(
     while let Some(step) = gate.poll(positions, shared, Instant::now()) {
         match step {
             Step::AskSeen(read) => {
-                let bound = seen_bound(watch, read).await;
-                gate.on_seen(bound.as_ref().map_err(no_positions));
+                let sights = seen(watch, read).await;
+                gate.on_seen(sights.as_ref().map_err(no_positions));
             }
             Step::AskPrimary { not_before } => {
-                let bound = watch.upper_bound(BackendId::PRIMARY, not_before).await;
-                gate.on_primary(positions, bound.as_ref().map_err(no_positions));
+                let sights = watch.sights(BackendId::PRIMARY, not_before).await;
+                gate.on_primary(positions, sights.as_ref().map_err(no_positions));
+            }
+            Step::AskAgain { not_before } => {
+                let sights = watch.sights(BackendId::PRIMARY, not_before).await;
+                gate.on_asked_again(positions, sights.as_ref().map_err(no_positions));
             }
             Step::Wait {
                 servers,
@@ -434,11 +466,14 @@ pub(super) async fn primary_ready(
             } => {
                 let primary: Vec<_> = servers.iter().map(|s| (s.backend, s.generation)).collect();
                 let there = watch.wait_covered(&primary, &position, deadline).await;
-                gate.on_wait(there.is_ok());
+                gate.on_wait(waited(there));
             }
             Step::GiveUp(why) => {
-                tracing::debug!(?why, "the primary is behind what was seen on a replica");
-                return Err(PrimaryBehind);
+                tracing::debug!(?why, "the primary may be behind what was seen on a replica");
+                return Err(match why {
+                    GiveUp::Timeout => NotReady::Behind,
+                    _ => NotReady::Unanswered,
+                });
             }
             Step::Read(_) | Step::AskExecuted { .. } => break,
         }

@@ -10,10 +10,11 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::errors::client_error;
+use super::pins::PinBoard;
 use super::shared::Shared;
 use crate::backend::{BackendError, PoolKey};
 use crate::domain::ids::{BackendId, ServerThreadId, SessionId};
-use crate::domain::session::Side;
+use crate::domain::session::{Pin, Side};
 use crate::frontend::ClientError;
 
 /// All sessions by the id their client was given.
@@ -27,6 +28,7 @@ pub struct Registry {
 #[derive(Debug)]
 pub(super) struct Target {
     user: Mutex<Arc<str>>,
+    pins: PinBoard,
     threads: [AtomicU64; 2],
     replica: AtomicUsize,
     running: AtomicU8,
@@ -114,6 +116,17 @@ impl Registry {
         }
     }
 
+    /// The pins of every session that has one.
+    pub(super) fn all_pins(&self) -> Vec<(SessionId, String, Vec<Pin>)> {
+        let sessions = self.lock();
+        let one = |(id, target): (&SessionId, &Arc<Target>)| {
+            let pins = target.pins.get();
+            let user = target.user.lock().unwrap_or_else(PoisonError::into_inner);
+            (!pins.is_empty()).then(|| (*id, user.to_string(), pins))
+        };
+        sessions.iter().filter_map(one).collect()
+    }
+
     fn aim(&self, id: SessionId) -> Option<Aim> {
         let sessions = self.lock();
         let target = sessions.get(&id)?;
@@ -136,6 +149,7 @@ impl Registered {
     ) -> Self {
         let target = Arc::new(Target {
             user: Mutex::new(user),
+            pins: PinBoard::default(),
             threads: Default::default(),
             replica: AtomicUsize::new(0),
             running: AtomicU8::new(NONE),
@@ -155,6 +169,11 @@ impl Registered {
             .user
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = user;
+    }
+
+    /// The session now has these pins; gives those that it had.
+    pub(super) fn has_pins(&self, pins: Vec<Pin>) -> Vec<Pin> {
+        self.target.pins.replace(pins)
     }
 
     /// The session now holds this connection on that side, or none.

@@ -1,17 +1,23 @@
 //! The server connections that a session holds: at most one to the primary and one to a replica.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use super::kill::Registered;
 use super::shared::Shared;
-use crate::backend::{BackendError, PoolKey, ServerConn};
+use crate::backend::{BackendError, Identity, Listener, Pool, PoolKey, ServerConn, Want};
+use crate::config::PoolMode;
 use crate::domain::ids::BackendId;
 use crate::domain::session::mirror::CannotRestore;
-use crate::domain::session::{Mirror, Side};
+use crate::domain::session::{Lease, Mirror, Side, Way};
+use crate::protocol::caps::CapabilityFlags;
 use crate::protocol::command::{com_init_db, com_query};
 use crate::protocol::frame::append_packet;
+
+/// Both of a session's connections.
+pub(super) const SIDES: [Side; 2] = [Side::Primary, Side::Replica];
 
 /// The connections of one session.
 #[derive(Debug)]
@@ -22,6 +28,18 @@ pub(super) struct Links {
     replica: Option<ServerConn>,
     /// What COM_SET_OPTION last said about multi-statements.
     multi_statements: Option<bool>,
+    /// Where the pools ring for a connection that is lent to the session.
+    listener: Listener,
+    /// The connections that the session let go last.
+    left: [Option<Left>; 2],
+}
+
+/// A connection that a session had.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub(super) identity: Identity,
+    /// As long as this is its turn, nobody had it since.
+    pub(super) turn: u64,
 }
 
 impl Links {
@@ -32,7 +50,14 @@ impl Links {
             primary: None,
             replica: None,
             multi_statements: None,
+            listener: Listener::default(),
+            left: [None; 2],
         }
+    }
+
+    /// Whether others may have the connections between statements.
+    pub(super) fn lends(&self) -> bool {
+        self.shared.config.pool.mode == PoolMode::Transaction
     }
 
     /// COM_SET_OPTION succeeded on the primary's connection, which from now on differs from the
@@ -71,64 +96,206 @@ impl Links {
         links.find(|link| Some(link.identity.serial) == serial)
     }
 
-    /// Makes sure that a connection to this server is held on that side. One to another server is
-    /// let go first. `has_schema` says whether the session has, or will have, a default schema.
+    /// The connection that the session let go last on that side, if it holds none now.
+    pub(super) fn left(&self, side: Side) -> Option<Left> {
+        let left = self.left.get(index(side)).copied().flatten();
+        left.filter(|_| self.get(side).is_none())
+    }
+
+    /// Makes sure that a connection to this server is held on that side, and claimed. One to another
+    /// server is let go first. `mirror` is the state that the session has, or will have.
     pub(super) async fn hold(
         &mut self,
         side: Side,
         backend: BackendId,
-        has_schema: bool,
+        mirror: &Mirror,
         registered: &Registered,
     ) -> Result<(), BackendError> {
         // The session's schema was dropped: a connection that once had one cannot be without again.
         let has_too_much = |conn: &ServerConn| {
-            side == Side::Replica && !has_schema && conn.applied.schema().is_some()
+            side == Side::Replica && mirror.schema().is_none() && conn.applied.schema().is_some()
         };
-        if self
-            .get(side)
-            .is_some_and(|conn| conn.identity.backend == backend && !has_too_much(conn))
-        {
+        let suits = |conn: &ServerConn| conn.identity.backend == backend && !has_too_much(conn);
+        if self.get(side).is_some_and(suits) && self.claim(side, registered) {
             return Ok(());
         }
         self.release(side, registered);
-        let Some(pool) = self.shared.pool(backend) else {
+        let Some(pool) = self.shared.pool(backend).cloned() else {
             return Err(BackendError::NotConfigured);
         };
-        let mut conn = pool.lease(&self.key, has_schema).await?;
-        if let (Side::Primary, Some(on)) = (side, self.multi_statements) {
-            pool.dialer().set_multi_statements(&mut conn, on).await?;
-        }
+        let mut conn = self.lease(&pool, side, mirror, registered).await?;
+        self.make_usable(&pool, &mut conn, side, mirror).await?;
         registered.holds(side, Some((backend, conn.identity.thread)));
         *self.slot(side) = Some(conn);
         Ok(())
     }
 
-    /// Lets a connection go back to its pool, reset by a task of its own; or closes it when
-    /// somebody aims a KILL at it.
-    pub(super) fn release(&mut self, side: Side, registered: &Registered) {
+    /// Takes the very connection again that the session let go last on that side, if nobody had it
+    /// since: what it says of its last statement is of this session's.
+    pub(super) fn regain(&mut self, side: Side, registered: &Registered) -> bool {
+        let Some(left) = self.left(side) else {
+            return false;
+        };
+        let pool = self.shared.pool(left.identity.backend);
+        let Some(pool) = pool.filter(|_| !self.shared.config.pool.switch_always) else {
+            return false;
+        };
+        let want = Want {
+            bell: Some(self.listener.bell()),
+            ..Want::any(&self.key)
+        };
+        let Some(conn) = pool.lease_same(&want, left.identity.serial, left.turn) else {
+            return false;
+        };
+        registered.holds(side, Some((left.identity.backend, conn.identity.thread)));
+        *self.slot(side) = Some(conn);
+        true
+    }
+
+    /// Waits for a connection; meanwhile others may have the one of the other side.
+    async fn lease(
+        &mut self,
+        pool: &Arc<Pool>,
+        side: Side,
+        mirror: &Mirror,
+        registered: &Registered,
+    ) -> Result<ServerConn, BackendError> {
+        let key = self.key.clone();
+        let bell = self.lends().then(|| Arc::clone(self.listener.bell()));
+        let forced = self.shared.config.pool.switch_always;
+        let want = Want {
+            key: &key,
+            mirror: Some(mirror),
+            has_schema: mirror.schema().is_some(),
+            bell: bell.as_ref(),
+            avoid: self
+                .left(side)
+                .filter(|_| forced)
+                .map(|left| left.identity.serial),
+        };
+        self.meanwhile(registered, pool.lease(want)).await
+    }
+
+    /// Waits for something; meanwhile others may have what the session has no need of.
+    pub(super) async fn meanwhile<T>(
+        &mut self,
+        registered: &Registered,
+        something: impl Future<Output = T>,
+    ) -> T {
+        tokio::select! {
+            biased;
+            done = something => done,
+            never = self.lend(registered) => match never {},
+        }
+    }
+
+    /// Takes from a connection what no restore takes away, and gives it what none gives.
+    async fn make_usable(
+        &self,
+        pool: &Pool,
+        conn: &mut ServerConn,
+        side: Side,
+        mirror: &Mirror,
+    ) -> Result<(), BackendError> {
+        if mirror.way(&conn.applied, side == Side::Replica) == Way::Reset {
+            pool.dialer().recycle(conn).await?;
+        }
+        let by_login = self.key.profile.flags();
+        let by_login = by_login.contains(CapabilityFlags::CLIENT_MULTI_STATEMENTS);
+        let multi_statements = self.multi_statements.unwrap_or(by_login);
+        if side == Side::Primary && conn.takes_multi_statements() != multi_statements {
+            let dialer = pool.dialer();
+            dialer.set_multi_statements(conn, multi_statements).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what the pool may have lent to others. `false` when nothing is held there any more:
+    /// it was called back, and was given back now.
+    pub(super) fn claim(&mut self, side: Side, registered: &Registered) -> bool {
+        let Some(conn) = self.get_mut(side) else {
+            return false;
+        };
+        if conn.claim() {
+            return true;
+        }
+        self.part(side, Lease::AsIs, registered);
+        false
+    }
+
+    /// Gives back, for as long as it is polled, what others wait for and the session has no need of.
+    pub(super) async fn lend(&mut self, registered: &Registered) -> Infallible {
+        loop {
+            poll_fn(|cx| self.poll_recalled(cx)).await;
+            self.give_back_recalled(registered);
+        }
+    }
+
+    /// Ready when others wait for a connection that the session has no need of.
+    pub(super) fn poll_recalled(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if !self.lends() {
+            return Poll::Pending;
+        }
+        // In this order: what is announced before the bell is hung is seen below.
+        self.listener.listen(cx);
+        match self.is_recalled(Side::Primary) || self.is_recalled(Side::Replica) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Whether others wait for this connection, and the session has no need of it.
+    pub(super) fn is_recalled(&self, side: Side) -> bool {
+        self.get(side).is_some_and(ServerConn::is_recalled)
+    }
+
+    /// Gives back what others wait for.
+    pub(super) fn give_back_recalled(&mut self, registered: &Registered) {
+        for side in SIDES {
+            if self.is_recalled(side) {
+                // What was offered holds nothing, and nothing about it is untold.
+                self.part(side, Lease::AsIs, registered);
+            }
+        }
+    }
+
+    /// Lets a connection go to others as this lease says: reset by a task of its own, or as it is; or
+    /// closes it when somebody aims a KILL at it.
+    pub(super) fn part(&mut self, side: Side, lease: Lease, registered: &Registered) {
         let Some(conn) = self.slot(side).take() else {
             return;
         };
+        if let Some(left) = self.left.get_mut(index(side)) {
+            *left = Some(Left {
+                identity: conn.identity,
+                turn: conn.turn,
+            });
+        }
         registered.holds(side, None);
         if registered.is_aimed_at() {
             return;
         }
         if let Some(pool) = self.shared.pool(conn.identity.backend).cloned() {
-            tokio::spawn(async move { pool.give_back(conn).await });
+            if lease == Lease::AsIs && !conn.applied.untold {
+                pool.give_back_as_is(conn);
+            } else {
+                tokio::spawn(async move { pool.give_back(conn).await });
+            }
         }
+    }
+
+    /// Lets a connection go back to its pool: as it is if it was offered, else reset.
+    pub(super) fn release(&mut self, side: Side, registered: &Registered) {
+        let lease = match self.get(side).is_some_and(ServerConn::is_offered) {
+            true => Lease::AsIs,
+            false => Lease::Reset,
+        };
+        self.part(side, lease, registered);
     }
 
     /// Lets a connection go back as it is: nothing was done on it that a reset would have to undo.
     pub(super) fn release_clean(&mut self, side: Side, registered: &Registered) {
-        let Some(conn) = self.slot(side).take() else {
-            return;
-        };
-        registered.holds(side, None);
-        if let Some(pool) = self.shared.pool(conn.identity.backend)
-            && !registered.is_aimed_at()
-        {
-            pool.give_back_clean(conn);
-        }
+        self.part(side, Lease::AsIs, registered);
     }
 
     /// Closes a connection that broke, or whose state nobody knows.
@@ -175,6 +342,13 @@ impl Links {
     }
 }
 
+fn index(side: Side) -> usize {
+    match side {
+        Side::Primary => 0,
+        Side::Replica => 1,
+    }
+}
+
 /// Appends the commands that give a connection the state of the mirror, and says how many replies
 /// they will have. The connection counts as restored from now on: if one fails, discard it.
 /// `in_transaction` says whether a transaction is open on it, `commits` whether each statement there
@@ -209,6 +383,9 @@ pub(super) fn put_restore(
         link.applied.on_guarded(in_transaction);
     }
     if let Some(restore) = wanted.missing(&link.applied, !backend.is_primary())? {
+        if let Some(role) = &restore.role {
+            put(&com_query(role, attributes));
+        }
         if let Some(schema) = &restore.schema {
             put(&com_init_db(schema));
         }
@@ -218,5 +395,10 @@ pub(super) fn put_restore(
         link.applied.on_restored(restore);
     }
     link.applied.on_met(mirror);
+    if replies > 0
+        && let Some(pool) = shared.pool(backend)
+    {
+        pool.metrics().restored();
+    }
     Ok(replies)
 }

@@ -10,7 +10,7 @@ use super::errors::client_error;
 use super::reply::Swallowed;
 use super::session::{End, Relay};
 use super::shared::{Seat, Shared};
-use crate::backend::PoolKey;
+use crate::backend::{PoolKey, Want};
 use crate::config::Config;
 use crate::domain::ids::{BackendId, SessionId};
 use crate::domain::session::{Side, is_no_chain};
@@ -122,7 +122,7 @@ async fn primary_greeting(shared: &Shared) -> Option<Arc<ServerGreeting>> {
             user: account.name.as_str().into(),
             profile: usual_profile(),
         };
-        match pool.lease(&key, false).await {
+        match pool.lease(Want::any(&key)).await {
             Ok(conn) => pool.give_back(conn).await,
             // It was met, and greets for itself.
             Err(error) if error.lacking().is_some() => {}
@@ -237,10 +237,15 @@ impl Relay {
         schema: &[u8],
     ) -> Result<Result<(), Vec<u8>>, End> {
         let Self {
-            links, registered, ..
+            links,
+            registered,
+            state,
+            ..
         } = self;
+        let mut mirror = state.mirror.clone();
+        mirror.set_schema(schema);
         if let Err(error) = links
-            .hold(Side::Primary, BackendId::PRIMARY, true, registered)
+            .hold(Side::Primary, BackendId::PRIMARY, &mirror, registered)
             .await
         {
             return Ok(Err(packet(&client_error(&error))));

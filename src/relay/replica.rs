@@ -134,11 +134,10 @@ impl Relay {
         let right_life = |generation: Option<Generation>| {
             settled.generation.is_none() || settled.generation == generation
         };
-        let has_schema = state.mirror.schema().is_some();
         for _ in 0..2 {
             let held = tokio::select! {
                 biased;
-                held = links.hold(Side::Replica, settled.backend, has_schema, registered) => match held {
+                held = links.hold(Side::Replica, settled.backend, &state.mirror, registered) => match held {
                     Ok(()) => Held::Yes,
                     Err(BackendError::PoolExhausted { .. }) => return Held::Exhausted,
                     Err(_) => Held::No,
@@ -163,8 +162,8 @@ impl Relay {
     }
 
     /// Asks the connection that the charset was set on for the collation that came with it.
-    pub(super) async fn learn_collation(&mut self) -> bool {
-        let Some(link) = self.links.get_mut(Side::Primary) else {
+    pub(super) async fn learn_collation(&mut self, side: Side) -> bool {
+        let Some(link) = self.links.get_mut(side) else {
             return false;
         };
         match link.ask("SELECT @@session.collation_connection").await {

@@ -68,7 +68,10 @@ impl Relay {
     /// # Errors
     /// When the client left; its statement is being stopped then.
     pub(super) async fn relay_reply(&mut self, expect: Expect) -> Result<Relayed, End> {
-        let mut tracker = ReplyTracker::new(expect.kind, self.who.profile);
+        let other_flags = self.flags_to_show(expect.side) != (0, 0) || expect.stmt.is_some();
+        let mut tracker =
+            ReplyTracker::new(expect.kind, self.who.profile).telling_columns_end(other_flags);
+        let mut other_columns = false;
         let mut forwarded = false;
         let mut outcome = Outcome::Done {
             affected: 0,
@@ -102,8 +105,9 @@ impl Relay {
                     let len = self.show(expect, 0, event);
                     return self.add_row(expect.side, len, outcome).await;
                 }
-                if event.kind == EventKind::ResultEnd {
-                    self.tell_columns(expect, tracker.columns(), ready, event);
+                if matches!(event.kind, EventKind::ResultEnd | EventKind::ColumnsEnd) {
+                    other_columns |= self.is_told_otherwise(expect, tracker.columns());
+                    self.tell_columns(expect, other_columns, ready, event);
                 }
                 let ends = matches!(event.kind, EventKind::Ok | EventKind::ResultEnd);
                 if ends && tracker.is_done() {
@@ -185,6 +189,7 @@ impl Relay {
             }
             EventKind::Err => {
                 self.warnings = 1;
+                state.on_error(ErrView::parse(payload).map_or(0, |error| error.code));
                 let outcome = Outcome::Failed;
                 acknowledge(shared, state, groups, expect.side, outcome, false);
                 outcome
@@ -201,37 +206,47 @@ impl Relay {
                 }
                 before
             }
-            EventKind::LocalInfile | EventKind::Malformed => before,
+            EventKind::ColumnsEnd | EventKind::LocalInfile | EventKind::Malformed => before,
         }
     }
 
-    /// A result of an execution ends with the packet at `at`: whether it has another number of columns
-    /// than the client was told last is said as one server does, which knows nothing of other servers'
-    /// copies.
-    fn tell_columns(&mut self, expect: Expect, columns: u64, at: usize, event: Event) {
-        let Self {
-            links, statements, ..
-        } = self;
-        let Some(statement) = expect.stmt.and_then(|id| statements.get_mut(id)) else {
-            return;
-        };
+    /// The status flags that the client must see set, and those that it must not see, where the
+    /// server's are not its own.
+    fn flags_to_show(&self, side: Side) -> (u16, u16) {
+        match side {
+            Side::Replica => self.state.transaction.flags_on_replica(),
+            Side::Primary => (0, 0),
+        }
+    }
+
+    /// Whether the result of an execution has another number of columns than the client was told last.
+    /// From now on it was told this one.
+    fn is_told_otherwise(&mut self, expect: Expect, columns: u64) -> bool {
+        let statement = expect.stmt.and_then(|id| self.statements.get_mut(id));
         // Of a CALL nothing was told.
-        if statement.columns == 0 {
+        match statement.filter(|statement| statement.columns > 0) {
+            Some(statement) => std::mem::replace(&mut statement.columns, columns) != columns,
+            None => false,
+        }
+    }
+
+    /// Says in the packet at `at`, as one server does, whether there are other columns than before:
+    /// of several servers each knows only its own copy of the statement.
+    fn tell_columns(&mut self, expect: Expect, other: bool, at: usize, event: Event) {
+        let flag = Status::METADATA_CHANGED;
+        if other == event.status.contains(flag) {
             return;
         }
-        let changed = std::mem::replace(&mut statement.columns, columns) != columns;
-        let flag = Status::METADATA_CHANGED;
-        if changed != event.status.contains(flag)
-            && let Some(link) = links.get_mut(expect.side)
-        {
+        if let Some(link) = self.links.get_mut(expect.side) {
             let packet = link.conn.input.data_mut().get_mut(at..at + event.len);
-            let (set, clear) = if changed { (flag.0, 0) } else { (0, flag.0) };
+            let (set, clear) = if other { (flag.0, 0) } else { (0, flag.0) };
             change_status(packet.unwrap_or_default(), set, clear);
         }
     }
 
     /// Makes an event's packet what the client may see; gives its length, which may have changed.
     fn show(&mut self, expect: Expect, at: usize, event: Event) -> usize {
+        let (lacks, extra) = self.flags_to_show(expect.side);
         let Self {
             links, state, who, ..
         } = self;
@@ -252,10 +267,6 @@ impl Relay {
             }
             return event.len;
         }
-        let (lacks, extra) = match expect.side {
-            Side::Replica => state.transaction.flags_on_replica(),
-            Side::Primary => (0, 0),
-        };
         if (lacks, extra) != (0, 0) && event.kind != EventKind::Err {
             let packet = input.data_mut().get_mut(at..at + event.len);
             change_status(packet.unwrap_or_default(), lacks, extra);
@@ -307,23 +318,31 @@ impl Relay {
         side: Side,
         forwarded: bool,
     ) -> Result<bool, End> {
-        let Self {
-            links,
-            client,
-            shared,
-            ..
-        } = self;
-        let replica = match (side, forwarded) {
-            (Side::Replica, false) => links.get(side).map(|link| link.identity),
-            _ => None,
-        };
-        let ahead = ahead_of(shared);
-        let heard = poll_fn(|cx| poll_both(cx, links, side, client, ahead));
-        let woke = match replica {
-            None => heard.await,
-            Some(replica) => unless_down(&shared.watch, replica, heard).await,
+        let ahead = ahead_of(&self.shared);
+        let woke = loop {
+            let Self {
+                links,
+                client,
+                shared,
+                ..
+            } = self;
+            let replica = match (side, forwarded) {
+                (Side::Replica, false) => links.get(side).map(|link| link.identity),
+                _ => None,
+            };
+            let heard = poll_fn(|cx| poll_both(cx, links, side, client, ahead));
+            let woke = match replica {
+                None => heard.await,
+                Some(replica) => unless_down(&shared.watch, replica, heard).await,
+            };
+            match woke {
+                Woke::Recalled => links.give_back_recalled(&self.registered),
+                woke => break woke,
+            }
         };
         match woke {
+            // Taken care of above.
+            Woke::Recalled => Ok(true),
             Woke::Server(Ok(count)) => Ok(count > 0),
             Woke::Server(Err(_)) => Ok(false),
             Woke::ClientLeft => Err(self.client_left(side)),
@@ -477,6 +496,8 @@ enum Woke {
     Server(io::Result<usize>),
     ClientLeft,
     ServerDown,
+    /// Others wait for the connection of the other side.
+    Recalled,
 }
 
 /// Waits for a replica's answer until that replica is down.
@@ -505,6 +526,9 @@ fn poll_both(
     };
     if let Poll::Ready(read) = link.conn.poll_fill(cx) {
         return Poll::Ready(Woke::Server(read));
+    }
+    if links.poll_recalled(cx).is_ready() {
+        return Poll::Ready(Woke::Recalled);
     }
     poll_left(cx, client, ahead).map(|()| Woke::ClientLeft)
 }

@@ -11,7 +11,7 @@ use super::bulk::GATHERED;
 use super::classify::Lexer;
 use super::groups::{group_of, settings_of};
 use super::kill::Registered;
-use super::links::Links;
+use super::links::{Links, SIDES};
 use super::login::{self, Client};
 use super::prepared::Statements;
 use super::shadow::Foresight;
@@ -19,8 +19,9 @@ use super::shared::Shared;
 use super::staleness::StaleNote;
 use crate::domain::consistency::GroupKey;
 use crate::domain::ids::SessionId;
-use crate::domain::session::{ClientTraits, Session, Side};
+use crate::domain::session::{ClientTraits, Session};
 use crate::domain::sql::Hints;
+use crate::domain::sql::state::Touches;
 use crate::frontend::ClientError;
 use crate::frontend::login::LoginError;
 use crate::net::{Conn, Stream};
@@ -28,7 +29,7 @@ use crate::protocol::caps::CapabilityFlags;
 use crate::protocol::command::CommandCode;
 use crate::protocol::frame::{FrameHeader, HEADER};
 use crate::protocol::status::Status;
-use crate::telemetry::{SessionGauge, SessionState};
+use crate::telemetry::{PinGauge, SessionGauge, SessionState};
 
 /// Why a session ends.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(super) enum End {
     Quit,
     /// The proxy is shutting down.
     ShuttingDown,
+    /// COMMIT or ROLLBACK with RELEASE: a server closes the connection after its OK.
+    Released,
     /// The client's connection closed or broke.
     ClientGone,
     /// The login could not be completed; the client was told why.
@@ -54,6 +57,7 @@ impl End {
     fn name(&self) -> &'static str {
         match self {
             Self::Quit => "quit",
+            Self::Released => "released at the end of a transaction",
             Self::ShuttingDown => "shutting down",
             Self::ClientGone => "client gone",
             Self::Refused => "login refused",
@@ -108,6 +112,16 @@ pub(super) struct Relay {
     /// The right to run on the primary the READ ONLY transaction that is open there, if it was meant
     /// for a replica.
     pub(super) permit: Option<Permit>,
+    /// What the text of the statement at hand says that it does to the session's state.
+    pub(super) touches: Option<Touches>,
+    /// Whether the statement at hand may run a trigger.
+    pub(super) may_trigger: bool,
+    /// Which named locks are held has to be asked.
+    pub(super) locks_unsure: bool,
+    /// The session's pins, as far as metrics and registry know of them.
+    pub(super) pinned: PinGauge,
+    /// Their version.
+    pub(super) told_pins: u64,
     /// What shadow mode remembers.
     pub(super) foresight: Foresight,
     pub(super) diary: Diary,
@@ -160,7 +174,7 @@ pub async fn serve(shared: Arc<Shared>, stream: Stream, id: SessionId, task: Opt
         Ok(()) => relay.run().await,
         Err(end) => end,
     };
-    relay.close(&end);
+    relay.close(&end).await;
     relay.diary.end = end.name();
 }
 
@@ -221,6 +235,11 @@ impl Relay {
             ended_with: Status::default(),
             stale: StaleNote::None,
             permit: None,
+            touches: None,
+            may_trigger: false,
+            locks_unsure: false,
+            pinned: shared.metrics.pin_gauge(),
+            told_pins: 0,
             foresight: Foresight::default(),
             diary,
             shared,
@@ -280,12 +299,14 @@ impl Relay {
             result
         };
         self.gauge.set(SessionState::Idle);
-        result
+        result?;
+        self.rest().await;
+        Ok(())
     }
 
     /// The header of the next command, and its first byte if it has one.
     async fn next_header(&mut self) -> Result<FrameHeader, End> {
-        self.fill_client(HEADER).await?;
+        self.await_command(HEADER).await?;
         let header = FrameHeader::parse(self.client.input.data()).ok_or(End::Malformed)?;
         if header.len > 0 {
             self.fill_client(HEADER + 1).await?;
@@ -360,10 +381,13 @@ impl Relay {
     }
 
     /// Lets go of the server connections.
-    fn close(&mut self, end: &End) {
+    async fn close(&mut self, end: &End) {
         self.registered.runs(None);
-        for side in [Side::Primary, Side::Replica] {
+        for side in SIDES {
             match end {
+                End::Quit if self.links.lends() => self.part_with(side).await,
+                // The server closed the connection that it came over.
+                End::Released | End::ReplyBroken => self.links.discard(side, &self.registered),
                 End::Quit
                 | End::Refused
                 | End::ShuttingDown
@@ -372,7 +396,6 @@ impl Relay {
                 | End::StateLost => {
                     self.links.release(side, &self.registered);
                 }
-                End::ReplyBroken => self.links.discard(side, &self.registered),
             }
         }
     }

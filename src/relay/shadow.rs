@@ -20,9 +20,8 @@ use super::statement::Statement;
 use crate::config::Mode;
 use crate::domain::consistency::search::Situation;
 use crate::domain::consistency::{GiveUp, Level, Search, Server, Servers, Settings, Step};
-use crate::domain::position::Position;
 use crate::domain::routing::{Reason, Route};
-use crate::domain::session::{LastRead, Positions, RanOn, Side};
+use crate::domain::session::{LastRead, Positions, RanOn, Side, Sights};
 use crate::domain::sql::Access;
 use crate::telemetry::{AccessLabel, Foreseen, Outcome, Target};
 
@@ -68,9 +67,9 @@ pub(super) struct Foresight {
 #[derive(Debug)]
 enum Learned {
     /// What the primary had, asked because of something unknown since this time.
-    Primary(Instant, Position),
+    Primary(Instant, Sights),
     /// What a read can have seen.
-    Seen(LastRead, Position),
+    Seen(LastRead, Sights),
 }
 
 impl Foresight {
@@ -285,7 +284,7 @@ impl Measurement {
                         .map(|it| (it.backend, it.generation))
                         .collect();
                     let there = shared.watch.wait_covered(&servers, &position, deadline);
-                    search.on_wait(there.await.is_ok());
+                    search.on_wait(freshness::waited(there.await));
                 }
                 step => {
                     freshness::ask(shared, terms, search, &mut positions, &step).await;
@@ -299,12 +298,14 @@ impl Measurement {
 
     /// Gives back what an answer said, if the search took it in.
     fn learn(&self, step: &Step, positions: &Positions) {
-        let bound = || positions.need().clone();
+        let sights = || positions.sights();
         let learned = match step {
             Step::AskPrimary { not_before } if positions.unknown_since().is_none() => {
-                Learned::Primary(*not_before, bound())
+                Learned::Primary(*not_before, sights())
             }
-            Step::AskSeen(read) if positions.last_read().is_none() => Learned::Seen(*read, bound()),
+            Step::AskSeen(read) if positions.last_read().is_none() => {
+                Learned::Seen(*read, sights())
+            }
             _ => return,
         };
         lock(&self.learned).push(learned);

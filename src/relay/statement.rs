@@ -17,13 +17,13 @@ use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::lease::leaves_untold;
-use crate::domain::session::{Holds, Outcome, RanOn, Side};
+use crate::domain::session::{Outcome, RanOn, Side};
 use crate::domain::sql::{Access, Effects, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::command::com_query;
 use crate::protocol::frame::append_packet;
 use crate::protocol::reply::ReplyKind;
-use crate::telemetry::{self, ErrorKind, Label, PinReason, SessionState, Target};
+use crate::telemetry::{self, ErrorKind, Label, SessionState, Target};
 
 /// A statement that stands in the client's buffer.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +95,8 @@ impl Relay {
         let had_primary = self.links.get(Side::Primary).is_some();
         let mut progress = Progress::default();
         self.results = 0;
+        self.look_at(&statement);
+        self.learn_for_constants().await;
         self.note_staleness(&statement);
         let mut next = self.first_route(&statement);
         next = self.shadowed(next, &statement, &terms);
@@ -167,13 +169,20 @@ impl Relay {
             }
             self.after_staleness();
             self.settle_groups();
+            self.settle_locks().await;
             self.after_fallback(progress.permit.take(), had_primary);
+            if access == Access::TransactionEnd
+                && outcome != Outcome::Failed
+                && self.releases(&statement)
+            {
+                return Err(End::Released);
+            }
             return Ok(outcome);
         }
     }
 
     /// What the statement at hand asks for, by its hints and its session.
-    async fn terms(
+    pub(super) async fn terms(
         &mut self,
         statement: &Statement,
         arrived: Instant,
@@ -233,6 +242,9 @@ impl Relay {
         {
             return self.answer_error(error, Side::Primary, reason).await;
         }
+        if reason == Reason::FollowsPrevious {
+            self.hold_again(Side::Primary);
+        }
         let Self {
             links,
             state,
@@ -244,9 +256,8 @@ impl Relay {
             // Another connection would take what follows for statements of their own.
             return self.state_lost().await;
         }
-        let has_schema = state.mirror.schema().is_some();
         if let Err(error) = links
-            .hold(Side::Primary, BackendId::PRIMARY, has_schema, registered)
+            .hold(Side::Primary, BackendId::PRIMARY, &state.mirror, registered)
             .await
         {
             self.shared.watch.suspect(BackendId::PRIMARY);
@@ -257,6 +268,10 @@ impl Relay {
         match self.open_deferred(statement).await? {
             Opened::Yes => {}
             Opened::Broken => return self.redial(statement, reason, progress).await,
+            Opened::Denied(packet) => {
+                self.pass_error(packet).await?;
+                return Ok(Next::Answered(Side::Primary, reason, Outcome::Failed));
+            }
             Opened::Refused if !self.drop_primary() => return self.state_lost().await,
             Opened::Refused => {
                 return self
@@ -398,7 +413,7 @@ impl Relay {
                 fell => return self.fell(fell, progress).await,
             },
         };
-        if self.state.mirror.collation_untold() && !self.learn_collation().await {
+        if self.state.mirror.collation_untold() && !self.learn_collation(Side::Primary).await {
             if !self.drop_primary() {
                 return self.state_lost().await;
             }
@@ -515,6 +530,7 @@ impl Relay {
                 .await;
         }
         let in_transaction = self.state.transaction.open_on() == Some(Side::Replica);
+        self.hold_again(Side::Replica);
         let Some(backend) = self
             .links
             .get(Side::Replica)
@@ -575,9 +591,8 @@ impl Relay {
             registered,
             ..
         } = self;
-        let has_schema = state.mirror.schema().is_some();
         if let Err(error) = links
-            .hold(Side::Primary, BackendId::PRIMARY, has_schema, registered)
+            .hold(Side::Primary, BackendId::PRIMARY, &state.mirror, registered)
             .await
         {
             let error = client_error(&error);
@@ -601,10 +616,18 @@ impl Relay {
 
     /// Runs a small statement that the client knows nothing of; says whether it succeeded.
     pub(super) async fn run_quietly(&mut self, side: Side, sql: &[u8]) -> Result<bool, End> {
+        Ok(self.run_unseen(side, sql).await? == Swallowed::Done)
+    }
+
+    /// The same; says how it went.
+    pub(super) async fn run_unseen(&mut self, side: Side, sql: &[u8]) -> Result<Swallowed, End> {
         self.out.clear();
         let query = com_query(sql, self.who.profile.query_attributes());
         append_packet(&mut self.out, &mut 0, &query);
-        Ok(self.send_to_server(side).await && self.swallow(side, 1).await? == Swallowed::Done)
+        match self.send_to_server(side).await {
+            true => self.swallow(side, 1).await,
+            false => Ok(Swallowed::Broken),
+        }
     }
 
     pub(super) fn ended(&mut self, side: Side, profile: &StatementProfile, outcome: Outcome) {
@@ -625,38 +648,13 @@ impl Relay {
                 .error(ErrorKind::Statement, telemetry::Side::Backend);
         }
         let on = self.foresight.ran_on(on);
-        let before = self.state.holds;
+        self.take_touches(side, profile, outcome);
         self.state.on_end(profile, on, outcome, Instant::now());
         if self.state.positions.is_scattered() {
             self.shared.watch.compact(self.state.positions.need_mut());
             self.state.positions.on_compacted();
         }
-        if self.state.holds != before {
-            self.count_pins(before);
-        }
-    }
-
-    /// Counts what the session holds now and did not hold before.
-    fn count_pins(&self, before: Holds) {
-        let now = self.state.holds;
-        for (held, had, reason) in [
-            (
-                now.temporary_tables,
-                before.temporary_tables,
-                PinReason::TemporaryTable,
-            ),
-            (now.table_locks, before.table_locks, PinReason::TableLock),
-            (now.named_locks, before.named_locks, PinReason::NamedLock),
-            (
-                now.user_variables,
-                before.user_variables,
-                PinReason::UserVariable,
-            ),
-        ] {
-            if held && !had {
-                self.shared.metrics.pins.at(reason).inc();
-            }
-        }
+        self.tell_pins();
     }
 
     async fn answer_error(

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::freshness::seen_bound;
+use super::freshness::seen;
 use super::session::Relay;
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
@@ -87,15 +87,25 @@ impl Relay {
         }
         let watch = &self.shared.watch;
         if let Some(since) = self.state.positions.unknown_since() {
-            let bound = watch.upper_bound(BackendId::PRIMARY, since).await;
-            let bound = bound.map_err(unanswered)?;
-            self.state.positions.on_primary_bound(&bound);
+            let sights = watch.sights(BackendId::PRIMARY, since).await;
+            let sights = sights.map_err(unanswered)?;
+            self.state.positions.on_primary_bound(&sights);
         }
-        let mut token = self.state.positions.need().clone();
-        if let Some(read) = self.state.positions.last_read() {
-            let seen = seen_bound(watch, read).await.map_err(unanswered)?;
-            token.join(&seen).map_err(|_| ClientError::NoPosition)?;
+        // As if the next read were to go elsewhere.
+        let mut positions = self.state.positions.clone();
+        if let Some(read) = positions.last_read() {
+            let sights = seen(watch, read).await.map_err(unanswered)?;
+            positions.on_seen_bound(&sights);
         }
+        if positions.doubt().is_some() {
+            // By now it is known of most of it whether it was ever committed.
+            let sights = watch.sights(BackendId::PRIMARY, Instant::now()).await;
+            positions.on_primary_said(&sights.map_err(unanswered)?);
+        }
+        if positions.untracked_write() {
+            return Err(ClientError::NoPosition);
+        }
+        let mut token = positions.need_and_doubt();
         watch.compact(&mut token);
         Ok(token)
     }

@@ -32,7 +32,7 @@ impl Relay {
     }
 
     /// `false` when the connection failed; it cannot be used further.
-    async fn learn_list(&mut self, side: Side) -> bool {
+    pub(super) async fn learn_list(&mut self, side: Side) -> bool {
         let Self {
             links,
             state,

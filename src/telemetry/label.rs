@@ -3,6 +3,7 @@
 
 use crate::domain::consistency::Level;
 use crate::domain::routing::Reason;
+use crate::domain::session::PinReason;
 use crate::domain::sql::Access;
 use crate::domain::topology::Role;
 
@@ -184,33 +185,30 @@ label!(SessionState {
 pub enum ConnectionState {
     /// Waits in the pool.
     Idle,
-    /// Held by a session.
+    /// A session needs it: it runs a statement there, or has something there that keeps it.
     Leased,
+    /// A session keeps it between statements and can be asked to give it back.
+    Lent,
 }
 
 label!(ConnectionState {
     Idle => "idle",
     Leased => "leased",
+    Lent => "lent",
 });
 
-/// Why a session keeps to one server connection.
+/// How a server connection went from a session to its pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PinReason {
-    /// A temporary table.
-    TemporaryTable,
-    /// LOCK TABLES and its kin.
-    TableLock,
-    /// GET_LOCK().
-    NamedLock,
-    /// A user variable.
-    UserVariable,
+pub enum Handover {
+    /// As it was: the next session restores what differs.
+    AsIs,
+    /// After a reset.
+    Reset,
 }
 
-label!(PinReason {
-    TemporaryTable => "temporary_table",
-    TableLock => "table_lock",
-    NamedLock => "named_lock",
-    UserVariable => "user_variable",
+label!(Handover {
+    AsIs => "as_is",
+    Reset => "reset",
 });
 
 /// What happened to prepared statements on server connections.
@@ -235,6 +233,18 @@ label!(PreparedEvent {
     Evicted => "evicted",
     Lost => "lost",
 });
+
+impl Label for PinReason {
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn name(self) -> &'static str {
+        Self::name(self)
+    }
+}
 
 impl Label for Reason {
     const ALL: &'static [Self] = Self::ALL;

@@ -8,7 +8,8 @@ mod tests;
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, GaugeVec, Histogram, IntCounter, IntGauge, IntGaugeVec, Registry, TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Registry, TextEncoder,
 };
 
 use make::Maker;
@@ -16,11 +17,12 @@ use make::Maker;
 use super::fault::{ErrorKind, Side};
 use super::grid::Grid;
 use super::label::{
-    AccessLabel, ConnectionState, Foreseen, Label, Outcome, PinReason, PreparedEvent, SessionState,
+    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PreparedEvent, SessionState,
     Target, Wrote,
 };
 use crate::domain::consistency::Level;
 use crate::domain::routing::Reason;
+use crate::domain::session::PinReason;
 use crate::domain::topology::Role;
 
 /// All metrics of one proxy, in a registry of their own. Names begin with `highwater_`.
@@ -48,6 +50,8 @@ pub struct Metrics {
     transaction_reads: Grid<Wrote>,
     /// `pins_total{reason}`: how often a session was bound to one connection.
     pub pins: Grid<PinReason>,
+    /// `pins{reason}`: sessions that are bound to one connection now.
+    pins_in_force: Box<[IntGauge]>,
     /// `prepared_statements_total{event}`: what happened to prepared statements on server connections.
     pub prepared: Grid<PreparedEvent>,
     /// `shadow_statements_total{access,target,reason}`: in shadow mode, statements by where the split
@@ -75,8 +79,20 @@ pub struct Metrics {
     backend_up: IntGaugeVec,
     /// `backend_lag_seconds{backend}`: how far a server is behind the primary; NaN while unknown.
     backend_lag: GaugeVec,
-    /// `backend_connections{backend,state}`: pooled connections by what they are doing.
+    /// `backend_connections{backend,state}`: pooled connections by what they are doing. What is
+    /// `lent` is counted once a second.
     backend_connections: IntGaugeVec,
+    /// `handovers_total{backend,how}`: connections that sessions gave back to their pool.
+    handovers: IntCounterVec,
+    /// `restores_total{backend}`: connections that were given a session's state by commands, since
+    /// they had another one.
+    restores: IntCounterVec,
+    /// `recalls_total{backend}`: connections that sessions were asked to give back between two
+    /// statements, because others waited.
+    recalls: IntCounterVec,
+    /// `pool_wait_seconds{backend}`: how long sessions waited in line for a connection; those that
+    /// found one at once are not counted.
+    pool_wait: HistogramVec,
 }
 
 impl Metrics {
@@ -130,6 +146,11 @@ impl Metrics {
                 "How often a session was bound to one server connection.",
                 &["reason"],
             )?,
+            pins_in_force: make.gauges_of::<PinReason>(
+                "pins",
+                "Sessions that are bound to one server connection now.",
+                "reason",
+            )?,
             prepared: make.grid(
                 "prepared_statements_total",
                 "What happened to prepared statements on server connections.",
@@ -168,7 +189,11 @@ impl Metrics {
                 "offload_ratio",
                 "Share of the offloadable reads that replicas answered, since the start.",
             )?,
-            sessions: make.sessions()?,
+            sessions: make.gauges_of::<SessionState>(
+                "sessions",
+                "Client sessions by what they are doing.",
+                "state",
+            )?,
             backend_up: make.int_gauges(
                 "backend_up",
                 "1 while statements may be sent to the server.",
@@ -183,6 +208,26 @@ impl Metrics {
                 "backend_connections",
                 "Pooled server connections by what they are doing.",
                 &["backend", "state"],
+            )?,
+            handovers: make.counters(
+                "handovers_total",
+                "Server connections that sessions gave back to their pool, by how.",
+                &["backend", "how"],
+            )?,
+            restores: make.counters(
+                "restores_total",
+                "Server connections that were given a session's state by commands.",
+                &["backend"],
+            )?,
+            recalls: make.counters(
+                "recalls_total",
+                "Server connections that sessions were asked to give back between statements.",
+                &["backend"],
+            )?,
+            pool_wait: make.histogram_family(
+                "pool_wait_seconds",
+                "Seconds that sessions waited in line for a server connection, if they waited.",
+                "backend",
             )?,
             registry,
         })
@@ -245,6 +290,19 @@ impl Metrics {
         SessionGauge { gauges, state }
     }
 
+    /// Counts the pins of a new session, which has none; they are counted out when the value is dropped.
+    pub fn pin_gauge(&self) -> PinGauge {
+        PinGauge {
+            gauges: self.pins_in_force.clone(),
+            counted: [false; PinReason::ALL.len()],
+        }
+    }
+
+    /// How many sessions are bound for this reason.
+    pub fn pinned(&self, reason: PinReason) -> i64 {
+        self.pins_in_force[reason.index()].get()
+    }
+
     /// How many sessions are in `state`.
     pub fn sessions_in(&self, state: SessionState) -> i64 {
         self.sessions[state.index()].get()
@@ -260,7 +318,15 @@ impl Metrics {
                     .with_label_values(&[address, state.name()])
             })
             .collect();
+        let handovers = Handover::ALL
+            .iter()
+            .map(|how| self.handovers.with_label_values(&[address, how.name()]))
+            .collect();
         BackendMetrics {
+            handovers,
+            restores: self.restores.with_label_values(&[address]),
+            recalls: self.recalls.with_label_values(&[address]),
+            pool_wait: self.pool_wait.with_label_values(&[address]),
             up: self.backend_up.with_label_values(&[address, role.name()]),
             lag: self.backend_lag.with_label_values(&[address]),
             connections,
@@ -315,12 +381,44 @@ impl Drop for SessionGauge {
     }
 }
 
+/// Counts one session under each reason that binds it.
+#[derive(Debug)]
+pub struct PinGauge {
+    gauges: Box<[IntGauge]>,
+    counted: [bool; PinReason::ALL.len()],
+}
+
+impl PinGauge {
+    /// The session is bound for this reason, or is not; says whether that is news.
+    pub fn set(&mut self, reason: PinReason, bound: bool) -> bool {
+        let index = reason.index();
+        if self.counted[index] == bound {
+            return false;
+        }
+        self.counted[index] = bound;
+        self.gauges[index].add(if bound { 1 } else { -1 });
+        true
+    }
+}
+
+impl Drop for PinGauge {
+    fn drop(&mut self) {
+        for reason in PinReason::ALL {
+            self.set(reason, false);
+        }
+    }
+}
+
 /// Handles of one server's metrics.
 #[derive(Clone, Debug)]
 pub struct BackendMetrics {
     up: IntGauge,
     lag: Gauge,
     connections: Box<[IntGauge]>,
+    handovers: Box<[IntCounter]>,
+    restores: IntCounter,
+    recalls: IntCounter,
+    pool_wait: Histogram,
 }
 
 impl BackendMetrics {
@@ -332,6 +430,26 @@ impl BackendMetrics {
     /// How far the server is behind the primary; `None` while unknown.
     pub fn set_lag(&self, lag: Option<Duration>) {
         self.lag.set(lag.map_or(f64::NAN, |lag| lag.as_secs_f64()));
+    }
+
+    /// Counts a connection that a session gave back.
+    pub fn handed_over(&self, how: Handover) {
+        self.handovers[how.index()].inc();
+    }
+
+    /// Counts a connection that was given a session's state by commands.
+    pub fn restored(&self) {
+        self.restores.inc();
+    }
+
+    /// Counts a connection that a session was asked to give back.
+    pub fn recalled(&self) {
+        self.recalls.inc();
+    }
+
+    /// Counts a wait in line.
+    pub fn pool_waited(&self, took: Duration) {
+        self.pool_wait.observe(took.as_secs_f64());
     }
 
     /// The number of connections in `state`.

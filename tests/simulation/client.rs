@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use highwater::domain::consistency::{GroupKey, Level, OnTimeout, Settings};
-use highwater::domain::position::Position;
+use highwater::domain::position::{GtidSet, Position};
 use highwater::domain::session::{ClientTraits, Session};
 use highwater::domain::sql::{Dialect, LexMode, Seed, StatementProfile, explain};
 
@@ -366,6 +366,17 @@ impl Client {
             self.sim
                 .broken(|| format!("client {}: position {was} shrank to {need}", self.id));
         }
+        let world = self.sim.world.borrow();
+        let named = |id: &usize| {
+            let gtid = world.gtid(*id).unwrap().parse::<GtidSet>().unwrap();
+            need.covers(&gtid.into())
+        };
+        if let Some(id) = world.rolled_back().find(named) {
+            let gtid = world.gtid(id);
+            self.sim
+                .broken(|| format!("client {}: {gtid:?} is demanded and never was", self.id));
+        }
+        drop(world);
         self.position.clone_from(need);
     }
 
@@ -373,7 +384,11 @@ impl Client {
     async fn carry_token(&mut self) {
         let sim = Rc::clone(&self.sim);
         let carried = sim.token.take();
-        if let Some((position, known)) = carried {
+        // What the primary has not executed is waited for, and refused if it does not come.
+        let executed = sim.executed(sim.clock.now()).await;
+        if let Some((position, known)) = carried
+            && executed.is_ok_and(|executed| executed.position.covers(&position))
+        {
             sim.note(|| format!("{} takes the token {position}", self.id));
             self.session.positions.on_read_after(&position);
             self.knows.join(&known);

@@ -232,12 +232,16 @@ impl Client {
             match gate.poll(positions, &*sim, sim.clock.now()) {
                 None | Some(Step::Read(_) | Step::AskExecuted { .. }) => return true,
                 Some(Step::AskSeen(read)) => {
-                    let bound = sim.seen_bound(read).await;
+                    let bound = sim.seen(read).await;
                     gate.on_seen(bound.as_ref().map_err(|why| *why));
                 }
                 Some(Step::AskPrimary { not_before }) => {
                     let bound = sim.upper_bound(not_before).await;
                     gate.on_primary(positions, bound.as_ref().map_err(|why| *why));
+                }
+                Some(Step::AskAgain { not_before }) => {
+                    let bound = sim.upper_bound(not_before).await;
+                    gate.on_asked_again(positions, bound.as_ref().map_err(|why| *why));
                 }
                 Some(Step::Wait {
                     servers,
@@ -335,12 +339,16 @@ impl Client {
                 Step::Read(server) => return Ok(server),
                 Step::GiveUp(why) => return Err(why),
                 Step::AskSeen(read) => {
-                    let bound = sim.seen_bound(read).await;
+                    let bound = sim.seen(read).await;
                     search.on_seen(positions, bound.as_ref().map_err(|why| *why));
                 }
                 Step::AskPrimary { not_before } => {
                     let bound = sim.upper_bound(not_before).await;
                     search.on_primary(positions, bound.as_ref().map_err(|why| *why));
+                }
+                Step::AskAgain { not_before } => {
+                    let bound = sim.upper_bound(not_before).await;
+                    search.on_asked_again(positions, bound.as_ref().map_err(|why| *why));
                 }
                 Step::AskExecuted { not_before } => {
                     let mut executed = sim.executed(not_before).await;
@@ -600,10 +608,13 @@ impl Client {
         if let Some(since) = positions.unknown_since() {
             positions.on_primary_bound(&sim.upper_bound(since).await.ok()?);
         }
-        let mut token = self.session.positions.need().clone();
-        if let Some(read) = self.session.positions.last_read() {
-            token.join(&sim.seen_bound(read).await.ok()?).ok()?;
+        let mut positions = self.session.positions.clone();
+        if let Some(read) = positions.last_read() {
+            positions.on_seen_bound(&sim.seen(read).await.ok()?);
         }
-        Some(token)
+        if positions.doubt().is_some() {
+            positions.on_primary_said(&sim.upper_bound(sim.clock.now()).await.ok()?);
+        }
+        Some(positions.need_and_doubt())
     }
 }

@@ -40,6 +40,8 @@ pub(crate) enum Defect {
     OwnedIsNotAsked,
     /// The first read of a READ ONLY transaction runs on a replica that is not usable any more.
     UnusableReplicasAreBelieved,
+    /// What is only owned is demanded for good.
+    OwnedIsCertain,
     /// The lower bound has what is owned.
     OwnedIsALowerBound,
     /// Group and proxy are raised after the client was told.
@@ -63,12 +65,13 @@ pub(crate) enum Defect {
 }
 
 impl Defect {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::ErrorIsHarmless,
         Self::NobodyAsksWhatWasSeen,
         Self::PrimaryIsAlwaysReady,
         Self::OwnedIsNotAsked,
         Self::UnusableReplicasAreBelieved,
+        Self::OwnedIsCertain,
         Self::OwnedIsALowerBound,
         Self::RaisedAfterTheOk,
         Self::BoundsBelongToAddresses,
@@ -328,6 +331,35 @@ pub(crate) async fn outsider(sim: Rc<Sim>) {
             (server, world.servers[server].life)
         };
         if let Some(id) = sim.commit(server, life, true).await {
+            sim.told.borrow_mut().anywhere.insert(id);
+        }
+    }
+}
+
+/// Somebody who owns transactions for long, and commits few of them.
+pub(crate) async fn owner(sim: Rc<Sim>) {
+    loop {
+        sim.clock.sleep(sim.random.range(5_000, 60_000)).await;
+        let Some((server, life, id)) = sim.world.borrow_mut().own() else {
+            continue;
+        };
+        sim.clock.sleep(sim.random.delay(8_000, 200_000)).await;
+        if sim.random.percent(70) {
+            if let Some(mut world) = sim.still(server, life) {
+                world.roll_back(server, id);
+            }
+            continue;
+        }
+        if let Some(mut world) = sim.still(server, life) {
+            world.log_owned(server, id);
+        }
+        sim.clock.sleep(sim.random.delay(600, 9_000)).await;
+        if let Some(mut world) = sim.still(server, life) {
+            world.show(server, id);
+        }
+        sim.clock.sleep(sim.random.delay(400, 9_000)).await;
+        if let Some(mut world) = sim.still(server, life) {
+            world.name(server, id, sim.clock.micros());
             sim.told.borrow_mut().anywhere.insert(id);
         }
     }

@@ -4,10 +4,10 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use highwater::domain::consistency::{Executed, GiveUp, Server, Servers};
+use highwater::domain::consistency::{Executed, GiveUp, Server, Servers, Waited};
 use highwater::domain::ids::BackendId;
 use highwater::domain::position::{Position, PositionKind};
-use highwater::domain::session::LastRead;
+use highwater::domain::session::{LastRead, SaidBy, Sights};
 use highwater::domain::topology::health::{PrimaryState, judge_primary, judge_replica};
 use highwater::domain::topology::{
     Engine, Generation, Health, Incarnation, Lag, Receiver, Replication, Report, Samples,
@@ -284,7 +284,11 @@ impl Sim {
             upper = Position::Nothing;
         }
         upper.join(&executed).unwrap();
-        let alive = self.world.borrow().lives(server, life);
+        // A failover breaks connections, too.
+        let alive = {
+            let world = self.world.borrow();
+            world.lives(server, life) && world.at[backend] == server
+        };
         self.travel().await;
         if !alive || self.random.percent(2) {
             return Err(GiveUp::NoPositions);
@@ -323,25 +327,36 @@ impl Sim {
     }
 
     /// What a read on the primary that was over then can have seen.
-    pub(crate) async fn upper_bound(&self, not_before: Instant) -> Result<Position, GiveUp> {
-        Ok(self.ask(0, not_before).await?.upper)
+    pub(crate) async fn upper_bound(&self, not_before: Instant) -> Result<Sights, GiveUp> {
+        let heard = self.ask(0, not_before).await?;
+        if self.has(Defect::OwnedIsCertain) {
+            return Ok(Sights::certain(heard.upper));
+        }
+        Ok(Sights {
+            owned: heard.upper.missing_from(&heard.executed),
+            certain: heard.executed,
+            said_by: Some(SaidBy {
+                life: heard.generation,
+                sent: heard.sent,
+            }),
+        })
     }
 
     /// What that read can have seen.
-    pub(crate) async fn seen_bound(&self, read: LastRead) -> Result<Position, GiveUp> {
+    pub(crate) async fn seen(&self, read: LastRead) -> Result<Sights, GiveUp> {
         let backend = read.backend.index();
         if self.has(Defect::NobodyAsksWhatWasSeen) {
-            return Ok(Position::Nothing);
+            return Ok(Sights::default());
         }
         let usable = self.watch.borrow().usable(backend);
         if usable
+            && backend > 0
             && let Ok(heard) = self.ask(backend, read.ended).await
             && heard.generation == read.generation
         {
-            return Ok(match backend {
-                0 => heard.upper,
-                _ => self.without_errant(backend, heard.upper).await,
-            });
+            return Ok(Sights::certain(
+                self.without_errant(backend, heard.upper).await,
+            ));
         }
         self.upper_bound(read.ended).await
     }
@@ -361,7 +376,11 @@ impl Sim {
         if own.is_empty() {
             return upper;
         }
-        let Ok(Position::Gtids(primary)) = self.upper_bound(self.clock.now()).await else {
+        let Ok(Position::Gtids(primary)) = self
+            .upper_bound(self.clock.now())
+            .await
+            .map(|it| it.whole())
+        else {
             return upper;
         };
         own.subtract(&primary);
@@ -375,13 +394,17 @@ impl Sim {
         servers: &[Server],
         position: &Position,
         deadline: Instant,
-    ) -> bool {
+    ) -> Waited {
         loop {
             if servers.iter().any(|server| self.covers(*server, position)) {
-                return true;
+                return Waited::There;
             }
             if self.clock.now() >= deadline {
-                return false;
+                return Waited::TimedOut;
+            }
+            let watch = |it: &Server| self.watch.borrow().generation(it.backend.index());
+            if servers.iter().all(|it| watch(it) != Some(it.generation)) {
+                return Waited::Lost;
             }
             self.travel().await;
             let asked = self.random.of(servers);

@@ -12,6 +12,9 @@ use super::bits::Bits;
 
 pub(crate) type TxnId = usize;
 
+/// The source of transactions whose owners chose their GTIDs.
+const CHOSEN: usize = 999;
+
 /// How many transactions of a replica may be applied at a time.
 const WORKERS: usize = 3;
 
@@ -23,6 +26,8 @@ pub(crate) struct Txn {
     pub(crate) gtid: Option<(usize, u64)>,
     /// When the primary's executed set named it, in microseconds.
     pub(crate) executed_at: Option<u64>,
+    /// Owned by somebody who has not begun to commit it, in this life of this server.
+    owned_only: Option<(usize, u64)>,
 }
 
 /// One server process on one machine.
@@ -100,6 +105,7 @@ impl World {
         self.txns.push(Txn {
             gtid,
             executed_at: None,
+            owned_only: None,
         });
         let it = &mut self.servers[server];
         if logged {
@@ -114,6 +120,41 @@ impl World {
             self.unlogged.insert(id);
         }
         id
+    }
+
+    /// Somebody takes a GTID of his own choice on the primary, and works.
+    pub(crate) fn own(&mut self) -> Option<(usize, u64, TxnId)> {
+        let (id, server) = (self.txns.len(), self.at[0]);
+        let it = self.servers.get_mut(server).filter(|it| it.up)?;
+        self.txns.push(Txn {
+            gtid: Some((CHOSEN, id as u64 + 1)),
+            executed_at: None,
+            owned_only: Some((server, it.life)),
+        });
+        it.owned.insert(id);
+        Some((server, it.life, id))
+    }
+
+    /// Its transaction begins to commit.
+    pub(crate) fn log_owned(&mut self, server: usize, id: TxnId) {
+        self.txns[id].owned_only = None;
+        self.servers[server].claimed.insert(id);
+        self.log.push(id);
+    }
+
+    /// It does not.
+    pub(crate) fn roll_back(&mut self, server: usize, id: TxnId) {
+        self.servers[server].owned.remove(&id);
+    }
+
+    /// What somebody owned in the present life of the primary, and rolled back.
+    pub(crate) fn rolled_back(&self) -> impl Iterator<Item = TxnId> {
+        let server = self.primary();
+        let it = &self.servers[server];
+        let here = move |id: &TxnId| {
+            self.txns[*id].owned_only == Some((server, it.life)) && !it.owned.contains(id)
+        };
+        (0..self.txns.len()).filter(here)
     }
 
     pub(crate) fn show(&mut self, server: usize, id: TxnId) {
@@ -189,7 +230,8 @@ impl World {
         let gone: Vec<TxnId> = recent.into_iter().filter(|_| !keeps()).collect();
         let half_done: Vec<TxnId> = self.servers[server].owned.iter().copied().collect();
         for id in half_done {
-            if is_primary || keeps() {
+            let committing = self.txns[id].owned_only.is_none();
+            if committing && (is_primary || keeps()) {
                 self.show(server, id);
                 self.name(server, id, now);
             } else {

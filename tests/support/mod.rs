@@ -10,7 +10,7 @@ pub mod raw;
 pub mod script;
 pub mod stage;
 
-use highwater::config::{Account, Address, Config};
+use highwater::config::{Account, Address, Config, PoolMode};
 use highwater::daemon::Proxy;
 use highwater::rig::{APP, Cluster, ClusterBuilder, MONITOR, Server};
 use mysql_async::prelude::Queryable;
@@ -87,6 +87,12 @@ pub fn config(cluster: &Cluster) -> Config {
     let monitor = Account::new(MONITOR.user, MONITOR.password);
     let mut config = Config::for_cluster(address(cluster.primary()), replicas, vec![user], monitor);
     config.proxy.workers = 1;
+    // So that every test can be run in both modes, and with a switch after each statement.
+    let chosen = |name: &str, value: &str| std::env::var(name).is_ok_and(|it| it == value);
+    if chosen("HIGHWATER_TEST_POOL_MODE", "transaction") {
+        config.pool.mode = PoolMode::Transaction;
+    }
+    config.pool.switch_always = chosen("HIGHWATER_TEST_SWITCH_ALWAYS", "1");
     config
 }
 

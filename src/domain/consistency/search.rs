@@ -15,8 +15,15 @@ use super::requirement::Requirement;
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
 use crate::domain::routing::{Candidate, pick};
-use crate::domain::session::{LastRead, Positions};
+use crate::domain::session::{LastRead, Positions, Sights};
 use crate::domain::topology::Generation;
+
+/// How long a read waits for what may never be committed before it asks the primary again; then twice
+/// as long.
+pub(super) const DOUBT_WAITS: Duration = Duration::from_millis(20);
+
+/// A wait that ends at once again and again, without a server that went, is given up.
+const MAX_LOST: u32 = 3;
 
 /// One life of one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,6 +97,12 @@ pub enum Step {
         /// The earliest time of the question.
         not_before: Instant,
     },
+    /// Ask the primary for an upper bound, from a question sent then or later: what the session may
+    /// have seen may never have been committed.
+    AskAgain {
+        /// The earliest time of the question.
+        not_before: Instant,
+    },
     /// Wait, without a connection, until one of these servers covers the position.
     Wait {
         /// The servers.
@@ -101,6 +114,17 @@ pub enum Step {
     },
     /// There is no replica for this read.
     GiveUp(GiveUp),
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// A server got there.
+    There,
+    /// Its deadline passed.
+    TimedOut,
+    /// None of the servers is left that could get there: another one may do at once.
+    Lost,
 }
 
 /// Why no replica may answer.
@@ -141,6 +165,14 @@ pub struct Search {
     deadline: Instant,
     over: Option<GiveUp>,
     waited: bool,
+    /// How often the servers that were waited for went.
+    lost: u32,
+    /// How long the next wait for something doubtful takes.
+    patience: Duration,
+    /// Whether the primary is to be asked again what became of that.
+    ask_again: bool,
+    /// Whether it was asked after the deadline.
+    asked_last: bool,
 }
 
 impl Search {
@@ -157,6 +189,10 @@ impl Search {
             deadline: arrived + catch_up_timeout,
             over: None,
             waited: false,
+            lost: 0,
+            patience: DOUBT_WAITS,
+            ask_again: false,
+            asked_last: false,
         }
     }
 
@@ -201,6 +237,7 @@ impl Search {
         }
         if session {
             servers.compact(positions.need_mut());
+            settle_doubt(positions, servers);
         }
         let covering: Vec<_> = usable
             .iter()
@@ -224,17 +261,24 @@ impl Search {
     }
 
     /// The answer to [`Step::AskPrimary`].
-    pub fn on_primary(&mut self, positions: &mut Positions, answer: Result<&Position, GiveUp>) {
+    pub fn on_primary(&mut self, positions: &mut Positions, answer: Result<&Sights, GiveUp>) {
         match answer {
-            Ok(bound) => positions.on_primary_bound(bound),
+            Ok(sights) => positions.on_primary_bound(sights),
             Err(why) => self.over = Some(why),
         }
     }
 
+    /// The answer to [`Step::AskAgain`]. Without one the doubt stays.
+    pub fn on_asked_again(&mut self, positions: &mut Positions, answer: Result<&Sights, GiveUp>) {
+        if let Ok(sights) = answer {
+            positions.on_primary_said(sights);
+        }
+    }
+
     /// The answer to [`Step::AskSeen`].
-    pub fn on_seen(&mut self, positions: &mut Positions, answer: Result<&Position, GiveUp>) {
+    pub fn on_seen(&mut self, positions: &mut Positions, answer: Result<&Sights, GiveUp>) {
         match answer {
-            Ok(bound) => positions.on_seen_bound(bound),
+            Ok(sights) => positions.on_seen_bound(sights),
             Err(why) => self.over = Some(why),
         }
     }
@@ -249,10 +293,18 @@ impl Search {
         self.over = joined.err();
     }
 
-    /// The wait of [`Step::Wait`] ended: a server got there, or the deadline passed, or no server is
-    /// left that could.
-    pub fn on_wait(&mut self, there: bool) {
-        self.over = (!there).then_some(GiveUp::Timeout);
+    /// The wait of [`Step::Wait`] ended.
+    pub fn on_wait(&mut self, waited: Waited) {
+        match waited {
+            Waited::There => {}
+            // Short of the deadline only where there is a doubt.
+            Waited::TimedOut => self.ask_again = true,
+            // Whoever is still usable may be there, or get there.
+            Waited::Lost => {
+                self.lost += 1;
+                self.over = (self.lost >= MAX_LOST).then_some(GiveUp::NoReplica);
+            }
+        }
     }
 
     /// A replica that may answer with what it has: that of the last read, else the one a connection
@@ -276,24 +328,37 @@ impl Search {
     fn is_fresh(&self, positions: &Positions, servers: &impl Servers, server: Server) -> bool {
         let beyond = self.requirement.beyond();
         let session = self.requirement.level().keeps_session();
+        let doubt = positions.doubt().filter(|_| session);
         (!session || servers.covers(server, positions.need()))
+            && doubt.is_none_or(|doubt| servers.covers(server, doubt.position()))
             && (beyond.is_empty() || servers.covers(server, beyond))
     }
 
     fn wait(&mut self, positions: &Positions, servers: Vec<Server>, now: Instant) -> Step {
-        if now >= self.deadline {
+        let session = self.requirement.level().keeps_session();
+        let over = now >= self.deadline;
+        let mut deadline = self.deadline;
+        if session && positions.doubt().is_some() {
+            if self.ask_again || over && !self.asked_last {
+                self.ask_again = false;
+                self.asked_last = over;
+                return Step::AskAgain { not_before: now };
+            }
+            deadline = deadline.min(now + self.patience);
+            self.patience = self.patience.saturating_mul(2);
+        }
+        if over {
             return Step::GiveUp(GiveUp::Timeout);
         }
         let mut position = self.requirement.beyond().clone();
-        let session = self.requirement.level().keeps_session();
-        if session && position.join(positions.need()).is_err() {
+        if session && position.join(&positions.need_and_doubt()).is_err() {
             return Step::GiveUp(GiveUp::NoPositions);
         }
         self.waited = true;
         Step::Wait {
             servers,
             position,
-            deadline: self.deadline,
+            deadline,
         }
     }
 
@@ -328,6 +393,15 @@ impl Search {
                 .collect();
             at(pick(&candidates, servers.turn()))
         })
+    }
+}
+
+/// What was in doubt and has been executed, was committed.
+pub(super) fn settle_doubt(positions: &mut Positions, servers: &impl Servers) {
+    if let (Some(doubt), Some(primary)) = (positions.doubt(), servers.primary())
+        && servers.covers(primary, doubt.position())
+    {
+        positions.on_doubt_committed();
     }
 }
 

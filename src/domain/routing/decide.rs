@@ -1,7 +1,7 @@
 //! From a statement's profile and its session's state to a route.
 
 use super::Reason;
-use crate::domain::session::{Deferred, Session, Side};
+use crate::domain::session::{Deferred, PinReason, Session, Side};
 use crate::domain::sql::{Access, Doubt, Effects, StatementProfile, is_server_local_schema};
 
 /// Where a statement goes, before freshness is looked at.
@@ -57,6 +57,8 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
     match profile.access {
         Access::Read if in_server_local_schema(session) => Route::Primary(Reason::ServerLocal),
         Access::Read if asks_primary(session) => Route::Primary(Reason::Hint),
+        Access::Read if session.names_temporary => Route::Primary(Reason::TemporaryTables),
+        Access::Read if needs_variables(session, profile) => Route::Primary(Reason::UserVariable),
         Access::Read => Route::Replica { transaction: false },
         Access::PrimaryRead | Access::Write => Route::Primary(profile.doubt.into()),
         Access::Session => Route::Primary(Reason::SessionState),
@@ -75,7 +77,7 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
                 }
             } else if !session.transaction.autocommit() {
                 Route::Primary(Reason::AutocommitOff)
-            } else if session.holds.bind_transactions() {
+            } else if session.pins.bind_transactions() {
                 Route::Primary(Reason::HeldState)
             } else if asks_primary(session) {
                 Route::Primary(Reason::Hint)
@@ -126,6 +128,12 @@ fn asks_primary(session: &Session) -> bool {
     session.hints.asks_primary()
 }
 
+/// Whether a user variable that the statement reads may have a value that only the primary's
+/// connection knows.
+fn needs_variables(session: &Session, profile: &StatementProfile) -> bool {
+    profile.effects.contains(Effects::USER_VARIABLE) && session.pins.has_user_variables()
+}
+
 /// Whether a table without a schema in its name is one whose contents differ from server to server.
 fn in_server_local_schema(session: &Session) -> bool {
     session.mirror.schema().is_some_and(|schema| {
@@ -149,11 +157,11 @@ fn stays_on_primary(session: &Session) -> Option<Reason> {
     if session.transaction.one_shot() {
         return Some(Reason::OneShot);
     }
-    if session.holds.table_locks {
+    if session.pins.locks_tables() {
         return Some(Reason::TableLocks);
     }
-    if session.holds.temporary_tables {
-        return Some(Reason::TemporaryTables);
+    if session.pins.has_reason(PinReason::Setting) {
+        return Some(Reason::CannotRestore);
     }
     if session.positions.untracked_write() {
         return Some(Reason::UntrackedWrite);

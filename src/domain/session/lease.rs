@@ -2,7 +2,7 @@
 //! as it is, or handed on after a reset.
 
 use super::mirror::Applied;
-use super::{Session, Side};
+use super::{PinReason, Session, Side};
 use crate::domain::sql::Effects;
 
 /// What may become of a connection that runs nothing.
@@ -25,50 +25,12 @@ pub enum KeepReason {
     OneShot,
     /// A savepoint that was set with autocommit off, for the transaction that comes.
     Savepoint,
-    /// LOCK TABLES.
-    TableLocks,
-    /// A temporary table.
-    TemporaryTables,
-    /// A named lock.
-    NamedLocks,
-    /// A user variable.
-    UserVariables,
-    /// PREPARE as text.
-    TextPrepare,
-    /// HANDLER … OPEN.
-    Handler,
-    /// XA.
-    Xa,
+    /// What its pins say; this is the oldest.
+    Pinned(PinReason),
     /// An open cursor, or parts of a parameter that were sent ahead.
     Statement,
     /// A session variable for which no SET can be written.
     Unwritable,
-}
-
-/// What statements left on the primary's connection that [`super::Holds`] has no word for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tethers {
-    text_prepare: bool,
-    handler: bool,
-    xa: bool,
-}
-
-impl Tethers {
-    /// A statement with these effects ran on the primary.
-    pub(super) fn on_effects(&mut self, effects: Effects) {
-        self.text_prepare |= effects.contains(Effects::TEXT_PREPARE);
-        self.handler |= effects.contains(Effects::HANDLER);
-        self.xa |= effects.contains(Effects::XA);
-    }
-
-    fn reason(self) -> Option<KeepReason> {
-        let all = [
-            (self.text_prepare, KeepReason::TextPrepare),
-            (self.handler, KeepReason::Handler),
-            (self.xa, KeepReason::Xa),
-        ];
-        first(&all)
-    }
 }
 
 /// What a statement may leave on a replica's connection, which no other one there may find.
@@ -105,18 +67,19 @@ impl Session {
 
     fn keeps_primary(&self) -> Option<KeepReason> {
         let Self {
-            transaction, holds, ..
+            transaction, pins, ..
         } = self;
-        let all = [
-            (transaction.one_shot(), KeepReason::OneShot),
-            (transaction.has_savepoint(), KeepReason::Savepoint),
-            (holds.table_locks, KeepReason::TableLocks),
-            (holds.temporary_tables, KeepReason::TemporaryTables),
-            (holds.named_locks, KeepReason::NamedLocks),
-            (holds.user_variables, KeepReason::UserVariables),
-            (!self.mirror.is_writable(), KeepReason::Unwritable),
-        ];
-        first(&all).or_else(|| self.tethers.reason())
+        if transaction.one_shot() {
+            Some(KeepReason::OneShot)
+        } else if transaction.has_savepoint() {
+            Some(KeepReason::Savepoint)
+        } else if let Some(pin) = pins.first() {
+            Some(KeepReason::Pinned(pin.reason))
+        } else if !self.mirror.is_writable() {
+            Some(KeepReason::Unwritable)
+        } else {
+            None
+        }
     }
 }
 
@@ -127,16 +90,12 @@ pub fn leaves_untold(side: Side, effects: Effects) -> bool {
     side == Side::Replica && effects.intersects(LEAVES_ON_REPLICA)
 }
 
-fn first(all: &[(bool, KeepReason)]) -> Option<KeepReason> {
-    let found = all.iter().find(|(holds, _)| *holds);
-    found.map(|(_, reason)| *reason)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::consistency::Settings;
-    use crate::domain::session::{ClientTraits, Deferred, Tracked};
+    use crate::domain::session::{ClientTraits, Deferred, Held, Tracked};
+    use std::time::Instant;
 
     const IN_TRANSACTION: u16 = 0x0003;
 
@@ -152,7 +111,7 @@ mod tests {
     fn what_keeps_a_connection() {
         type Change = fn(&mut Session);
         let keep = Lease::Keep;
-        let cases: [(&str, Change, Lease, Lease); 15] = [
+        let cases: [(&str, Change, Lease, Lease); 9] = [
             ("nothing", |_| {}, Lease::AsIs, Lease::AsIs),
             (
                 "a transaction",
@@ -195,45 +154,9 @@ mod tests {
                 Lease::AsIs,
             ),
             (
-                "LOCK TABLES",
-                |s| s.holds.table_locks = true,
-                keep(KeepReason::TableLocks),
-                Lease::AsIs,
-            ),
-            (
-                "a temporary table",
-                |s| s.holds.temporary_tables = true,
-                keep(KeepReason::TemporaryTables),
-                Lease::AsIs,
-            ),
-            (
-                "GET_LOCK",
-                |s| s.holds.named_locks = true,
-                keep(KeepReason::NamedLocks),
-                Lease::AsIs,
-            ),
-            (
-                "a user variable",
-                |s| s.holds.user_variables = true,
-                keep(KeepReason::UserVariables),
-                Lease::AsIs,
-            ),
-            (
-                "PREPARE",
-                |s| s.tethers.on_effects(Effects::TEXT_PREPARE),
-                keep(KeepReason::TextPrepare),
-                Lease::AsIs,
-            ),
-            (
-                "HANDLER",
-                |s| s.tethers.on_effects(Effects::HANDLER),
-                keep(KeepReason::Handler),
-                Lease::AsIs,
-            ),
-            (
-                "XA",
-                |s| s.tethers.on_effects(Effects::XA),
-                keep(KeepReason::Xa),
+                "a pin",
+                |s| s.pins.hold(Held::Xa, 1, Instant::now()),
+                keep(KeepReason::Pinned(PinReason::Xa)),
                 Lease::AsIs,
             ),
             (
@@ -245,8 +168,7 @@ mod tests {
             (
                 "a reset",
                 |s| {
-                    s.holds.user_variables = true;
-                    s.tethers.on_effects(Effects::XA);
+                    s.pins.hold(Held::Xa, 1, Instant::now());
                     s.on_reset(Settings::default());
                 },
                 Lease::AsIs,

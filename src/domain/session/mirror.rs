@@ -2,11 +2,15 @@
 //! [`applied`], what is true on one connection, and what it lacks of a mirror.
 
 pub mod applied;
+pub mod user;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use applied::{Applied, CannotRestore, Restore, Way};
+use user::{Charsets, UserVariables};
+
+use crate::domain::sql::state::Constant;
 
 type Variables = BTreeMap<Box<[u8]>, Box<[u8]>>;
 
@@ -23,10 +27,22 @@ struct Wanted {
     base: Globals,
     variables: Variables,
     schema: Option<Box<[u8]>>,
+    users: UserVariables,
+    /// `None` for what a login gives.
+    role: Option<Role>,
     /// `character_set_connection` was told since `collation_connection` was.
     collation_untold: bool,
     /// A value for which no SET can be written that means the same in every sql_mode and charset.
     unwritable: bool,
+}
+
+/// What SET ROLE said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// These words.
+    Words(Box<[u8]>),
+    /// Words that cannot be repeated elsewhere.
+    Odd,
 }
 
 /// The state a session believes to have. Variables that were never changed are not in it: they
@@ -123,6 +139,46 @@ impl Mirror {
             .is_some_and(|actual| actual.eq_ignore_ascii_case(value))
     }
 
+    /// A variable's value, also if the session never changed it.
+    fn value(&self, name: &str) -> &[u8] {
+        let default = || Some(self.wanted.base.get(name)?.as_bytes());
+        let set = self.get(name.as_bytes());
+        set.or_else(default).unwrap_or_default()
+    }
+
+    /// A user variable was given a constant. `false` if it cannot be given to another connection.
+    pub fn give(&mut self, name: &[u8], constant: &Constant) -> bool {
+        let mut users = self.wanted.users.clone();
+        let collation = match self.wanted.collation_untold {
+            true => &[],
+            false => self.value("collation_connection"),
+        };
+        let charsets = Charsets {
+            client: self.value("character_set_client"),
+            collation,
+        };
+        let known = users.give(name, constant, charsets);
+        if users != self.wanted.users {
+            self.change().users = users;
+        }
+        known
+    }
+
+    /// A user variable has a value that only the server knows.
+    pub fn forget_variable(&mut self, name: &[u8]) {
+        self.change().users.forget(name);
+    }
+
+    /// SET ROLE succeeded.
+    pub fn set_role(&mut self, role: Role) {
+        self.change().role = Some(role);
+    }
+
+    /// Another user has another login's roles.
+    pub fn on_other_user(&mut self) {
+        self.change().role = None;
+    }
+
     /// Grows with every change.
     pub fn version(&self) -> u64 {
         self.version
@@ -141,10 +197,11 @@ impl Mirror {
         mirror
     }
 
-    /// The variables are the baseline again; the schema stays (COM_RESET_CONNECTION keeps it).
+    /// The variables are the baseline again; schema and role stay (COM_RESET_CONNECTION keeps them).
     pub fn reset(&mut self) {
         let wanted = self.change();
         wanted.variables.clear();
+        wanted.users = UserVariables::default();
         wanted.collation_untold = false;
         wanted.unwritable = false;
     }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::only_owned::{OnlyOwned, Sights};
 use crate::domain::ids::BackendId;
 use crate::domain::position::{GtidSet, Position, PositionError};
 use crate::domain::topology::Generation;
@@ -22,6 +23,8 @@ pub struct LastRead {
 #[derive(Clone, Debug)]
 pub struct Positions {
     need: Position,
+    /// What may have been seen and perhaps never was.
+    doubt: Option<OnlyOwned>,
     last_read: Option<LastRead>,
     unknown_since: Option<Instant>,
     /// When a server was last left without asking what was seen there.
@@ -42,6 +45,7 @@ impl Default for Positions {
     fn default() -> Self {
         Self {
             need: Position::Nothing,
+            doubt: None,
             last_read: None,
             unknown_since: None,
             unasked_since: None,
@@ -60,7 +64,32 @@ impl Positions {
         &self.need
     }
 
-    /// The same, to be made more compact.
+    /// What every server must have besides, as long as nobody said that it never was.
+    pub fn doubt(&self) -> Option<&OnlyOwned> {
+        self.doubt.as_ref()
+    }
+
+    /// [`Self::need`] and what is in doubt.
+    #[must_use]
+    pub fn need_and_doubt(&self) -> Position {
+        let mut all = self.need.clone();
+        if let Some(doubt) = &self.doubt {
+            // A doubt of another kind went into `need`.
+            let _ = all.join(doubt.position());
+        }
+        all
+    }
+
+    /// The two, as an answer that says so.
+    #[must_use]
+    pub fn sights(&self) -> Sights {
+        match &self.doubt {
+            Some(doubt) => doubt.with(self.need.clone()),
+            None => Sights::certain(self.need.clone()),
+        }
+    }
+
+    /// [`Self::need`], to be made more compact.
     pub fn need_mut(&mut self) -> &mut Position {
         &mut self.need
     }
@@ -180,16 +209,60 @@ impl Positions {
     }
 
     /// An upper bound of what the primary had, from a probe sent after [`Self::unknown_since`].
-    pub fn on_primary_bound(&mut self, bound: &Position) {
-        self.join(bound);
+    pub fn on_primary_bound(&mut self, sights: &Sights) {
+        self.join(&sights.certain);
+        // What this session committed without a word was executed when it heard of it; only what was
+        // seen can be owned still.
+        match self.unasked_since.take() {
+            Some(_) => self.add_doubt(sights, true),
+            None => self.on_primary_said(sights),
+        }
         self.unknown_since = None;
-        self.unasked_since = None;
+    }
+
+    /// A later answer of the primary: what was in doubt was committed, is still in doubt, or never was.
+    pub fn on_primary_said(&mut self, sights: &Sights) {
+        let Some(doubt) = &mut self.doubt else {
+            return;
+        };
+        let committed = doubt.reconsider(sights);
+        if doubt.position().is_empty() {
+            self.doubt = None;
+        }
+        self.join(&committed);
+    }
+
+    /// A server has executed what is in doubt: it was committed.
+    pub fn on_doubt_committed(&mut self) {
+        if let Some(doubt) = self.doubt.take() {
+            self.join(doubt.position());
+        }
+    }
+
+    fn add_doubt(&mut self, sights: &Sights, elsewhere: bool) {
+        self.on_primary_said(sights);
+        let Some(more) = OnlyOwned::of(sights, elsewhere) else {
+            return;
+        };
+        let Some(doubt) = &mut self.doubt else {
+            self.doubt = Some(more);
+            return;
+        };
+        if let Some(more) = doubt.join(more) {
+            // Nobody can say any more what became of the other.
+            self.on_doubt_committed();
+            self.doubt = Some(more);
+        }
     }
 
     /// An upper bound of what the last read can have seen: from now on any server that covers it
     /// may answer.
-    pub fn on_seen_bound(&mut self, bound: &Position) {
-        self.join(bound);
+    pub fn on_seen_bound(&mut self, sights: &Sights) {
+        self.join(&sights.certain);
+        let elsewhere = self
+            .last_read
+            .is_some_and(|read| !read.backend.is_primary());
+        self.add_doubt(sights, elsewhere);
         if let Some(read) = self.last_read.take()
             && !read.backend.is_primary()
         {
@@ -223,10 +296,12 @@ impl Positions {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::domain::session::SaidBy;
 
     #[test]
     fn what_is_unknown_counts_from_the_last_time_it_became_so() {
@@ -248,7 +323,99 @@ mod tests {
         positions.on_unknown(read(1, 11).ended);
         assert_eq!(positions.unknown_since(), Some(read(1, 11).ended));
         assert_eq!(positions.unasked_since(), Some(read(2, 9).ended));
-        positions.on_primary_bound(&GtidSet::new().into());
+        positions.on_primary_bound(&Sights::default());
         assert_eq!(positions.unknown_since(), None);
+    }
+
+    const UUID: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+
+    fn at(numbers: &str) -> Position {
+        match numbers {
+            "" => Position::Nothing,
+            _ => format!("{UUID}:{numbers}").parse().unwrap(),
+        }
+    }
+
+    /// What the primary said in a life of its, at a time.
+    fn said(executed: &str, owned: &str, life: u64, sent: Instant) -> Sights {
+        Sights {
+            certain: at(executed),
+            owned: at(owned),
+            said_by: Some(SaidBy {
+                life: Generation(life),
+                sent,
+            }),
+        }
+    }
+
+    fn in_doubt(positions: &Positions) -> Option<Position> {
+        positions.doubt().map(|doubt| doubt.position().clone())
+    }
+
+    #[test]
+    fn what_was_only_owned_is_demanded_until_a_later_answer_of_the_same_life_settles_it() {
+        let start = Instant::now();
+        let later = start + Duration::from_millis(5);
+        // (the later answer, what is needed then, what is still in doubt)
+        let cases = [
+            (said("1-9", "", 1, later), "1-9", None),
+            (said("1-7", "", 1, later), "1-7", None),
+            (said("1-7:9", "8", 1, later), "1-7:9", Some("8")),
+            (said("1-7", "8-12", 1, later), "1-7", Some("8-9")),
+            (said("1-9", "", 2, later), "1-7", Some("8-9")),
+            (
+                said("1-7", "", 1, start - Duration::from_millis(1)),
+                "1-7",
+                Some("8-9"),
+            ),
+        ];
+        for (answer, need, doubt) in cases {
+            let mut positions = Positions::default();
+            positions.on_read(LastRead {
+                backend: BackendId::PRIMARY,
+                generation: Generation(1),
+                ended: start,
+            });
+            positions.on_seen_bound(&said("1-7", "8-9", 1, start));
+            assert_eq!(positions.need_and_doubt(), at("1-9"));
+            positions.on_primary_said(&answer);
+            assert_eq!(*positions.need(), at(need), "{answer:?}");
+            assert_eq!(in_doubt(&positions), doubt.map(at), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn an_own_write_and_what_was_executed_are_never_in_doubt() {
+        let now = Instant::now();
+        let mut positions = Positions::default();
+        positions.on_left_unasked(now);
+        positions.on_primary_bound(&said("1-7", "8-9", 1, now));
+        positions.on_own_gtids(format!("{UUID}:8").as_bytes());
+        positions.on_primary_said(&said("1-7", "", 1, now));
+        assert_eq!(*positions.need(), at("1-8"));
+        assert_eq!(in_doubt(&positions), None);
+    }
+
+    #[test]
+    fn a_doubt_of_another_life_stays_demanded() {
+        let now = Instant::now();
+        let mut positions = Positions::default();
+        for life in 1..=2 {
+            positions.on_left_unasked(now);
+            let owned = ["8", "9"][usize::try_from(life).unwrap() - 1];
+            positions.on_primary_bound(&said("1-7", owned, life, now));
+        }
+        assert_eq!(*positions.need(), at("1-8"));
+        assert_eq!(in_doubt(&positions), Some(at("9")));
+    }
+
+    #[test]
+    fn what_this_session_committed_unsaid_is_executed_when_it_asks() {
+        let now = Instant::now();
+        let mut positions = Positions::default();
+        positions.on_unknown(now);
+        positions.on_primary_bound(&said("1-7", "8", 1, now));
+        assert_eq!(*positions.need(), at("1-7"));
+        assert_eq!(in_doubt(&positions), None);
     }
 }

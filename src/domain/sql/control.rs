@@ -5,12 +5,12 @@
 
 mod completion;
 mod kill;
-mod lexeme;
+pub(super) mod lexeme;
 mod own;
 mod warnings;
 
 pub use super::variables::OwnVariable;
-pub use completion::ends_plainly;
+pub use completion::{ends_plainly, releases};
 pub use kill::{Kill, begins_with_kill, parse_kill};
 pub use own::{
     Literal, Mention, OwnAssignment, OwnItem, OwnSet, OwnSource, OwnStatement, OwnValue, Template,

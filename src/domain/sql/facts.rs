@@ -68,7 +68,7 @@ impl Facts {
             Doubt::Into
         } else if self.unknown_function {
             Doubt::UnknownFunction
-        } else if self.assigns || self.effects.contains(Effects::USER_VARIABLE) {
+        } else if self.assigns {
             Doubt::UserVariable
         } else if self.local_function || self.diagnostics {
             Doubt::Function

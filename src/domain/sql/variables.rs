@@ -220,6 +220,7 @@ pub(super) fn is_unrestorable(name: &[u8]) -> bool {
         name,
         b"gtid_next"
             | b"gtid_seq_no"
+            | b"insert_id"
             | b"pseudo_thread_id"
             | b"pseudo_replica_mode"
             | b"pseudo_slave_mode"

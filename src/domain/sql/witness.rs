@@ -120,14 +120,6 @@ impl Visitor for Examiner {
                 op: BinaryOperator::Assignment,
                 ..
             } => OBJECTS,
-            Expr::Identifier(name) if is_user_variable(&name.value, name.quote_style) => OBJECTS,
-            Expr::CompoundIdentifier(names)
-                if names
-                    .first()
-                    .is_some_and(|n| is_user_variable(&n.value, n.quote_style)) =>
-            {
-                OBJECTS
-            }
             Expr::Lambda(_) | Expr::OuterJoin(_) | Expr::Dictionary(_) | Expr::Map(_) => OBJECTS,
             _ => FINE,
         }
@@ -167,9 +159,4 @@ fn call(name: &ObjectName, dialect: Dialect) -> Finding {
         },
         _ => OBJECTS,
     }
-}
-
-/// `@x`; `@@x` was judged by the lexer.
-fn is_user_variable(name: &str, quote: Option<char>) -> bool {
-    quote.is_none() && name.starts_with('@') && !name.starts_with("@@")
 }

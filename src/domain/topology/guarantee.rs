@@ -100,6 +100,11 @@ impl HistorySettings {
 pub enum Flaw {
     /// `binlog_order_commits=OFF` on the primary: what it shows and what its history says come in
     /// different orders.
+    ///
+    /// GTID sets are compared element by element, and each commit is owned until the executed set names
+    /// it, in any order; so they need not suffer, and a measurement found no harm. It is refused all the
+    /// same: places in a log are an order and nothing else, and that a GTID stays owned for as long as its
+    /// commit shows unnamed is known from measurements with ordered commits, not from documentation.
     UnorderedCommits,
     /// `binlog_do_db` or `binlog_ignore_db` on the primary: some writes have no position and reach
     /// no replica.

@@ -43,10 +43,9 @@ impl Relay {
             registered,
             ..
         } = self;
-        let has_schema = state.mirror.schema().is_some();
         if side == Side::Primary
             && links
-                .hold(side, BackendId::PRIMARY, has_schema, registered)
+                .hold(side, BackendId::PRIMARY, &state.mirror, registered)
                 .await
                 .is_err()
         {

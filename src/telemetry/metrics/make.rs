@@ -6,7 +6,7 @@ use prometheus::{
 };
 
 use crate::telemetry::grid::Grid;
-use crate::telemetry::label::{Label, SessionState};
+use crate::telemetry::label::Label;
 
 /// Upper bounds in seconds: from 50 µs, which no network answers below, to 10 s, which is beyond
 /// every default timeout; about two and a half buckets a decade.
@@ -36,18 +36,43 @@ impl Maker<'_> {
         help: &str,
         label: &str,
     ) -> prometheus::Result<Box<[Histogram]>> {
-        let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
-        let family = HistogramVec::new(options, &[label])?;
-        self.0.register(Box::new(family.clone()))?;
+        let family = self.histogram_family(name, help, label)?;
         let one = |value: &L| family.with_label_values(&[value.name()]);
         Ok(L::ALL.iter().map(one).collect())
     }
 
-    pub(super) fn sessions(&self) -> prometheus::Result<Box<[IntGauge]>> {
-        let help = "Client sessions by what they are doing.";
-        let family = self.int_gauges("sessions", help, &["state"])?;
-        let one = |state: &SessionState| family.with_label_values(&[state.name()]);
-        Ok(SessionState::ALL.iter().map(one).collect())
+    pub(super) fn histogram_family(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+    ) -> prometheus::Result<HistogramVec> {
+        let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+        let family = HistogramVec::new(options, &[label])?;
+        self.0.register(Box::new(family.clone()))?;
+        Ok(family)
+    }
+
+    pub(super) fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(family.clone()))?;
+        Ok(family)
+    }
+
+    pub(super) fn gauges_of<L: Label>(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+    ) -> prometheus::Result<Box<[IntGauge]>> {
+        let family = self.int_gauges(name, help, &[label])?;
+        let one = |value: &L| family.with_label_values(&[value.name()]);
+        Ok(L::ALL.iter().map(one).collect())
     }
 
     pub(super) fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {

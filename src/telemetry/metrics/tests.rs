@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use super::*;
+use crate::domain::session::PinReason;
 use crate::domain::sql::{Access, Begin};
 
 fn page(feed: impl FnOnce(&Metrics)) -> String {

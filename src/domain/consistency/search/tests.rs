@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::domain::consistency::{Level, PrimaryGate, Watermark};
 use crate::domain::position::GtidSet;
+use crate::domain::session::SaidBy;
 
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -17,6 +18,23 @@ fn at(last: u64) -> Position {
     }
     let text = format!("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-{last}");
     GtidSet::parse(text.as_bytes()).unwrap().into()
+}
+
+fn certain(last: u64) -> Sights {
+    Sights::certain(at(last))
+}
+
+/// What the primary says at a time: executed until `last`, and one more owned.
+fn owning(last: u64, owned: Option<u64>, sent: Instant) -> Sights {
+    let owned = owned.map(|number| format!("3e11fa47-71ca-11e1-9e33-c80aa9429562:{number}"));
+    Sights {
+        certain: at(last),
+        owned: owned.map(|text| text.parse().unwrap()).unwrap_or_default(),
+        said_by: Some(SaidBy {
+            life: Generation(1),
+            sent,
+        }),
+    }
 }
 
 fn server(backend: u16) -> Server {
@@ -131,7 +149,7 @@ fn a_session_waits_for_its_own_writes_and_then_reads_where_they_are() {
     assert_eq!(servers, [server(1), server(2)]);
     assert_eq!((position, deadline), (at(7), case.now + PATIENCE));
     case.world.applied[2] = 7;
-    search.on_wait(true);
+    search.on_wait(Waited::There);
     assert_eq!(case.poll(&mut search), Step::Read(server(2)));
     assert!(search.waited());
 }
@@ -161,10 +179,10 @@ fn reads_keep_to_their_replica_and_leave_it_only_with_what_was_seen() {
     case.positions.on_read_after(&at(6));
     let mut search = case.search();
     assert_eq!(case.poll(&mut search), Step::AskSeen(read));
-    search.on_seen(&mut case.positions, Ok(&at(7)));
+    search.on_seen(&mut case.positions, Ok(&certain(7)));
     assert!(matches!(case.poll(&mut search), Step::Wait { position, .. } if position == at(7)));
     case.world.applied[2] = 7;
-    search.on_wait(true);
+    search.on_wait(Waited::There);
     assert_eq!(case.poll(&mut search), Step::Read(server(2)));
 }
 
@@ -188,7 +206,7 @@ fn what_is_unknown_is_asked_of_the_primary_first() {
     let mut search = case.search();
     let not_before = case.now;
     assert_eq!(case.poll(&mut search), Step::AskPrimary { not_before });
-    search.on_primary(&mut case.positions, Ok(&at(9)));
+    search.on_primary(&mut case.positions, Ok(&certain(9)));
     assert!(matches!(case.poll(&mut search), Step::Wait { .. }));
     let mut search = case.search();
     case.positions.on_unknown(case.now);
@@ -317,13 +335,13 @@ fn the_primary_waits_for_what_a_replica_showed() {
         gate.poll(&mut case.positions, &case.world, case.now)
     };
     assert_eq!(poll(&mut case, &mut gate), Some(Step::AskSeen(read)));
-    gate.on_seen(Ok(&at(6)));
+    gate.on_seen(Ok(&certain(6)));
     let Some(Step::Wait { servers, .. }) = poll(&mut case, &mut gate) else {
         panic!("the primary is behind");
     };
     assert_eq!(servers, [server(0)]);
     case.world.applied[0] = 6;
-    gate.on_wait(true);
+    gate.on_wait(Waited::There);
     assert_eq!(poll(&mut case, &mut gate), None);
     assert_eq!(case.positions.last_read(), None);
     assert_eq!(*case.positions.need(), at(6));
@@ -338,19 +356,19 @@ fn the_primary_waits_also_for_what_was_named_meanwhile() {
         let read = case.read_at(2);
         if unasked {
             case.positions.on_left_unasked(case.now);
-            case.positions.on_primary_bound(&at(6));
+            case.positions.on_primary_bound(&certain(6));
         } else {
-            case.positions.on_seen_bound(&at(6));
+            case.positions.on_seen_bound(&certain(6));
         }
         let mut gate = PrimaryGate::new(Level::Session, case.now, Duration::ZERO);
         let not_before = read.ended;
         let step = gate.poll(&mut case.positions, &case.world, case.now);
         assert_eq!(step, Some(Step::AskPrimary { not_before }), "{unasked}");
-        gate.on_primary(&mut case.positions, Ok(&at(6)));
+        gate.on_primary(&mut case.positions, Ok(&certain(6)));
         let step = gate.poll(&mut case.positions, &case.world, case.now);
         assert!(matches!(step, Some(Step::Wait { .. })), "{step:?}");
         case.world.applied[0] = 6;
-        gate.on_wait(true);
+        gate.on_wait(Waited::There);
         assert_eq!(gate.poll(&mut case.positions, &case.world, case.now), None);
         assert_eq!(case.positions.elsewhere_since(), None);
     }
@@ -367,7 +385,7 @@ fn the_primary_waits_also_for_what_was_read_before_the_level_was_raised() {
     let not_before = case.now;
     let step = gate.poll(&mut case.positions, &case.world, case.now);
     assert_eq!(step, Some(Step::AskPrimary { not_before }));
-    gate.on_primary(&mut case.positions, Ok(&at(6)));
+    gate.on_primary(&mut case.positions, Ok(&certain(6)));
     let step = gate.poll(&mut case.positions, &case.world, case.now);
     assert!(matches!(step, Some(Step::Wait { .. })), "{step:?}");
     case.now += PATIENCE * 2;
@@ -375,4 +393,104 @@ fn the_primary_waits_also_for_what_was_read_before_the_level_was_raised() {
     assert_eq!(step, Some(Step::GiveUp(GiveUp::Timeout)));
     let mut gate = PrimaryGate::new(Level::Eventual, case.now, Duration::ZERO);
     assert_eq!(gate.poll(&mut case.positions, &case.world, case.now), None);
+}
+
+/// Whoever owns a transaction may never commit it: the primary is asked again, soon and once more
+/// before the read gives up, and what is gone by then is demanded of nobody.
+#[test]
+fn what_was_only_owned_is_waited_for_as_long_as_it_may_come() {
+    let start = |applied: &[u64]| {
+        let mut case = Case::new(Level::Session, applied);
+        case.read_at(0);
+        let mut search = case.search();
+        assert!(matches!(case.poll(&mut search), Step::AskSeen(_)));
+        search.on_seen(&mut case.positions, Ok(&owning(5, Some(6), case.now)));
+        let Step::Wait {
+            position, deadline, ..
+        } = case.poll(&mut search)
+        else {
+            panic!("nobody has 6");
+        };
+        assert_eq!((position, deadline), (at(6), case.now + DOUBT_WAITS));
+        case.now = deadline;
+        search.on_wait(Waited::TimedOut);
+        let not_before = case.now;
+        assert_eq!(case.poll(&mut search), Step::AskAgain { not_before });
+        (case, search)
+    };
+    // It was rolled back.
+    let (mut case, mut search) = start(&[5, 5]);
+    search.on_asked_again(&mut case.positions, Ok(&owning(5, None, case.now)));
+    assert_eq!(case.poll(&mut search), Step::Read(server(1)));
+    // It was committed.
+    let (mut case, mut search) = start(&[5, 5]);
+    case.world.applied[0] = 6;
+    search.on_asked_again(&mut case.positions, Ok(&owning(6, None, case.now)));
+    let step = case.poll(&mut search);
+    assert!(matches!(step, Step::Wait { position, deadline, .. }
+        if position == at(6) && deadline == search.deadline()));
+    // Its owner takes long, and gives it up at last.
+    let (mut case, mut search) = start(&[5, 5]);
+    search.on_asked_again(&mut case.positions, Ok(&owning(5, Some(6), case.now)));
+    assert!(matches!(case.poll(&mut search), Step::Wait { deadline, .. }
+        if deadline == case.now + 2 * DOUBT_WAITS));
+    case.now = search.deadline();
+    search.on_wait(Waited::TimedOut);
+    assert!(matches!(case.poll(&mut search), Step::AskAgain { .. }));
+    let unanswered = Err(GiveUp::NoPositions);
+    search.on_asked_again(&mut case.positions, unanswered);
+    assert_eq!(case.poll(&mut search), Step::GiveUp(GiveUp::Timeout));
+    // The next read finds it gone.
+    let mut search = case.search();
+    search.deadline = case.now;
+    assert!(matches!(case.poll(&mut search), Step::AskAgain { .. }));
+    search.on_asked_again(&mut case.positions, Ok(&owning(5, None, case.now)));
+    assert_eq!(case.poll(&mut search), Step::Read(server(1)));
+}
+
+/// A server that went is no reason to stop looking while another one is there, or may get there.
+#[test]
+fn a_wait_whose_server_went_is_no_timeout() {
+    let mut case = Case::new(Level::Session, &[9, 5, 5]);
+    case.positions.on_read_after(&at(7));
+    let mut search = case.search();
+    assert!(matches!(case.poll(&mut search), Step::Wait { .. }));
+    search.on_wait(Waited::Lost);
+    let step = case.poll(&mut search);
+    assert!(matches!(step, Step::Wait { .. }), "{step:?}");
+    case.world.applied[2] = 7;
+    search.on_wait(Waited::Lost);
+    assert_eq!(case.poll(&mut search), Step::Read(server(2)));
+    search.on_wait(Waited::Lost);
+    assert_eq!(case.poll(&mut search), Step::GiveUp(GiveUp::NoReplica));
+}
+
+/// What the primary owns for long, and a replica never showed, is nothing that a read on the primary
+/// waits for; what was perhaps seen elsewhere is, until it is gone.
+#[test]
+fn the_primary_shows_what_it_owns_only_to_whom_a_replica_may_have_shown_it() {
+    for unasked in [false, true] {
+        let mut case = Case::new(Level::Session, &[6, 6, 6]);
+        case.read_at(2);
+        match unasked {
+            true => case.positions.on_left_unasked(case.now),
+            false => case.positions.on_seen_bound(&certain(6)),
+        }
+        let mut gate = PrimaryGate::new(Level::Session, case.now, Duration::ZERO);
+        let step = gate.poll(&mut case.positions, &case.world, case.now);
+        assert!(matches!(step, Some(Step::AskPrimary { .. })), "{step:?}");
+        gate.on_primary(&mut case.positions, Ok(&owning(6, Some(7), case.now)));
+        let step = gate.poll(&mut case.positions, &case.world, case.now);
+        if !unasked {
+            assert_eq!(step, None);
+            continue;
+        }
+        assert!(matches!(step, Some(Step::Wait { position, .. }) if position == at(7)));
+        gate.on_wait(Waited::TimedOut);
+        let step = gate.poll(&mut case.positions, &case.world, case.now);
+        assert!(matches!(step, Some(Step::AskAgain { .. })), "{step:?}");
+        gate.on_asked_again(&mut case.positions, Ok(&owning(6, None, case.now)));
+        assert_eq!(gate.poll(&mut case.positions, &case.world, case.now), None);
+        assert_eq!(case.positions.doubt(), None);
+    }
 }

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::{Globals, Mirror, Variables, Wanted};
+use super::user::UserVariables;
+use super::{Globals, Mirror, Role, Variables, Wanted};
 
 /// Counted by the server; nobody sets it.
 const STATEMENT_ID: &[u8] = b"statement_id";
@@ -22,6 +23,10 @@ pub struct Applied {
     /// What was set here since.
     variables: Variables,
     schema: Option<Box<[u8]>>,
+    users: UserVariables,
+    /// No reset undoes these two.
+    role: Option<Role>,
+    in_resource_group: bool,
     /// What was last made true here, if nothing was changed since.
     met: Option<Arc<Wanted>>,
     /// The client changed what Highwater sets for itself here, a tracker or a replica's read-only
@@ -41,11 +46,15 @@ pub struct Applied {
 /// What a connection lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restore {
+    /// SET ROLE, which gives rights to what comes next.
+    pub role: Option<Vec<u8>>,
     /// A schema to be chosen with COM_INIT_DB.
     pub schema: Option<Box<[u8]>>,
     /// One SET statement.
     pub set: Option<Vec<u8>>,
     values: Vec<(Box<[u8]>, Box<[u8]>)>,
+    users: UserVariables,
+    words: Option<Role>,
 }
 
 /// How a connection can get a mirror's state; the best first.
@@ -59,6 +68,13 @@ pub enum Way {
     Reset,
     /// Not at all: it has a schema and the session none, or a value cannot be written down.
     None,
+}
+
+fn set_role(role: &Role) -> Vec<u8> {
+    match role {
+        Role::Words(words) => [b"SET ROLE ", &**words].concat(),
+        Role::Odd => Vec::new(),
+    }
 }
 
 /// No command gives a connection this state.
@@ -83,8 +99,9 @@ impl Mirror {
         if self.is_applied(applied) {
             return Way::Nothing;
         }
-        if self.wanted.schema.is_none() && applied.schema.is_some() {
-            // No command takes a schema away.
+        if self.wanted.schema.is_none() && applied.schema.is_some() || !self.can_have_role(applied)
+        {
+            // No command takes a schema away, or gives back the roles of a login.
             return Way::None;
         }
         let of = |(_, value): Difference<'_>| match value {
@@ -92,12 +109,18 @@ impl Mirror {
             Some(_) => Way::None,
             None => Way::Reset,
         };
-        let schema = match self.wanted.schema == applied.schema {
+        let equal = self.wanted.schema == applied.schema && self.wanted.role == applied.role;
+        let schema = match equal {
             true => Way::Nothing,
             false => Way::Commands,
         };
+        let users = match &applied.users {
+            users if users.exceed(&self.wanted.users) => Way::Reset,
+            users if users.lack(&self.wanted.users) => Way::Commands,
+            _ => Way::Nothing,
+        };
         let variables = self.differences(applied, guarded).map(of).max();
-        schema.max(variables.unwrap_or(Way::Nothing))
+        schema.max(users).max(variables.unwrap_or(Way::Nothing))
     }
 
     /// What the connection lacks; `None` when nothing. `guarded` says whether it has a replica's
@@ -110,7 +133,14 @@ impl Mirror {
         applied: &Applied,
         guarded: bool,
     ) -> Result<Option<Restore>, CannotRestore> {
-        if self.wanted.schema.is_none() && applied.schema.is_some() {
+        let Wanted {
+            schema: wanted,
+            users,
+            role,
+            ..
+        } = &*self.wanted;
+        let too_much = wanted.is_none() && applied.schema.is_some();
+        if too_much || !self.can_have_role(applied) || applied.users.exceed(users) {
             return Err(CannotRestore);
         }
         let mut set = Vec::new();
@@ -124,16 +154,29 @@ impl Mirror {
             literal(name, value, &mut set)?;
             values.push((name.into(), value.into()));
         }
-        let wanted = &self.wanted.schema;
+        users.put_missing(&applied.users, &mut set);
         let schema = wanted.clone().filter(|_| *wanted != applied.schema);
-        if set.is_empty() && schema.is_none() {
+        let words = role.clone().filter(|_| *role != applied.role);
+        if set.is_empty() && schema.is_none() && words.is_none() {
             return Ok(None);
         }
         Ok(Some(Restore {
+            role: words.as_ref().map(set_role),
             schema,
             set: (!set.is_empty()).then_some(set),
             values,
+            users: users.clone(),
+            words,
         }))
+    }
+
+    /// Whether the connection has the session's role or can take it.
+    fn can_have_role(&self, applied: &Applied) -> bool {
+        match &self.wanted.role {
+            role if *role == applied.role => true,
+            Some(Role::Words(_)) => true,
+            _ => false,
+        }
     }
 
     /// Three kinds: what the session changed; what others left here; and what was a default of
@@ -227,6 +270,10 @@ impl Applied {
     /// What [`Mirror::missing`] said was made true here.
     pub fn on_restored(&mut self, restore: Restore) {
         self.variables.extend(restore.values);
+        self.users.on_restored(&restore.users);
+        if restore.words.is_some() {
+            self.role = restore.words;
+        }
         if restore.schema.is_some() {
             self.schema = restore.schema;
         }
@@ -243,8 +290,33 @@ impl Applied {
         *self = Self {
             base: globals,
             schema: self.schema.take(),
+            role: self.role.take(),
+            in_resource_group: self.in_resource_group,
             ..Self::default()
         };
+    }
+
+    /// A user variable has the value here that the mirror says.
+    pub fn copy_variable(&mut self, name: &[u8], mirror: &Mirror) {
+        self.users.copy(name, &mirror.wanted.users);
+        self.met = None;
+    }
+
+    /// SET ROLE was run here.
+    pub fn set_role(&mut self, role: Role) {
+        self.role = Some(role);
+        self.met = None;
+    }
+
+    /// SET RESOURCE GROUP was run here.
+    pub fn joined_resource_group(&mut self) {
+        self.in_resource_group = true;
+    }
+
+    /// Whether something was done here that no reset undoes (tried on MySQL 9.7 and MariaDB 10.11), so
+    /// that no other session may have the connection.
+    pub fn is_spoiled(&self) -> bool {
+        self.role.is_some() || self.in_resource_group
     }
 
     /// Whether something of what Highwater sets for itself has to be set again and can be.

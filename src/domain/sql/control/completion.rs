@@ -1,4 +1,4 @@
-//! COMMIT and ROLLBACK that do nothing but end a transaction.
+//! COMMIT and ROLLBACK that do nothing but end a transaction, and those that end the connection, too.
 
 use super::super::mode::LexMode;
 use super::lexeme;
@@ -32,9 +32,47 @@ pub fn ends_plainly(text: &[u8], mode: LexMode) -> bool {
     }
 }
 
+/// Whether a text is a COMMIT or ROLLBACK after which the server closes the connection. `by_itself`
+/// says whether one does that says nothing of it (`completion_type = RELEASE`).
+pub fn releases(text: &[u8], mode: LexMode, by_itself: bool) -> bool {
+    let Some(lexemes) = lexeme::read(text, mode) else {
+        return false;
+    };
+    let says = |at: usize, word: &str| lexemes.get(at).is_some_and(|(lexeme, _)| lexeme.is(word));
+    if !says(0, "commit") && !says(0, "rollback") {
+        return false;
+    }
+    let last = lexemes.len() - 1;
+    match lexemes.iter().position(|(lexeme, _)| lexeme.is("to")) {
+        Some(_) => false,
+        None if says(last, "release") => !says(last.saturating_sub(1), "no"),
+        None => by_itself && !says(last, "chain"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_releases() {
+        // (text, by the word, by completion_type)
+        for (text, said, by_itself) in [
+            ("COMMIT", false, true),
+            ("COMMIT RELEASE", true, true),
+            ("/* x */ rollback work and no chain release;", true, true),
+            ("COMMIT NO RELEASE", false, false),
+            ("COMMIT AND CHAIN", false, false),
+            ("ROLLBACK TO release", false, false),
+            ("RELEASE SAVEPOINT a", false, false),
+            ("", false, false),
+        ] {
+            for (default, expected) in [(false, said), (true, by_itself)] {
+                let found = releases(text.as_bytes(), LexMode::default(), default);
+                assert_eq!(found, expected, "{text} {default}");
+            }
+        }
+    }
 
     #[test]
     fn forms() {

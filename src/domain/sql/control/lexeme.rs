@@ -7,11 +7,11 @@ use super::super::chars::{self, Class};
 use super::super::mode::LexMode;
 
 /// A token and where it stands.
-pub(super) type Placed<'t> = (Lexeme<'t>, Range<usize>);
+pub(in crate::domain::sql) type Placed<'t> = (Lexeme<'t>, Range<usize>);
 
 /// One token of a raw text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Lexeme<'t> {
+pub(in crate::domain::sql) enum Lexeme<'t> {
     /// An unquoted name, keyword or number, as it is spelled.
     Word(&'t [u8]),
     /// A quoted name, without its quotes.
@@ -23,12 +23,12 @@ pub(super) enum Lexeme<'t> {
 }
 
 impl Lexeme<'_> {
-    pub(super) fn is(&self, word: &str) -> bool {
+    pub(in crate::domain::sql) fn is(&self, word: &str) -> bool {
         matches!(self, Self::Word(w) if w.eq_ignore_ascii_case(word.as_bytes()))
     }
 
     /// The name, quoted or not.
-    pub(super) fn name(&self) -> Option<&[u8]> {
+    pub(in crate::domain::sql) fn name(&self) -> Option<&[u8]> {
         match self {
             Self::Word(name) => Some(name),
             Self::Quoted(name) => Some(name),
@@ -39,7 +39,7 @@ impl Lexeme<'_> {
 
 /// The tokens of a raw text and where each stands; `None` if it holds a versioned comment or
 /// cannot be read to its end. A `;` that ends the text is left out.
-pub(super) fn read(text: &[u8], mode: LexMode) -> Option<Vec<Placed<'_>>> {
+pub(in crate::domain::sql) fn read(text: &[u8], mode: LexMode) -> Option<Vec<Placed<'_>>> {
     let mut lexemes = Vec::new();
     let mut at = chars::skip_blanks(text, 0);
     while let Some(&byte) = text.get(at) {

@@ -1,0 +1,185 @@
+//! The idle connections of one pool.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::{PoolKey, Want};
+use crate::backend::conn::Parked;
+use crate::domain::session::Way;
+
+/// How many of the connections used last are looked at for one that has the session's state.
+const LOOK: usize = 8;
+
+/// Idle connections by key.
+#[derive(Debug, Default)]
+pub(super) struct Shelves {
+    by_key: HashMap<PoolKey, Shelf>,
+    count: usize,
+}
+
+/// The idle connections of one key, the one used last at the back.
+#[derive(Debug)]
+struct Shelf {
+    queue: VecDeque<(Instant, Parked)>,
+    asked: Instant,
+}
+
+impl Default for Shelf {
+    fn default() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            asked: Instant::now(),
+        }
+    }
+}
+
+/// What a sweep found.
+#[derive(Debug, Default)]
+pub(super) struct Swept {
+    /// Connections that are to be closed.
+    pub(super) closed: Vec<Parked>,
+    /// How many are to be opened for which key.
+    pub(super) missing: Vec<(PoolKey, usize)>,
+}
+
+impl Shelves {
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Sessions with this key come.
+    pub(super) fn expect(&mut self, key: PoolKey) {
+        self.by_key.entry(key).or_default().asked = Instant::now();
+    }
+
+    /// No sessions with this key come.
+    pub(super) fn forget_unused(&mut self, key: &PoolKey) {
+        self.by_key
+            .retain(|at, shelf| at != key || !shelf.queue.is_empty());
+    }
+
+    pub(super) fn put(&mut self, parked: Parked) {
+        let shelf = self.by_key.entry(parked.key().clone()).or_default();
+        shelf.queue.push_back((Instant::now(), parked));
+        self.count += 1;
+    }
+
+    /// Takes the connection that suits best: of those used last, the one that lacks least. Dead ones
+    /// met on the way go to `dead`.
+    pub(super) fn take(&mut self, want: &Want<'_>, dead: &mut Vec<Parked>) -> Option<Parked> {
+        self.expect(want.key.clone());
+        let shelf = self.by_key.get_mut(want.key)?;
+        loop {
+            let index = shelf.best(want)?;
+            let (_, parked) = shelf.queue.remove(index)?;
+            self.count -= 1;
+            if parked.is_alive() {
+                return Some(parked);
+            }
+            dead.push(parked);
+        }
+    }
+
+    /// Takes this very connection if nobody had it since.
+    pub(super) fn take_same(&mut self, key: &PoolKey, serial: u64, turn: u64) -> Option<Parked> {
+        let shelf = self.by_key.get_mut(key)?;
+        let same = |(_, parked): &(Instant, Parked)| parked.is(serial, turn);
+        let index = shelf.queue.iter().rposition(same)?;
+        let (_, parked) = shelf.queue.remove(index)?;
+        self.count -= 1;
+        Some(parked)
+    }
+
+    /// Takes the one that has been idle for the longest.
+    pub(super) fn take_oldest(&mut self) -> Option<Parked> {
+        let queue = self
+            .by_key
+            .values_mut()
+            .map(|shelf| &mut shelf.queue)
+            .filter(|queue| !queue.is_empty())
+            .min_by_key(|queue| queue.front().map(|(since, _)| *since))?;
+        let (_, parked) = queue.pop_front()?;
+        self.count -= 1;
+        Some(parked)
+    }
+
+    /// Takes all.
+    pub(super) fn drain(&mut self) -> Vec<Parked> {
+        self.count = 0;
+        let queues = self.by_key.values_mut().map(|shelf| &mut shelf.queue);
+        queues
+            .flat_map(|queue| queue.drain(..).map(|(_, parked)| parked))
+            .collect()
+    }
+
+    /// Takes what broke or has been idle for too long.
+    pub(super) fn sweep(&mut self, min_idle: usize, idle_timeout: Duration) -> Swept {
+        let now = Instant::now();
+        let mut swept = Swept::default();
+        for (key, shelf) in &mut self.by_key {
+            let keep = if now.duration_since(shelf.asked) > idle_timeout {
+                0
+            } else {
+                min_idle
+            };
+            shelf.sweep(keep, now, idle_timeout, &mut swept.closed);
+            if shelf.queue.len() < keep {
+                let missing = keep - shelf.queue.len();
+                swept.missing.push((key.clone(), missing));
+            }
+        }
+        self.by_key.retain(|_, shelf| {
+            !shelf.queue.is_empty() || now.duration_since(shelf.asked) <= idle_timeout
+        });
+        self.count -= swept.closed.len();
+        swept
+    }
+}
+
+impl Shelf {
+    fn best(&self, want: &Want<'_>) -> Option<usize> {
+        let all = self.queue.iter().enumerate();
+        let mut usable = all.filter(|(_, (_, parked))| want.takes(parked));
+        if let Some(avoided) = want.avoid {
+            // The one used longest ago, and not the same as last time if there is another.
+            let (first, _) = usable.clone().next()?;
+            let other = usable.find(|(_, (_, parked))| !parked.is_serial(avoided));
+            return Some(other.map_or(first, |(index, _)| index));
+        }
+        let mut best: Option<(Way, usize)> = None;
+        for (index, (_, parked)) in usable.rev().take(LOOK) {
+            let way = want.way(parked);
+            if best.is_none_or(|(least, _)| way < least) {
+                best = Some((way, index));
+            }
+            if way == Way::Nothing {
+                break;
+            }
+        }
+        best.map(|(_, index)| index)
+    }
+
+    fn sweep(
+        &mut self,
+        keep: usize,
+        now: Instant,
+        idle_timeout: Duration,
+        closed: &mut Vec<Parked>,
+    ) {
+        for (since, parked) in std::mem::take(&mut self.queue) {
+            match parked.is_alive() {
+                true => self.queue.push_back((since, parked)),
+                false => closed.push(parked),
+            }
+        }
+        while self.queue.len() > keep
+            && self
+                .queue
+                .front()
+                .is_some_and(|(since, _)| now.duration_since(*since) > idle_timeout)
+        {
+            closed.extend(self.queue.pop_front().map(|(_, parked)| parked));
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What a statement's text said it would do to its session, and what came of it: pins, and user
+//! variables and roles in the mirror.
+//!
+//! The text speaks of success. What failed did nothing, unless it may have done something first; then
+//! whatever it may have done counts.
+
+use std::time::Instant;
+
+use super::mirror::{Applied, Role};
+use super::pins::Held;
+use super::{Outcome, PinReason, Session, Side};
+use crate::domain::sql::StatementProfile;
+use crate::domain::sql::state::{StateFact, TableName, Touches, XaStep};
+
+/// Error codes of the servers that matter to what a failed statement did.
+mod code {
+    /// ER_PARSE_ERROR: no word of it ran.
+    pub(super) const PARSE: u16 = 1064;
+    /// ER_BAD_FIELD_ERROR: a SET resolves every name before it assigns anything.
+    pub(super) const BAD_FIELD: u16 = 1054;
+    /// ER_UNKNOWN_SYSTEM_VARIABLE: the same.
+    pub(super) const UNKNOWN_VARIABLE: u16 = 1193;
+    /// ER_UNKNOWN_STMT_HANDLER: there is no such prepared statement.
+    pub(super) const UNKNOWN_STATEMENT: u16 = 1243;
+    /// ER_SP_DOES_NOT_EXIST.
+    pub(super) const NO_ROUTINE: u16 = 1305;
+}
+
+/// How a statement ended that touched, or may have touched, its session's state.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// Where it ran.
+    pub side: Side,
+    /// How its last result ended.
+    pub outcome: Outcome,
+    /// Results that ended well.
+    pub results: usize,
+    /// Whether it may have run a trigger, or a view's function.
+    pub may_trigger: bool,
+    /// When.
+    pub now: Instant,
+}
+
+/// One ended statement and the connection it ran on.
+struct Taking<'a> {
+    ending: Ending,
+    fingerprint: u64,
+    applied: &'a mut Applied,
+}
+
+impl Session {
+    /// Takes in what a statement did that said that it does this. Call it before [`Self::on_end`]
+    /// and once the whole reply is taken in.
+    pub fn on_touched(
+        &mut self,
+        profile: &StatementProfile,
+        touches: &Touches,
+        ending: Ending,
+        applied: &mut Applied,
+    ) {
+        let mut taking = Taking {
+            ending,
+            fingerprint: profile.fingerprint,
+            applied,
+        };
+        self.take_in(touches, &mut taking);
+        let unforeseen = ending.may_trigger && touches.is_nothing();
+        if self.statement.state_change && unforeseen {
+            self.may_have_done_anything(true, &mut taking);
+        }
+    }
+
+    fn take_in(&mut self, touches: &Touches, taking: &mut Taking<'_>) {
+        let Ending {
+            outcome, results, ..
+        } = taking.ending;
+        let done = matches!(outcome, Outcome::Done { .. });
+        if touches.stored && results <= usize::from(done) {
+            // Its body was only read.
+            return;
+        }
+        if touches.uncounted && !done {
+            return self.ended_somewhere(touches, taking);
+        }
+        let statements = &touches.statements;
+        let ended = match (done, statements.len()) {
+            (true, all) => all,
+            // One may give several results.
+            (false, 0 | 1) => 0,
+            (false, all) => results.min(all),
+        };
+        for fact in statements.iter().take(ended).flatten() {
+            self.on_done(fact, taking);
+        }
+        if let Some(failed) = statements.get(ended) {
+            for fact in failed {
+                self.on_failed(fact, taking);
+            }
+        }
+    }
+
+    /// A packet failed, and nobody can tell at which of its statements.
+    fn ended_somewhere(&mut self, touches: &Touches, taking: &mut Taking<'_>) {
+        self.may_have_done_anything(true, taking);
+        for fact in touches.facts() {
+            if let StateFact::Assigns(name, _) = fact {
+                self.assigned_something(name, taking);
+            }
+        }
+    }
+
+    fn on_done(&mut self, fact: &StateFact, taking: &mut Taking<'_>) {
+        match fact {
+            StateFact::Assigns(name, Some(constant)) => {
+                let mirror = &mut self.mirror;
+                let known = mirror.give(name, constant);
+                taking.applied.copy_variable(name, mirror);
+                let held = Held::UserVariable(name.clone());
+                match known {
+                    true => self.pins.release(&held),
+                    false => self.hold(held, taking),
+                }
+            }
+            StateFact::Assigns(name, None) => self.assigned_something(name, taking),
+            StateFact::AssignsSome => self.hold(Held::SomeUserVariables, taking),
+            StateFact::CreatesTemporary(name) => {
+                let name = self.qualified(name);
+                self.hold(Held::TemporaryTable(name), taking);
+            }
+            StateFact::Drops(name) => {
+                let name = self.qualified(name);
+                self.pins.release(&Held::TemporaryTable(name));
+            }
+            StateFact::Renames(from, to) => {
+                let (from, to) = (self.qualified(from), self.qualified(to));
+                self.pins.rename(&from, to);
+            }
+            StateFact::Locks(name) => self.hold(named_lock(name.as_deref()), taking),
+            StateFact::UnlocksAll => {
+                let other = |held: &Held| held.reason() != PinReason::NamedLock;
+                self.pins.retain(other);
+            }
+            StateFact::LocksServer(lock) => self.hold(Held::Server(*lock), taking),
+            StateFact::UnlocksServer(lock) => self.pins.release(&Held::Server(*lock)),
+            StateFact::OpensHandler(name) => self.hold(Held::Handler(name.clone()), taking),
+            StateFact::ClosesHandler(name) => self.pins.release(&Held::Handler(name.clone())),
+            StateFact::Prepares(name, touches) => {
+                self.pins.on_prepared(name, touches.clone());
+                self.hold(Held::Prepared(name.clone()), taking);
+            }
+            StateFact::Deallocates(name) => self.pins.release(&Held::Prepared(name.clone())),
+            StateFact::TakesRole(words) => {
+                let role = words.clone().map_or(Role::Odd, Role::Words);
+                taking.applied.set_role(role.clone());
+                self.mirror.set_role(role);
+                self.hold(Held::Role, taking);
+            }
+            StateFact::JoinsResourceGroup => {
+                taking.applied.joined_resource_group();
+                self.hold(Held::ResourceGroup, taking);
+            }
+            StateFact::Xa(step) => self.xa(*step, taking),
+            StateFact::Untracked(name, true) => self.pins.release(&Held::Setting(name.clone())),
+            StateFact::Untracked(name, false) => self.hold(Held::Setting(name.clone()), taking),
+            StateFact::RunsRoutine | StateFact::Unread | StateFact::Executes(_) => {
+                self.may_have_done_anything(self.statement.state_change, taking);
+            }
+            StateFact::Settings | StateFact::Unlocks => {}
+        }
+    }
+
+    /// What a statement that failed may have done before.
+    fn on_failed(&mut self, fact: &StateFact, taking: &mut Taking<'_>) {
+        let error = self.statement.error;
+        let early = [code::PARSE, code::BAD_FIELD, code::UNKNOWN_VARIABLE].contains(&error);
+        match fact {
+            StateFact::Assigns(name, _) if !early => self.assigned_something(name, taking),
+            StateFact::AssignsSome if !early => self.hold(Held::SomeUserVariables, taking),
+            StateFact::Locks(name) if !early => self.hold(named_lock(name.as_deref()), taking),
+            StateFact::Deallocates(name) if error == code::UNKNOWN_STATEMENT => {
+                self.pins.release(&Held::Prepared(name.clone()));
+            }
+            StateFact::Unread if error != code::PARSE => self.may_have_done_anything(true, taking),
+            StateFact::RunsRoutine | StateFact::Executes(_) => {
+                let somewhere = ![code::NO_ROUTINE, code::UNKNOWN_STATEMENT].contains(&error);
+                self.may_have_done_anything(somewhere, taking);
+            }
+            _ => {}
+        }
+    }
+
+    fn hold(&mut self, held: Held, taking: &Taking<'_>) {
+        self.pins.hold(held, taking.fingerprint, taking.ending.now);
+    }
+
+    /// `tables` says whether a temporary table may be part of it: the server tells that state changed
+    /// when one is made, in the packet that ends a statement well.
+    fn may_have_done_anything(&mut self, tables: bool, taking: &mut Taking<'_>) {
+        taking.applied.untold = true;
+        self.hold(Held::Unknown, taking);
+        if tables {
+            self.hold(Held::SomeTemporaryTables, taking);
+        }
+    }
+
+    fn assigned_something(&mut self, name: &[u8], taking: &mut Taking<'_>) {
+        self.mirror.forget_variable(name);
+        taking.applied.copy_variable(name, &self.mirror);
+        self.hold(Held::UserVariable(name.into()), taking);
+    }
+
+    /// A prepared transaction may leave its connection (xa_detach_on_prepare): none is open then.
+    fn xa(&mut self, step: XaStep, taking: &Taking<'_>) {
+        let detached = !self.transaction.is_open();
+        match step {
+            XaStep::Begins => self.hold(Held::Xa, taking),
+            XaStep::Prepared if !detached => {}
+            XaStep::Prepared | XaStep::Ends => self.pins.release(&Held::Xa),
+        }
+    }
+
+    /// The table with its schema.
+    fn qualified(&self, name: &TableName) -> TableName {
+        let own = || self.mirror.schema().map(Into::into);
+        TableName {
+            schema: name.schema.clone().or_else(own),
+            table: name.table.clone(),
+        }
+    }
+
+    /// Replaces what is executed by what was prepared under its name.
+    pub fn resolve(&self, mut touches: Touches) -> Touches {
+        for facts in &mut touches.statements {
+            let found = facts.iter().find_map(|fact| match fact {
+                StateFact::Executes(name) => Some(self.pins.prepared(name)?.statements.concat()),
+                _ => None,
+            });
+            if let Some(found) = found {
+                facts.retain(|fact| !matches!(fact, StateFact::Executes(_)));
+                facts.extend(found);
+            }
+        }
+        touches
+    }
+}
+
+fn named_lock(name: Option<&[u8]>) -> Held {
+    match name {
+        Some(name) => Held::NamedLock(name.to_ascii_lowercase().into()),
+        None => Held::SomeNamedLocks,
+    }
+}

@@ -1,0 +1,126 @@
+//! Between two statements: a session that holds nothing on a connection lends it to those who wait
+//! (`[pool] mode = "transaction"`), and takes it back, or another one, for its next statement.
+//!
+//! A connection is offered once nothing about its state is untold, so that it can be given back at
+//! any time without a question to its server.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use super::links::SIDES;
+use super::session::{End, Relay};
+use crate::domain::session::{Lease, Side, Way};
+
+/// What ends a wait for the client's next command.
+enum Woke {
+    Client(bool),
+    Recalled,
+}
+
+impl Relay {
+    /// After a command: offers what the session has no need of until the next.
+    pub(super) async fn rest(&mut self) {
+        if !self.links.lends() {
+            return;
+        }
+        for side in SIDES {
+            match self.links.get(side) {
+                None => {}
+                // It was not needed for this command.
+                Some(link) if link.is_offered() && !link.is_recalled() => {}
+                Some(_) => self.rest_on(side).await,
+            }
+        }
+    }
+
+    async fn rest_on(&mut self, side: Side) {
+        if matches!(self.lease(side), Lease::Keep(_)) {
+            return;
+        }
+        if !self.learn_untold(side).await {
+            self.links.discard(side, &self.registered);
+            return;
+        }
+        let at_once = self.shared.config.pool.switch_always || !self.suits(side);
+        let offered = |link: &mut crate::backend::ServerConn| !at_once && link.offer();
+        if !self.links.get_mut(side).is_some_and(offered) {
+            self.part_with(side).await;
+        }
+    }
+
+    /// What may become of a held connection.
+    pub(super) fn lease(&self, side: Side) -> Lease {
+        let Some(link) = self.links.get(side) else {
+            return Lease::Reset;
+        };
+        let is_home = link.copies.is_tied();
+        self.state.lease(side, &link.applied, is_home)
+    }
+
+    /// Whether a held connection can still be given the session's state by commands.
+    fn suits(&self, side: Side) -> bool {
+        let suits = |link: &crate::backend::ServerConn| {
+            let guarded = side == Side::Replica;
+            self.state.mirror.way(&link.applied, guarded) <= Way::Commands
+        };
+        self.links.get(side).is_some_and(suits)
+    }
+
+    /// Asks for what the server did not tell. `false` when the connection failed.
+    async fn learn_untold(&mut self, side: Side) -> bool {
+        let Some(link) = self.links.get_mut(side) else {
+            return false;
+        };
+        let applied = &mut link.applied;
+        let collation = applied.collation_untold;
+        let list = std::mem::take(&mut applied.list_untold);
+        (!list || self.learn_list(side).await) && (!collation || self.learn_collation(side).await)
+    }
+
+    /// Gives a connection back on which the session holds nothing.
+    pub(super) async fn part_with(&mut self, side: Side) {
+        match self.lease(side) {
+            // Also what the session would need if it went on.
+            Lease::Keep(_) => self.links.release(side, &self.registered),
+            lease => {
+                self.links.part(side, lease, &self.registered);
+            }
+        }
+    }
+
+    /// Holds the connection of the session's last statement on that side, if nobody had it since.
+    pub(super) fn hold_again(&mut self, side: Side) -> bool {
+        let Self {
+            links, registered, ..
+        } = self;
+        links.claim(side, registered) || links.regain(side, registered)
+    }
+
+    /// Waits until the client has sent so many bytes of its next command. Meanwhile others may have
+    /// what the session has no need of.
+    pub(super) async fn await_command(&mut self, total: usize) -> Result<(), End> {
+        while self.client.input.len() < total {
+            let Self { client, links, .. } = self;
+            client.input.reserve_total(total);
+            let woke = poll_fn(|cx| match client.poll_fill(cx) {
+                Poll::Ready(read) => Poll::Ready(Woke::Client(matches!(read, Ok(1..)))),
+                Poll::Pending => links.poll_recalled(cx).map(|()| Woke::Recalled),
+            });
+            match woke.await {
+                Woke::Client(true) => {}
+                Woke::Client(false) => return Err(End::ClientGone),
+                Woke::Recalled => self.give_back_recalled().await,
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what others wait for.
+    pub(super) async fn give_back_recalled(&mut self) {
+        for side in SIDES {
+            if self.links.is_recalled(side) {
+                self.part_with(side).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What binds a session to its connection: looks at the texts that may change it, takes in what came of
+//! them, and tells metrics, log and registry.
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use super::attempt::Task;
+use super::kill::Registry;
+use super::session::Relay;
+use super::statement::Statement;
+use crate::domain::ids::SessionId;
+use crate::domain::session::{Ending, Held, Outcome, Pin, PinReason, Side};
+use crate::domain::sql::state::{self, Constant, Mention, StateFact, Touches};
+use crate::domain::sql::{Access, StatementProfile};
+use crate::protocol::reply::ReplyKind;
+
+/// A pin that was in force for so long is told of when it ends.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Verbs that may end or rename a temporary table, of statements that are else of no interest.
+const TEMPORARY: [&str; 3] = ["drop", "alter", "rename"];
+
+/// A pin of some session, for people.
+#[derive(Clone, Debug)]
+pub struct SessionPin {
+    /// The session's id, which its client knows.
+    pub session: SessionId,
+    /// Its account.
+    pub user: String,
+    /// Why, by which statement, since when.
+    pub pin: Pin,
+}
+
+impl Registry {
+    /// Every pin in force, of all sessions.
+    pub fn pins(&self) -> Vec<SessionPin> {
+        let of = |(session, user, pins): (SessionId, String, Vec<Pin>)| {
+            let one = move |pin| SessionPin {
+                session,
+                user: user.clone(),
+                pin,
+            };
+            pins.into_iter().map(one)
+        };
+        self.all_pins().into_iter().flat_map(of).collect()
+    }
+}
+
+impl Relay {
+    /// Before a statement is routed: what its text says of the session's state.
+    pub(super) fn look_at(&mut self, statement: &Statement) {
+        let profile = &statement.profile;
+        self.touches = None;
+        self.may_trigger = matches!(profile.access, Access::Read | Access::PrimaryRead);
+        self.state.names_temporary = false;
+        let temporary = self.state.pins.has_temporary_tables();
+        let prepares = matches!(statement.task, Task::Prepare(_) | Task::PrepareRewritten(_));
+        if prepares {
+            self.touches = Some(Touches::default());
+        } else if state::may_touch(profile) || profile.access == Access::Write {
+            self.touches = self.touches_of(statement, temporary);
+        }
+        if temporary && profile.access == Access::Read {
+            self.state.names_temporary = self.may_name_temporary(statement);
+        }
+    }
+
+    /// A string constant takes the connection's collation as it is now, which SET NAMES does not tell.
+    pub(super) async fn learn_for_constants(&mut self) {
+        let takes_collation = |fact: &StateFact| {
+            let text = |constant: &Constant| matches!(constant, Constant::Text { .. });
+            matches!(fact, StateFact::Assigns(_, Some(constant)) if text(constant))
+        };
+        let touches = self.touches.as_ref();
+        if self.state.mirror.collation_untold()
+            && touches.is_some_and(|touches| touches.facts().any(takes_collation))
+        {
+            // Where it cannot be learnt, the variable binds the session.
+            self.learn_collation(Side::Primary).await;
+        }
+    }
+
+    fn touches_of(&mut self, statement: &Statement, temporary: bool) -> Option<Touches> {
+        let mode = self.lexer.mode(&self.state);
+        let text = self.text_of(statement)?;
+        let of_interest = state::may_touch(&statement.profile)
+            || state::begins_with(text, &["set"])
+            || (temporary && state::begins_with(text, &TEMPORARY));
+        if !of_interest {
+            self.may_trigger |= state::may_trigger(text);
+            return None;
+        }
+        let touches = match mode {
+            Some(mode) if !text.is_empty() => state::touches(text, mode),
+            _ => Touches::unread(),
+        };
+        Some(self.state.resolve(touches))
+    }
+
+    fn may_name_temporary(&mut self, statement: &Statement) -> bool {
+        let mode = self.lexer.mode(&self.state);
+        let tables = self.state.pins.temporary_tables();
+        match (mode, self.text_of(statement), tables) {
+            (Some(mode), Some(text), Some(tables)) if !text.is_empty() => {
+                state::mentions(text, mode, tables) == Mention::Maybe
+            }
+            _ => true,
+        }
+    }
+
+    /// The text of a statement, `None` for a command that has none; empty if it is not known any more.
+    fn text_of(&self, statement: &Statement) -> Option<&[u8]> {
+        match statement.task {
+            Task::AsIs(ReplyKind::Query) => Some(self.text(statement.total)),
+            Task::AsIs(_) => None,
+            Task::Rewritten(_) | Task::PrepareRewritten(_) => Some(&self.rewritten),
+            Task::Prepare(_) => self.payload(statement.total).get(1..),
+            Task::Execute(id) => Some(self.statements.get(id).map_or(&[], |it| it.text())),
+        }
+    }
+
+    /// A statement ended on a connection that is still held; what it was to do is known from
+    /// [`Self::look_at`], unless its text was never there as a whole.
+    pub(super) fn take_touches(
+        &mut self,
+        side: Side,
+        profile: &StatementProfile,
+        outcome: Outcome,
+    ) {
+        let Some(link) = self.links.get_mut(side) else {
+            return;
+        };
+        let unread = || state::may_touch(profile).then(Touches::unread);
+        let touches = self.touches.take().or_else(unread).unwrap_or_default();
+        let ending = Ending {
+            side,
+            outcome,
+            results: self.results,
+            may_trigger: self.may_trigger,
+            now: Instant::now(),
+        };
+        self.state
+            .on_touched(profile, &touches, ending, &mut link.applied);
+        let frees = |fact: &StateFact| matches!(fact, StateFact::Locks(_) | StateFact::Unlocks);
+        self.locks_unsure |= touches.facts().any(frees);
+    }
+
+    /// Asks the server which of the named locks the session really holds, after a statement that took or
+    /// freed some: what its function returned is known to the client only.
+    pub(super) async fn settle_locks(&mut self) {
+        if !std::mem::take(&mut self.locks_unsure) {
+            return;
+        }
+        let names: Vec<Box<[u8]>> = self.state.pins.named_locks().map(Into::into).collect();
+        let Some(link) = self.links.get_mut(Side::Primary) else {
+            return;
+        };
+        if names.is_empty() {
+            return;
+        }
+        let held: Vec<_> = names.iter().map(|name| is_held(name)).collect();
+        let Ok(answers) = link.ask(&format!("SELECT {}", held.join(", "))).await else {
+            // A connection that broke is noticed before the next statement; the pins stay.
+            return;
+        };
+        for (name, answer) in names.into_iter().zip(answers) {
+            if answer == b"0" {
+                self.state.pins.release(&Held::NamedLock(name));
+            }
+        }
+        self.tell_pins();
+    }
+
+    /// Tells of pins that are new or gone.
+    pub(super) fn tell_pins(&mut self) {
+        let version = self.state.pins.version();
+        if std::mem::replace(&mut self.told_pins, version) == version {
+            return;
+        }
+        let pins: Vec<Pin> = self.state.pins.iter().collect();
+        let before = self.registered.has_pins(pins.clone());
+        for reason in PinReason::ALL {
+            let of = |pins: &[Pin]| pins.iter().find(|pin| pin.reason == reason).copied();
+            let now = of(&pins);
+            if !self.pinned.set(reason, now.is_some()) {
+                continue;
+            }
+            match (now, of(&before)) {
+                (Some(pin), _) => self.tell_begin(pin),
+                (None, Some(pin)) => self.tell_end(pin),
+                (None, None) => {}
+            }
+        }
+    }
+
+    fn tell_begin(&self, pin: Pin) {
+        self.shared.metrics.pins.at(pin.reason).inc();
+        tracing::debug!(
+            session = self.diary.id.0,
+            reason = pin.reason.name(),
+            fingerprint = pin.fingerprint,
+            "the session is bound to its connection"
+        );
+    }
+
+    fn tell_end(&self, pin: Pin) {
+        let lasted = pin.since.elapsed();
+        if lasted >= LONG {
+            tracing::info!(
+                session = self.diary.id.0,
+                user = %self.diary.user,
+                reason = pin.reason.name(),
+                fingerprint = pin.fingerprint,
+                seconds = lasted.as_secs_f64(),
+                "the session was bound to its connection for long"
+            );
+        }
+    }
+}
+
+/// SQL for whether the connection that asks holds this lock: 1, 0.
+fn is_held(name: &[u8]) -> String {
+    let digits: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("IS_USED_LOCK(_utf8mb4 X'{digits}') <=> CONNECTION_ID()")
+}
+
+/// Pins of a session as its entry in the registry keeps them.
+#[derive(Debug, Default)]
+pub(super) struct PinBoard(std::sync::Mutex<Vec<Pin>>);
+
+impl PinBoard {
+    /// Replaces the pins; gives those that were there.
+    pub(super) fn replace(&self, pins: Vec<Pin>) -> Vec<Pin> {
+        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut board, pins)
+    }
+
+    pub(super) fn get(&self) -> Vec<Pin> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}

@@ -1,0 +1,91 @@
+//! Statements as data: where each goes, and what binds its session afterwards.
+
+use std::collections::BTreeSet;
+
+use highwater::domain::session::PinReason;
+use mysql_async::Conn;
+
+use crate::support::Setup;
+use crate::support::script::{answer, observed};
+use crate::support::stage::stage;
+
+/// Runs a script in a schema of its own, straight at the primary and through the proxy; the answers
+/// must be equal. Each line is a place (`p`, `r`, or `-` for any), what binds the session afterwards
+/// (reasons with commas, or `-`), and a statement.
+pub(crate) async fn check(name: &str, script: &str) {
+    let stage = stage().await;
+    let (reference, schema) = (format!("{name}_d"), format!("{name}_p"));
+    stage.schema(&reference).await;
+    stage.schema(&schema).await;
+    let steps: Vec<[&str; 3]> = script
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(|line| Vec::from_iter(line.splitn(3, ' ')).try_into().unwrap())
+        .collect();
+    // One after the other: names of locks and of XA transactions are the server's.
+    let mut direct = stage.direct(&reference).await;
+    let mut expected = Vec::new();
+    for [_, _, sql] in &steps {
+        expected.push(answer(&mut direct, sql).await);
+    }
+    direct.disconnect().await.unwrap();
+    let mut client = stage.client(&schema).await;
+    let mut wrong = Vec::new();
+    for ([place, pins, sql], expected) in steps.into_iter().zip(expected) {
+        let (got, went) = observed(stage.setup, &mut client, sql).await;
+        let told = format!("{got:?}").replace(&schema, &reference);
+        if told != format!("{expected:?}") {
+            wrong.push(format!(
+                "{sql}\n  expected {expected:?}\n  got      {got:?}"
+            ));
+        }
+        let target = went.first().map_or("", |went| went.target.as_str());
+        let right = match place {
+            "p" => target == "primary",
+            "r" => target == "replica",
+            _ => true,
+        };
+        if !right {
+            wrong.push(format!("{sql}\n  expected at {place}, went {went:?}"));
+        }
+        let found = reasons(stage.setup);
+        if found != pins {
+            wrong.push(format!("{sql}\n  expected pins {pins}, found {found}"));
+        }
+    }
+    leave(stage.setup, client).await;
+    assert!(wrong.is_empty(), "{name}:\n{}", wrong.join("\n"));
+}
+
+/// What binds the sessions now, by the registry; the gauges must say the same.
+pub(crate) fn reasons(setup: &Setup) -> String {
+    let found: BTreeSet<_> = setup
+        .proxy
+        .pins()
+        .iter()
+        .map(|it| it.pin.reason.name())
+        .collect();
+    for reason in PinReason::ALL {
+        let bound = setup.proxy.metrics().pinned(reason) > 0;
+        assert_eq!(bound, found.contains(reason.name()), "{}", reason.name());
+    }
+    match found.is_empty() {
+        true => "-".to_owned(),
+        false => Vec::from_iter(found).join(","),
+    }
+}
+
+/// Ends a session and waits until the proxy has forgotten it.
+pub(crate) async fn leave(setup: &Setup, client: Conn) {
+    client.disconnect().await.unwrap();
+    while !setup.proxy.pins().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    while PinReason::ALL
+        .iter()
+        .any(|it| setup.proxy.metrics().pinned(*it) != 0)
+    {
+        tokio::task::yield_now().await;
+    }
+}

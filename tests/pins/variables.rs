@@ -1,0 +1,122 @@
+//! User variables that were given constants are the same on every server that a session reads from.
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Row};
+
+use crate::script::leave;
+use crate::support::script::observed;
+use crate::support::stage::stage;
+use crate::support::{cell, run};
+
+/// All that a client can see of `@a`.
+async fn shown(conn: &mut Conn, hint: &str) -> (String, String) {
+    let sql = format!("{hint} SELECT @a, CHARSET(@a), COLLATION(@a), COERCIBILITY(@a)");
+    let row: Option<Row> = conn.query_first(sql).await.unwrap();
+    let row = row.unwrap();
+    let columns: Vec<_> = row
+        .columns_ref()
+        .iter()
+        .map(|column| {
+            (
+                column.column_type(),
+                column.character_set(),
+                column.column_length(),
+                column.decimals(),
+                column.flags(),
+            )
+        })
+        .collect();
+    (format!("{:?}", row.unwrap()), format!("{columns:?}"))
+}
+
+const CONSTANTS: [&str; 29] = [
+    "SET @a = 1",
+    "SET @a = -1",
+    "SET @a = 18446744073709551615",
+    "SET @a = -9223372036854775808",
+    "SET @a = 99999999999999999999",
+    "SET @a = 1.50",
+    "SET @a = -.5",
+    "SET @a = 1e5",
+    "SET @a = TRUE",
+    "SET @a = FALSE",
+    "SET @a = 0x41",
+    "SET @a = X'41'",
+    "SET @a = b'1000001'",
+    "SET @a = NULL",
+    "SET @a = 5, @a = NULL",
+    "SET @a = 1.5, @a = NULL",
+    "SET @a = 'x', @a = NULL",
+    "SET @a = ''",
+    "SET @a = 'it''s \\n \\% \\\\ \"'",
+    "SET @a = \"x\"",
+    "SET @a = 'gr\u{fc}n'",
+    "SET @a = 'x' COLLATE utf8mb4_bin",
+    "SET @a = _latin1'x' COLLATE latin1_bin",
+    "SET @a = _binary'x'",
+    "SET NAMES binary; SET @a = 'x'; SET NAMES utf8mb4",
+    "SET NAMES latin1; SET @a = 'x'",
+    "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci; SET @a = 'x'; SET NAMES latin1",
+    "SET SESSION collation_connection = 'utf8mb4_bin'; SET @a = 'x'; SET NAMES utf8mb4",
+    "SET sql_mode = 'NO_BACKSLASH_ESCAPES,ANSI_QUOTES'; SET @a = 'a\\'; SET sql_mode = ''",
+];
+
+#[tokio::test]
+async fn constants_are_the_same_on_a_replica() {
+    let stage = stage().await;
+    for sql in CONSTANTS {
+        let mut direct = stage.direct("app").await;
+        let mut client = stage.client("app").await;
+        for conn in [&mut direct, &mut client] {
+            for sql in sql.split("; ") {
+                run(conn, sql).await;
+            }
+        }
+        let (values, _) = shown(&mut direct, "").await;
+        let on_primary = shown(&mut client, "/* highwater: primary */").await;
+        let on_replica = shown(&mut client, "").await;
+        assert_eq!(on_replica, on_primary, "{sql}");
+        assert_eq!(on_replica.0, values, "{sql}");
+        let (_, went) = observed(stage.setup, &mut client, "SELECT @a").await;
+        assert_eq!(went[0].target, "replica", "{sql}");
+        direct.disconnect().await.unwrap();
+        leave(stage.setup, client).await;
+    }
+}
+
+#[tokio::test]
+async fn constants_that_cannot_be_written_elsewhere_pin() {
+    let stage = stage().await;
+    for sql in [
+        "SET NAMES latin1; SET SESSION collation_connection = 'utf8mb4_bin'; SET @a = '\u{fc}'",
+        "SET @a = _utf8mb4'x'",
+        "SET @a = DATE'2020-01-01'",
+    ] {
+        let mut client = stage.client("app").await;
+        for sql in sql.split("; ") {
+            run(&mut client, sql).await;
+        }
+        let (_, went) = observed(stage.setup, &mut client, "SELECT @a").await;
+        assert_eq!(went[0].reason, "user_variable", "{sql}");
+        leave(stage.setup, client).await;
+    }
+}
+
+#[tokio::test]
+async fn too_many_constants_pin() {
+    let stage = stage().await;
+    let mut client = stage.client("app").await;
+    for index in 0..64 {
+        run(&mut client, &format!("SET @v{index} = {index}")).await;
+    }
+    let (_, went) = observed(stage.setup, &mut client, "SELECT @v63").await;
+    assert_eq!(went[0].target, "replica");
+    run(&mut client, "SET @v64 = 64").await;
+    let (_, went) = observed(stage.setup, &mut client, "SELECT @v64").await;
+    assert_eq!(went[0].reason, "user_variable");
+    assert_eq!(
+        cell(&mut client, "SELECT @v63").await.as_deref(),
+        Some("63")
+    );
+    leave(stage.setup, client).await;
+}
