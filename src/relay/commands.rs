@@ -9,7 +9,7 @@ use super::kill::{self, Named};
 use super::own::{Execution, OwnPart};
 use super::prepared::MOST;
 use super::session::{End, Relay};
-use super::statement::Statement;
+use super::statement::{Statement, asks_previous};
 use crate::domain::ids::{BackendId, ClientStmtId};
 use crate::domain::routing::Reason;
 use crate::domain::session::{Outcome, Side};
@@ -285,6 +285,13 @@ impl Relay {
             self.learn_collation(Side::Primary).await;
         }
         let id = self.enter_statement(text, profile, hints);
+        if let (true, Source::Client { .. }, Some(statement)) = (
+            asks_previous(&profile),
+            &source,
+            self.statements.get_mut(id),
+        ) {
+            statement.own = Some(OwnPart::Previous(text.into()));
+        }
         self.shared.metrics.prepared.at(PreparedEvent::Asked).inc();
         if !matches!(profile.access, Access::Read | Access::Diagnostics) {
             // Preparing a write does not write: no probe is due after an error.

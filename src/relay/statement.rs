@@ -668,7 +668,7 @@ impl Relay {
 }
 
 /// Whether the statement asks about the one before it.
-fn asks_previous(profile: &StatementProfile) -> bool {
+pub(super) fn asks_previous(profile: &StatementProfile) -> bool {
     profile.access == Access::Diagnostics || profile.effects.contains(Effects::ASKS_PREVIOUS)
 }
 

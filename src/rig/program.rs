@@ -132,6 +132,12 @@ impl Program {
             Engine::MySql => &["mysql"],
             Engine::MariaDb => &["mariadb", "mysql"],
         };
+        names.iter().find_map(|name| self.tool(name))
+    }
+
+    /// A program that came with the server or is on `PATH`, such as `mysqldump`, as
+    /// [`Program::client`] gives the client.
+    pub fn tool(&self, name: &str) -> Option<Command> {
         let beside = match &self.unpacked {
             Some(unpacked) => vec![unpacked.root.join("usr/bin")],
             None => self
@@ -142,11 +148,11 @@ impl Program {
                 .chain(search_path())
                 .collect(),
         };
-        let client = beside
+        let tool = beside
             .iter()
-            .flat_map(|folder| names.iter().map(|name| folder.join(name)))
+            .map(|folder| folder.join(name))
             .find(|path| path.is_file())?;
-        let mut command = command(self.unpacked.as_ref(), &client);
+        let mut command = command(self.unpacked.as_ref(), &tool);
         command.arg("--no-defaults");
         if let Some(unpacked) = &self.unpacked {
             command.arg(format!(

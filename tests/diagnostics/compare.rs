@@ -117,10 +117,17 @@ async fn cut(server: &Server, kept: u32) {
     let threads = format!(
         "SELECT id FROM information_schema.processlist WHERE user = 'app' AND id <> {kept}"
     );
-    for id in root.query::<u64, _>(&threads).await.unwrap() {
+    let killed: Vec<u64> = root.query(&threads).await.unwrap();
+    for id in &killed {
         let _ = root.query_drop(format!("KILL {id}")).await;
     }
-    while !root.query::<u64, _>(&threads).await.unwrap().is_empty() {}
+    // The proxy may open others at once.
+    loop {
+        let there: Vec<u64> = root.query(&threads).await.unwrap();
+        if !there.iter().any(|id| killed.contains(id)) {
+            break;
+        }
+    }
     root.disconnect().await.unwrap();
 }
 

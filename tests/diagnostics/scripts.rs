@@ -1,6 +1,12 @@
 //! What comes between a statement and the question about it.
 
+use std::time::Duration;
+
+use highwater::config::PoolMode;
+use highwater::rig::Cluster;
+
 use super::compare::Pair;
+use super::support::Setup;
 use super::support::stage::stage;
 
 /// Statements in one session, each of whose answers must be that of one server.
@@ -23,10 +29,10 @@ const SCRIPTS: [(&str, &[&str]); 12] = [
             "GET DIAGNOSTICS @n = NUMBER, @r = ROW_COUNT",
             "GET DIAGNOSTICS CONDITION 1 @c = MYSQL_ERRNO, @m = MESSAGE_TEXT, @t = TABLE_NAME",
             "SHOW WARNINGS",
-            "SELECT @n, @r, @c, @m, @t",
+            "SELECT @n, @r, @c, @m = 'Division by 0', @t = ''",
             "SELECT * FROM nosuch",
             "GET DIAGNOSTICS CONDITION 1 @c = MYSQL_ERRNO, @m = MESSAGE_TEXT, @s = RETURNED_SQLSTATE",
-            "SELECT @c, @m, @s",
+            "SELECT @c, LENGTH(@m) > 9, @s = '42S02'",
         ],
     ),
     (
@@ -186,7 +192,23 @@ const SCRIPTS: [(&str, &[&str]); 12] = [
 #[tokio::test]
 async fn what_comes_in_between() {
     let stage = stage().await;
-    let mut pair = Pair::new(stage.setup, "scripts").await;
+    all(stage.setup).await;
+}
+
+#[tokio::test]
+async fn the_same_with_another_connection_for_every_statement() {
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.consistency.catch_up_timeout = Duration::from_secs(30);
+        config.pool.mode = PoolMode::Transaction;
+        config.pool.switch_always = true;
+    })
+    .await;
+    all(&setup).await;
+    setup.proxy.shut_down().await;
+}
+
+async fn all(setup: &Setup) {
+    let mut pair = Pair::new(setup, "scripts").await;
     for (what, script) in SCRIPTS {
         pair.run("DELETE FROM n").await;
         pair.run("DELETE FROM t WHERE id > 50").await;

@@ -44,9 +44,7 @@ pub(super) fn effects(verb: &[u8], mut tokens: Tokens<'_>, dialect: Dialect) -> 
             Effects::KEEPS_FOUND_ROWS
         }
         b"delete" if is_of_one_table(tokens) => Effects::KEEPS_FOUND_ROWS,
-        b"update" if dialect.is_mariadb() && updates_one_table(tokens) => {
-            Effects::KEEPS_FOUND_ROWS
-        }
+        b"update" if dialect.is_mariadb() && updates_one_table(tokens) => Effects::KEEPS_FOUND_ROWS,
         b"do" if dialect.is_mariadb() && !tokens.any(|token| token.is("select")) => {
             Effects::KEEPS_FOUND_ROWS
         }

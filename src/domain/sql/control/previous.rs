@@ -85,7 +85,10 @@ pub struct Mentions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(Box<[u8]>),
-    Value { what: Mention, spelled: Box<[u8]> },
+    Value {
+        what: Mention,
+        spelled: Box<[u8]>,
+    },
     /// The name of the column that ends here.
     Alias(Box<[u8]>),
 }
