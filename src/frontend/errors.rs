@@ -96,6 +96,11 @@ pub enum ClientError {
     /// KILL QUERY hit a read that waited for a replica.
     #[error("the read was killed while it waited for a replica to catch up; nothing was done")]
     Interrupted,
+    /// The client was silent for longer than the `wait_timeout` that it set. The words are the server's.
+    #[error(
+        "The client was disconnected by the server because of inactivity. See wait_timeout and interactive_timeout for configuring this behavior."
+    )]
+    Inactive,
     /// The proxy is about to stop.
     #[error("shutting down; nothing was done, connect again")]
     ShuttingDown,
@@ -245,6 +250,7 @@ impl ClientError {
             Self::UnknownVariable { .. } => (1193, *b"HY000"),
             Self::PacketTooLong | Self::PacketTooLarge { .. } => (1153, *b"08S01"),
             Self::AccessDenied { .. } => (1045, *b"28000"),
+            Self::Inactive => (4031, *b"HY000"),
             Self::BadHandshake(_) | Self::TlsNotOffered => (1043, *b"08S01"),
             Self::ClientTooOld => (1251, *b"08004"),
             Self::PacketsOutOfOrder => (1156, *b"08S01"),
@@ -302,6 +308,7 @@ impl ClientError {
             | Self::ShuttingDown
             | Self::PoolExhausted(_)
             | Self::TooManyStatements { .. }
+            | Self::Inactive
             | Self::OverBudget => ErrorKind::Limit,
             Self::NoPrimary => ErrorKind::NoServer,
             Self::Unreachable(_) | Self::SightsUnknown => ErrorKind::Unreachable,
@@ -337,6 +344,7 @@ impl ClientError {
             | Self::UnknownVariable { .. }
             | Self::PacketTooLong
             | Self::AccessDenied { .. }
+            | Self::Inactive
             | Self::WrongValue { .. }
             | Self::WrongHint { .. }
             | Self::Interrupted
@@ -368,7 +376,7 @@ impl ClientError {
     pub fn put(&self, out: &mut Vec<u8>, seq: &mut u8) {
         let (code, state) = self.code_and_state();
         let text = match self {
-            Self::AccessDenied { .. } => self.to_string(),
+            Self::AccessDenied { .. } | Self::Inactive => self.to_string(),
             _ => format!("Highwater: {self}"),
         };
         put_err(code, state, &text, out, seq);
