@@ -8,6 +8,7 @@ pub mod login;
 pub mod pool;
 mod simple;
 pub mod statements;
+pub mod threads;
 
 pub use conn::{Identity, ServerConn};
 pub use dial::{Credentials, Dialer, Knowledge, Setup};
@@ -15,3 +16,4 @@ pub use error::BackendError;
 pub use lent::{Bell, Listener};
 pub use pool::{Pool, PoolKey, PoolLimits, Want};
 pub use statements::{Copies, CopyAt};
+pub use threads::Threads;

@@ -102,9 +102,11 @@ impl Dialer {
             pending: Vec::new(),
             copies: Copies::default(),
             multi_statements: None,
+            sent: 0,
             turn: 1,
             offered: false,
             key: key.clone(),
+            listed: place.list(thread),
             place,
         };
         self.set_up(&mut conn).await?;
@@ -160,6 +162,16 @@ impl Dialer {
             Ok(())
         })
         .await
+    }
+
+    /// Whether the server lets `key`'s user end connections of `victim`'s: tried on one that is made for
+    /// it.
+    ///
+    /// # Errors
+    /// As [`Self::kill`].
+    pub async fn may_kill(&self, key: &PoolKey, victim: &PoolKey) -> Result<(), BackendError> {
+        let (_stream, thread) = self.within(self.login(victim)).await?;
+        self.kill(key, thread, false).await
     }
 
     async fn login(&self, key: &PoolKey) -> Result<(Stream, ServerThreadId), BackendError> {

@@ -17,6 +17,7 @@ use super::conn::{Parked, ServerConn};
 use super::dial::Dialer;
 use super::error::BackendError;
 use super::lent::{Bell, Lent};
+use super::threads::Threads;
 use crate::domain::ids::BackendId;
 use crate::domain::session::{Mirror, Way};
 use crate::protocol::caps::{CapabilityFlags, CapabilityProfile};
@@ -97,6 +98,7 @@ pub struct Pool {
     limits: PoolLimits,
     inner: Mutex<Inner>,
     leased: AtomicUsize,
+    threads: Arc<Threads>,
     /// How many wait, as the sessions see it that could give a connection back.
     waiting: AtomicUsize,
     /// Counts the rounds of [`Self::tend`].
@@ -133,6 +135,7 @@ impl Pool {
             limits,
             inner: Mutex::default(),
             leased: AtomicUsize::new(0),
+            threads: Arc::default(),
             waiting: AtomicUsize::new(0),
             round: AtomicU64::new(ROUNDS_IDLE),
             metrics,
@@ -147,6 +150,11 @@ impl Pool {
     /// Opens and closes connections of this server.
     pub fn dialer(&self) -> &Dialer {
         &self.dialer
+    }
+
+    /// Which of the server's threads are this pool's.
+    pub fn threads(&self) -> &Threads {
+        &self.threads
     }
 
     /// What is counted of this server.

@@ -13,16 +13,16 @@ pub enum ClientError {
     #[error("malformed packet")]
     Malformed,
     /// A command that Highwater does not speak.
-    #[error("unknown command")]
+    #[error("Unknown command")]
     UnknownCommand,
     /// KILL of an id that no client was given.
-    #[error("unknown thread id: {id}")]
+    #[error("Unknown thread id: {id}")]
     NoSuchThread {
         /// The id.
         id: u64,
     },
     /// KILL of somebody else's session without the right to.
-    #[error("you are not owner of thread {id}")]
+    #[error("You are not owner of thread {id}")]
     NotOwner {
         /// The id.
         id: u64,
@@ -30,9 +30,9 @@ pub enum ClientError {
     /// KILL whose id is no plain number.
     #[error("KILL takes the plain number of a connection here, no expression")]
     KillExpression,
-    /// GET DIAGNOSTICS into user variables, about a statement that a replica answered.
+    /// GET DIAGNOSTICS about a statement whose connection is gone, or asked for what no reply tells.
     #[error(
-        "GET DIAGNOSTICS cannot fill a user variable from a statement that a replica answered; use SHOW WARNINGS, or run both in a transaction"
+        "GET DIAGNOSTICS asks for what is no longer known of the statement before, which ran on another connection; use SHOW WARNINGS, or run both in a transaction"
     )]
     DiagnosticsElsewhere,
     /// A statement id that was never given out, or was closed.
@@ -93,8 +93,9 @@ pub enum ClientError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// KILL QUERY hit a read that waited for a replica.
-    #[error("the read was killed while it waited for a replica to catch up; nothing was done")]
+    /// KILL hit a read that waited for a replica, or the session that sent it. The words are the
+    /// server's.
+    #[error("Query execution was interrupted")]
     Interrupted,
     /// The client was silent for longer than the `wait_timeout` that it set. The words are the server's.
     #[error(
@@ -233,6 +234,11 @@ impl ClientError {
     /// The MySQL error number.
     pub fn code(&self) -> u16 {
         self.code_and_state().0
+    }
+
+    /// The SQLSTATE.
+    pub fn state(&self) -> [u8; 5] {
+        self.code_and_state().1
     }
 
     fn code_and_state(&self) -> (u16, [u8; 5]) {
@@ -376,7 +382,13 @@ impl ClientError {
     pub fn put(&self, out: &mut Vec<u8>, seq: &mut u8) {
         let (code, state) = self.code_and_state();
         let text = match self {
-            Self::AccessDenied { .. } | Self::Inactive => self.to_string(),
+            // The server's own words.
+            Self::AccessDenied { .. }
+            | Self::NoSuchThread { .. }
+            | Self::NotOwner { .. }
+            | Self::UnknownCommand
+            | Self::Inactive
+            | Self::Interrupted => self.to_string(),
             _ => format!("Highwater: {self}"),
         };
         put_err(code, state, &text, out, seq);
@@ -413,13 +425,13 @@ mod tests {
                 ClientError::UnknownCommand,
                 1047,
                 "08S01",
-                "Highwater: unknown command",
+                "Unknown command",
             ),
             (
                 ClientError::NoSuchThread { id: 7 },
                 1094,
                 "HY000",
-                "Highwater: unknown thread id: 7",
+                "Unknown thread id: 7",
             ),
         ];
         for (error, code, state, text) in cases {

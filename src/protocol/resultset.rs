@@ -1,7 +1,8 @@
 //! Text result sets for statements that Highwater answers itself.
 
-use super::frame;
+use super::frame::{self, FrameHeader, HEADER};
 use super::packets::{OkPacket, put_eof};
+use super::reader::Reader;
 use super::status::Status;
 use super::writer::{put_lenenc, put_lenenc_bytes, put_u16, put_u32};
 
@@ -13,6 +14,37 @@ const COLUMN_LENGTH: u32 = 1024;
 /// Not a number: no meaningful decimals.
 const DECIMALS: u8 = 31;
 
+/// What a column is.
+#[derive(Clone, Copy, Debug)]
+pub struct Column<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its type (MYSQL_TYPE_*).
+    pub kind: u8,
+    /// The id of its collation.
+    pub charset: u16,
+    /// Its display length in bytes.
+    pub length: u32,
+    /// Its flags (*_FLAG).
+    pub flags: u16,
+    /// Its decimals.
+    pub decimals: u8,
+}
+
+impl<'a> Column<'a> {
+    /// A string of unknown length in utf8mb4.
+    pub const fn text(name: &'a str) -> Self {
+        Self {
+            name,
+            kind: VAR_STRING,
+            charset: UTF8MB4,
+            length: COLUMN_LENGTH,
+            flags: 0,
+            decimals: DECIMALS,
+        }
+    }
+}
+
 /// Appends a text result set whose columns are all strings in utf8mb4. `None` in a row is NULL.
 pub fn text_resultset<'r>(
     out: &mut Vec<u8>,
@@ -22,9 +54,22 @@ pub fn text_resultset<'r>(
     status: Status,
     deprecate_eof: bool,
 ) {
+    let columns: Vec<_> = columns.iter().map(|name| Column::text(name)).collect();
+    typed_resultset(out, seq, &columns, rows, status, deprecate_eof);
+}
+
+/// The same with columns of any type.
+pub fn typed_resultset<'r>(
+    out: &mut Vec<u8>,
+    seq: &mut u8,
+    columns: &[Column<'_>],
+    rows: impl IntoIterator<Item = &'r [Option<&'r [u8]>]>,
+    status: Status,
+    deprecate_eof: bool,
+) {
     frame::append_with(out, seq, |out| put_lenenc(out, columns.len() as u64));
-    for name in columns {
-        frame::append_with(out, seq, |out| put_column(out, name));
+    for column in columns {
+        frame::append_with(out, seq, |out| put_column(out, column));
     }
     if !deprecate_eof {
         put_eof(status, 0, out, seq);
@@ -37,6 +82,88 @@ pub fn text_resultset<'r>(
         ..OkPacket::default()
     };
     end.put_result_end(deprecate_eof, out, seq);
+}
+
+/// A text result set as a server sent it, in pieces: its rows can be changed.
+#[derive(Debug)]
+pub struct TextResult<'a> {
+    head: &'a [u8],
+    /// The sequence id of the first row, or of the end.
+    seq: u8,
+    /// The rows; `None` in one is NULL.
+    pub rows: Vec<Vec<Option<&'a [u8]>>>,
+    end: &'a [u8],
+}
+
+impl<'a> TextResult<'a> {
+    /// Takes a whole reply apart. `None` for anything but one result set whose rows are shorter than a
+    /// frame.
+    pub fn parse(reply: &'a [u8], deprecate_eof: bool) -> Option<Self> {
+        let mut at = 0;
+        let mut next = || {
+            let header = FrameHeader::parse(reply.get(at..)?)?;
+            let frame = reply.get(at..at + header.frame_len())?;
+            at += header.frame_len();
+            (!header.continues()).then_some((at, header.seq, frame.get(HEADER..)?))
+        };
+        let (_, _, count) = next()?;
+        if matches!(count.first()?, 0x00 | 0xFB | 0xFF) {
+            return None;
+        }
+        let mut before = Reader::new(count).lenenc()?;
+        before += u64::from(!deprecate_eof);
+        let mut head = 0;
+        for _ in 0..before {
+            (head, _, _) = next()?;
+        }
+        let (mut rows, mut start, mut first) = (Vec::new(), head, None);
+        loop {
+            let (end, seq, payload) = next()?;
+            first.get_or_insert(seq);
+            // A row as long as a frame was refused above.
+            if payload.first() == Some(&0xFE) {
+                let whole = end == reply.len();
+                return whole.then_some(Self {
+                    head: reply.get(..head)?,
+                    seq: first?,
+                    rows,
+                    end: reply.get(start + HEADER..)?,
+                });
+            }
+            rows.push(read_text_row(payload)?);
+            start = end;
+        }
+    }
+
+    /// Appends the reply with these rows.
+    pub fn put<'r>(
+        &self,
+        out: &mut Vec<u8>,
+        rows: impl IntoIterator<Item = Vec<Option<&'r [u8]>>>,
+    ) {
+        out.extend_from_slice(self.head);
+        let mut seq = self.seq;
+        for row in rows {
+            frame::append_with(out, &mut seq, |out| put_text_row(out, &row));
+        }
+        frame::append_packet(out, &mut seq, self.end);
+    }
+}
+
+/// The values of a row of text; `None` if it is no such row.
+fn read_text_row(payload: &[u8]) -> Option<Vec<Option<&[u8]>>> {
+    let mut reader = Reader::new(payload);
+    let mut row = Vec::new();
+    while let Some(first) = reader.rest().first() {
+        row.push(match first {
+            0xFB => {
+                reader.u8()?;
+                None
+            }
+            _ => Some(reader.lenenc_bytes()?),
+        });
+    }
+    Some(row)
 }
 
 /// Appends the reply to a COM_STMT_PREPARE of a statement without columns: 0x00, statement id, columns,
@@ -58,7 +185,7 @@ pub fn prepared_ok(
         put_u16(out, 0);
     });
     for _ in 0..params {
-        frame::append_with(out, seq, |out| put_column(out, "?"));
+        frame::append_with(out, seq, |out| put_column(out, &Column::text("?")));
     }
     if params > 0 && !deprecate_eof {
         put_eof(status, 0, out, seq);
@@ -66,25 +193,70 @@ pub fn prepared_ok(
 }
 
 /// A column definition: catalog, schema, table, original table, name, original name, then fixed fields.
-fn put_column(out: &mut Vec<u8>, name: &str) {
-    for part in ["def", "", "", "", name, ""] {
+fn put_column(out: &mut Vec<u8>, column: &Column<'_>) {
+    for part in ["def", "", "", "", column.name, ""] {
         put_lenenc_bytes(out, part.as_bytes());
     }
     put_lenenc(out, 12);
-    put_u16(out, UTF8MB4);
-    put_u32(out, COLUMN_LENGTH);
-    out.push(VAR_STRING);
-    put_u16(out, 0);
-    out.push(DECIMALS);
+    put_u16(out, column.charset);
+    put_u32(out, column.length);
+    out.push(column.kind);
+    put_u16(out, column.flags);
+    out.push(column.decimals);
     put_u16(out, 0);
 }
 
 /// Appends the payload of a row of text. `None` is NULL.
-pub fn put_text_row(out: &mut Vec<u8>, row: &[Option<&[u8]>]) {
+fn put_text_row(out: &mut Vec<u8>, row: &[Option<&[u8]>]) {
     for value in row {
         match value {
             Some(text) => put_lenenc_bytes(out, text),
             None => out.push(0xFB),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rows_of_a_result_are_changed() {
+        let made = |deprecate_eof: bool, rows: &[[Option<&[u8]>; 2]]| {
+            let (mut out, mut seq) = (Vec::new(), 1);
+            let rows = rows.iter().map(|row| &row[..]);
+            text_resultset(
+                &mut out,
+                &mut seq,
+                &["a", "b"],
+                rows,
+                Status(2),
+                deprecate_eof,
+            );
+            out
+        };
+        let long = vec![b'x'; 70_000];
+        let old: [[Option<&[u8]>; 2]; 2] = [[Some(b"1"), None], [Some(b""), Some(&long)]];
+        let new: [[Option<&[u8]>; 2]; 3] = [old[1], [None, None], [Some(b"3"), Some(b"new")]];
+        for deprecate_eof in [true, false] {
+            let reply = made(deprecate_eof, &old);
+            let result = TextResult::parse(&reply, deprecate_eof).unwrap();
+            assert_eq!(result.rows, old);
+            for rows in [&old[..], &new[..], &[]] {
+                let mut out = Vec::new();
+                result.put(&mut out, rows.iter().map(|row| row.to_vec()));
+                assert_eq!(out, made(deprecate_eof, rows));
+            }
+            for cut in [0, 3, 10, reply.len() - 1] {
+                assert!(
+                    TextResult::parse(&reply[..cut], deprecate_eof).is_none(),
+                    "{cut}"
+                );
+            }
+        }
+        let mut ok = Vec::new();
+        OkPacket::default().put(&mut ok, &mut 1);
+        assert!(TextResult::parse(&ok, true).is_none());
     }
 }

@@ -151,7 +151,7 @@ fn answer_all(questions: &mpsc::Receiver<Question>) {
 /// relayed as it is.
 fn unread(text: &[u8]) -> StatementProfile {
     let profile = StatementProfile::unread(Doubt::NotUnderstood);
-    match parse_kill(text) {
+    match parse_kill(text, LexMode::default()) {
         Some(_) => StatementProfile {
             access: Access::Kill,
             ..profile

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::attempt::Task;
 use super::groups::{group_of, settings_of};
 use super::hints;
-use super::kill;
+use super::kill::{self, Named};
 use super::own::{Execution, OwnPart};
 use super::prepared::MOST;
 use super::session::{End, Relay};
-use super::statement::Statement;
+use super::statement::{Statement, asks_previous};
 use crate::domain::ids::{BackendId, ClientStmtId};
 use crate::domain::routing::Reason;
 use crate::domain::session::{Outcome, Side};
@@ -25,7 +25,7 @@ use crate::protocol::status::Status;
 use crate::telemetry::PreparedEvent;
 
 /// A command that the primary answers, and that shows no data.
-const COMMAND: StatementProfile = StatementProfile {
+pub(super) const COMMAND: StatementProfile = StatementProfile {
     access: Access::PrimaryRead,
     effects: Effects(0),
     doubt: Doubt::ServerLocal,
@@ -51,7 +51,7 @@ impl Relay {
     pub(super) async fn command(&mut self, code: CommandCode, total: usize) -> Result<(), End> {
         match code {
             CommandCode::Quit => Err(End::Quit),
-            CommandCode::Ping => self.answer_ok().await,
+            CommandCode::Ping => self.answer_ping().await,
             CommandCode::Query => self.query(total).await,
             CommandCode::InitDb => self.on_primary_side(ReplyKind::Simple, STATE, total).await,
             CommandCode::SetOption => self.set_option(total).await,
@@ -66,6 +66,17 @@ impl Relay {
             CommandCode::Statistics => {
                 self.on_primary_side(ReplyKind::Statistics, COMMAND, total)
                     .await
+            }
+            CommandCode::ProcessInfo => {
+                let bound = Some((self.state_side(), Reason::Command));
+                let task = Task::AsIs(ReplyKind::Query);
+                self.show_processlist(Statement {
+                    task,
+                    profile: COMMAND,
+                    total,
+                    bound,
+                })
+                .await
             }
             CommandCode::ProcessKill => self.process_kill(total).await,
             CommandCode::ChangeUser => self.change_user(total).await,
@@ -122,6 +133,9 @@ impl Relay {
         if profile.effects.contains(Effects::MENTIONS_KNOWN) && !own {
             return self.run_with_known(statement).await.map(drop);
         }
+        if profile.access == Access::PrimaryRead && self.about_threads(&statement).await? {
+            return Ok(());
+        }
         self.run_statement(statement).await.map(drop)
     }
 
@@ -160,8 +174,15 @@ impl Relay {
         let Some(id) = process_kill_id(self.payload(total)) else {
             return self.refuse_and_end(ClientError::Malformed).await;
         };
-        match kill::kill(&self.shared, self.links.key(), id.into(), false).await {
-            Ok(()) => self.answer_ok().await,
+        let id = id.into();
+        let killed = match kill::named(&self.shared, id) {
+            Named::Session(id) => self.kill_session(id, false).await?,
+            Named::Nobody => Err(ClientError::NoSuchThread { id }),
+            // As text: a 9.7 does not speak this command any more.
+            Named::Thread => Ok(self.kill_thread(format!("KILL {id}").into_bytes()).await?),
+        };
+        match killed {
+            Ok(_) => Ok(()),
             Err(error) => self.refuse(error).await,
         }
     }
@@ -228,11 +249,7 @@ impl Relay {
             .await;
         match profile.access {
             Access::Own => self.prepare_own(&text, profile, hints).await,
-            Access::Kill => {
-                // No server may see it, and as a prepared statement it is not answered here.
-                let error = ClientError::Unsupported("KILL cannot be prepared".to_owned());
-                self.refuse(error).await
-            }
+            Access::Kill => self.prepare_kill(&text, profile, hints, total).await,
             _ => match self.known_in(&text, &profile) {
                 Some(template) => self.prepare_known(template, hints).await,
                 None => {
@@ -250,10 +267,8 @@ impl Relay {
         profile: StatementProfile,
         hints: Hints,
     ) -> ClientStmtId {
-        let facts = self.shared.watch.facts(BackendId::PRIMARY);
-        let global = |name: &str| facts.as_ref()?.globals.get(name).cloned();
         self.statements
-            .add(text, profile, hints, &self.state.mirror, global)
+            .add(text, profile, hints, &self.state.mirror)
     }
 
     /// Prepares a text that is the client's, or that stands in `rewritten` for one that is about
@@ -270,6 +285,13 @@ impl Relay {
             self.learn_collation(Side::Primary).await;
         }
         let id = self.enter_statement(text, profile, hints);
+        if let (true, Source::Client { .. }, Some(statement)) = (
+            asks_previous(&profile),
+            &source,
+            self.statements.get_mut(id),
+        ) {
+            statement.own = Some(OwnPart::Previous(text.into()));
+        }
         self.shared.metrics.prepared.at(PreparedEvent::Asked).inc();
         if !matches!(profile.access, Access::Read | Access::Diagnostics) {
             // Preparing a write does not write: no probe is due after an error.
@@ -436,7 +458,7 @@ impl Relay {
         let Some((id, statement)) = self.statement_of(total) else {
             return Ok(());
         };
-        if let Some(OwnPart::Alone(_)) = statement.own {
+        if let Some(OwnPart::Alone(_) | OwnPart::Kill(_)) = statement.own {
             // No server has the statement; its execution says that this is not possible.
             let param = long_data_param(self.payload(total)).unwrap_or_default();
             if let Some(statement) = self.statements.get_mut(id) {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -22,12 +23,17 @@ use crate::frontend::ClientError;
 pub struct Registry {
     sessions: Mutex<HashMap<SessionId, Arc<Target>>>,
     next: AtomicU32,
+    began: Instant,
 }
 
 /// What KILL must know of a session. Written by the session without a lock, at each statement.
 #[derive(Debug)]
 pub(super) struct Target {
     user: Mutex<Arc<str>>,
+    host: Box<str>,
+    schema: Mutex<Option<Box<[u8]>>>,
+    /// When it began to wait for its client or to run something, in milliseconds of the registry.
+    since: AtomicU64,
     pins: PinBoard,
     threads: [AtomicU64; 2],
     replica: AtomicUsize,
@@ -38,6 +44,22 @@ pub(super) struct Target {
     /// Whether the session waits for its client outside of any transaction.
     idle: AtomicBool,
     task: Option<AbortHandle>,
+}
+
+/// What others see of a session.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) id: SessionId,
+    pub(super) user: Arc<str>,
+    /// The client's address, as a server shows it.
+    pub(super) host: Box<str>,
+    pub(super) schema: Option<Box<[u8]>>,
+    /// How long it has waited for its client, or run what it runs.
+    pub(super) seconds: u64,
+    /// The threads that it holds.
+    pub(super) threads: [Option<(BackendId, ServerThreadId)>; 2],
+    /// The one that runs something for it.
+    pub(super) running: Option<(BackendId, ServerThreadId)>,
 }
 
 /// No thread, or no side.
@@ -69,6 +91,7 @@ impl Default for Registry {
         Self {
             sessions: Mutex::default(),
             next: AtomicU32::new(u32::try_from(anywhere >> 32).unwrap_or_default()),
+            began: Instant::now(),
         }
     }
 }
@@ -116,6 +139,37 @@ impl Registry {
         }
     }
 
+    /// All sessions, as others see them.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        let now = self.now();
+        let sessions = self.lock();
+        let seen = sessions.iter().map(|(id, target)| target.seen(*id, now));
+        seen.collect()
+    }
+
+    /// The session that holds this thread; of two that seem to, the one that runs something there.
+    pub(super) fn holder(&self, backend: BackendId, thread: ServerThreadId) -> Option<SessionId> {
+        let here = Some((backend, thread));
+        let sessions = self.lock();
+        let holders = sessions.iter().filter(|(_, target)| {
+            [Side::Primary, Side::Replica]
+                .into_iter()
+                .any(|side| target.thread(side) == here)
+        });
+        holders
+            .max_by_key(|(_, target)| target.running() == here)
+            .map(|(id, _)| *id)
+    }
+
+    /// Milliseconds since the registry was made.
+    fn now(&self) -> u64 {
+        self.began
+            .elapsed()
+            .as_millis()
+            .try_into()
+            .unwrap_or(u64::MAX)
+    }
+
     /// The pins of every session that has one.
     pub(super) fn all_pins(&self) -> Vec<(SessionId, String, Vec<Pin>)> {
         let sessions = self.lock();
@@ -144,11 +198,14 @@ impl Registered {
     pub(super) fn enter(
         shared: Arc<Shared>,
         id: SessionId,
-        user: Arc<str>,
+        (user, host): (Arc<str>, &str),
         task: Option<AbortHandle>,
     ) -> Self {
         let target = Arc::new(Target {
             user: Mutex::new(user),
+            host: host.into(),
+            schema: Mutex::default(),
+            since: AtomicU64::new(shared.registry.now()),
             pins: PinBoard::default(),
             threads: Default::default(),
             replica: AtomicUsize::new(0),
@@ -169,6 +226,16 @@ impl Registered {
             .user
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = user;
+    }
+
+    /// The session's default schema is another one now.
+    pub(super) fn in_schema(&self, schema: Option<&[u8]>) {
+        let mut place = self
+            .target
+            .schema
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *place = schema.map(Into::into);
     }
 
     /// The session now has these pins; gives those that it had.
@@ -200,6 +267,8 @@ impl Registered {
 
     /// The session begins to wait for its client's next command; a shutdown may end it meanwhile.
     pub(super) fn waits(&self) {
+        let now = self.shared.registry.now();
+        self.target.since.store(now, Ordering::Relaxed);
         self.target.idle.store(true, Ordering::Release);
     }
 
@@ -229,6 +298,24 @@ fn slot(side: Side) -> usize {
 }
 
 impl Target {
+    fn seen(&self, id: SessionId, now: u64) -> Seen {
+        let since = self.since.load(Ordering::Relaxed);
+        let schema = self.schema.lock().unwrap_or_else(PoisonError::into_inner);
+        Seen {
+            id,
+            user: self.user(),
+            host: self.host.clone(),
+            schema: schema.clone(),
+            seconds: now.saturating_sub(since) / 1000,
+            threads: [Side::Primary, Side::Replica].map(|side| self.thread(side)),
+            running: self.running(),
+        }
+    }
+
+    fn user(&self) -> Arc<str> {
+        Arc::clone(&self.user.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn thread(&self, side: Side) -> Option<(BackendId, ServerThreadId)> {
         let number = self.threads.get(slot(side))?.load(Ordering::SeqCst);
         let backend = match side {
@@ -251,8 +338,7 @@ impl Target {
 /// of `key`'s user: the server decides whether that user may.
 ///
 /// # Errors
-/// 1094 for an id that no client was given, 1095 where nothing runs that a server could judge by,
-/// and the server's own refusals.
+/// 1094 for an id that no client was given, and the server's own refusals.
 pub(super) async fn kill(
     shared: &Arc<Shared>,
     key: &PoolKey,
@@ -262,7 +348,8 @@ pub(super) async fn kill(
     let unknown = ClientError::NoSuchThread { id };
     let session = SessionId::of_number(id).ok_or_else(|| unknown.clone())?;
     let aim = shared.registry.aim(session).ok_or(unknown)?;
-    let own = *aim.0.user.lock().unwrap_or_else(PoisonError::into_inner) == key.user;
+    let victim = aim.0.user();
+    let own = victim == key.user;
     let mut aimed: Vec<_> = if query_only {
         aim.0.running().into_iter().collect()
     } else {
@@ -278,11 +365,12 @@ pub(super) async fn kill(
                 .thread(Side::Primary)
                 .or_else(|| aim.0.thread(Side::Replica)),
         );
-        if aimed.is_empty() {
-            return Err(ClientError::NotOwner { id });
-        }
     }
     let mut allowed = own;
+    if aimed.is_empty() && !own {
+        may_kill(shared, key, victim, id).await?;
+        allowed = true;
+    }
     for (backend, thread) in aimed {
         let Some(pool) = shared.pool(backend) else {
             continue;
@@ -307,4 +395,73 @@ pub(super) async fn kill(
         task.abort();
     }
     Ok(())
+}
+
+/// Has the primary judge whether `key`'s user may end a session of `victim`'s that holds no connection.
+async fn may_kill(
+    shared: &Shared,
+    key: &PoolKey,
+    victim: Arc<str>,
+    id: u64,
+) -> Result<(), ClientError> {
+    let Some(pool) = shared.pool(BackendId::PRIMARY) else {
+        return Err(ClientError::NoPrimary);
+    };
+    let victim = PoolKey {
+        user: victim,
+        profile: key.profile,
+    };
+    match pool.dialer().may_kill(key, &victim).await {
+        Ok(()) => Ok(()),
+        Err(BackendError::Setup { code: 1095, .. }) => Err(ClientError::NotOwner { id }),
+        Err(error) => Err(client_error(&error)),
+    }
+}
+
+/// What a number in a KILL names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    /// A session of this proxy.
+    Session(u64),
+    /// A thread of the primary that is none of ours.
+    Thread,
+    /// Nobody.
+    Nobody,
+}
+
+/// Whom a number names: a session by its own id, or by that of a thread that works for it.
+pub(super) fn named(shared: &Shared, number: u64) -> Named {
+    if let Some(id) = SessionId::of_number(number)
+        && shared.registry.lock().contains_key(&id)
+    {
+        return Named::Session(number);
+    }
+    let thread = ServerThreadId(number);
+    if let Some(holder) = shared.registry.holder(BackendId::PRIMARY, thread) {
+        return Named::Session(holder.0.into());
+    }
+    match shared.pool(BackendId::PRIMARY) {
+        Some(pool) if pool.threads().contains(thread) => Named::Nobody,
+        _ => Named::Thread,
+    }
+}
+
+/// While it lives, the connection that runs a session's statement is not handed to others.
+pub(super) struct Aimed {
+    /// The thread that is at work for the session, or idle in its hands.
+    pub(super) thread: Option<(BackendId, ServerThreadId)>,
+    /// Whether it runs something.
+    pub(super) runs: bool,
+    _aim: Aim,
+}
+
+/// Takes aim at a session's thread; `None` when there is no such session.
+pub(super) fn aim_at(shared: &Shared, number: u64) -> Option<Aimed> {
+    let aim = shared.registry.aim(SessionId::of_number(number)?)?;
+    let running = aim.0.running();
+    Some(Aimed {
+        thread: running.or_else(|| aim.0.thread(Side::Primary)),
+        runs: running.is_some(),
+        _aim: aim,
+    })
 }

@@ -1,17 +1,17 @@
 //! What Highwater answers itself: its own variables, and KILL.
 
+mod kill;
 mod mentions;
 mod prepared;
 
 pub(super) use prepared::{Execution, OwnPart};
 
-use super::kill;
 use super::session::{End, Relay};
 use super::statement::Statement;
 use super::values::Change;
 use crate::domain::routing::Reason;
 use crate::domain::session::Outcome;
-use crate::domain::sql::control::{OwnItem, OwnStatement, parse_kill, parse_own};
+use crate::domain::sql::control::{OwnItem, OwnStatement, parse_own};
 use crate::domain::sql::{Access, Doubt, Effects, OwnVariable, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::packets::OkPacket;
@@ -36,7 +36,7 @@ impl Relay {
         let started = std::time::Instant::now();
         let text = self.text(statement.total).to_vec();
         let answered = if statement.profile.access == Access::Kill {
-            self.run_kill(&text).await?.map(|()| Answered::Here)
+            self.run_kill(statement, &text).await?
         } else {
             self.run_own_variables(&text).await?
         };
@@ -61,16 +61,6 @@ impl Relay {
         self.shared
             .metrics
             .statement(access, Target::Proxy, Reason::Own, started.elapsed());
-    }
-
-    async fn run_kill(&mut self, text: &[u8]) -> Result<Result<(), ClientError>, End> {
-        let Some(order) = parse_kill(text) else {
-            return Ok(Err(ClientError::KillExpression));
-        };
-        match kill::kill(&self.shared, self.links.key(), order.id, order.query_only).await {
-            Ok(()) => self.answer_ok().await.map(Ok),
-            Err(error) => Ok(Err(error)),
-        }
     }
 
     async fn run_own_variables(
@@ -162,6 +152,7 @@ impl Relay {
             .iter()
             .map(|row| row.iter().map(|value| Some(value.as_bytes())).collect())
             .collect();
+        self.note_own_answer(Some(rows.len()));
         let status = self.status();
         self.out.clear();
         let deprecate_eof = self.who.profile.deprecate_eof();
@@ -179,6 +170,17 @@ impl Relay {
 
     /// Answers a command with OK.
     pub(super) async fn answer_ok(&mut self) -> Result<(), End> {
+        self.note_own_answer(None);
+        self.send_ok().await
+    }
+
+    /// Answers a command that is no statement with OK.
+    pub(super) async fn answer_ping(&mut self) -> Result<(), End> {
+        self.state.aftermath.on_ping();
+        self.send_ok().await
+    }
+
+    async fn send_ok(&mut self) -> Result<(), End> {
         let ok = OkPacket {
             status: self.status(),
             ..OkPacket::default()

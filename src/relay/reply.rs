@@ -5,19 +5,19 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
 
 use super::groups::acknowledge;
 use super::links::Links;
 use super::session::{End, Relay};
 use super::shared::Shared;
-use super::staleness::StaleNote;
 use crate::backend::Identity;
 use crate::domain::ids::{ClientStmtId, ServerStmtId};
+use crate::domain::session::aftermath::Ending;
 use crate::domain::session::{Applied, Outcome, Session, Side, Tracked, TrackerWish};
 use crate::monitor::Watch;
 use crate::net::Conn;
@@ -35,6 +35,10 @@ const GOING_DOWN: [u16; 2] = [1053, 1927];
 
 /// A replica that is silent for so long may be down.
 const SILENCE: Duration = Duration::from_millis(100);
+
+/// How long a statement goes on whose client will send no more: a server itself would not notice that one
+/// is gone before it has the answer, however long that takes.
+const PARTING: Duration = Duration::from_secs(5);
 
 /// How a reply ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +62,7 @@ pub(super) struct Expect {
     pub(super) kind: ReplyKind,
     /// Whether an error that allows it may be kept from the client, to try elsewhere.
     pub(super) may_retry: bool,
-    /// The id that a COM_STMT_PREPARE's reply shall carry.
+    /// The prepared statement that it is about: that a COM_STMT_PREPARE's reply names, or that runs.
     pub(super) stmt: Option<ClientStmtId>,
 }
 
@@ -71,6 +75,7 @@ impl Relay {
         let other_flags = self.flags_to_show(expect.side) != (0, 0);
         let mut tracker =
             ReplyTracker::new(expect.kind, self.who.profile).telling_columns_end(other_flags);
+        self.told.expect(expect.kind);
         let mut forwarded = false;
         let mut outcome = Outcome::Done {
             affected: 0,
@@ -95,14 +100,9 @@ impl Relay {
                     link.conn.input.consume(event.len);
                     return Ok(verdict);
                 }
-                outcome = self.take_in(expect, ready, event, outcome);
-                if self.stale == StaleNote::Row
-                    && event.kind == EventKind::ResultEnd
-                    && tracker.is_done()
-                {
-                    self.forward(expect.side, ready).await?;
-                    let len = self.show(expect, 0, event);
-                    return self.add_row(expect.side, len, outcome).await;
+                outcome = self.take_in(expect, ready, event, outcome, tracker.rows());
+                if event.kind == EventKind::ResultEnd {
+                    self.tell_columns(expect, tracker.columns(), ready, event);
                 }
                 let ends = matches!(event.kind, EventKind::Ok | EventKind::ResultEnd);
                 if ends && tracker.is_done() {
@@ -137,6 +137,7 @@ impl Relay {
         at: usize,
         event: Event,
         before: Outcome,
+        rows: u64,
     ) -> Outcome {
         let Self {
             links,
@@ -147,6 +148,7 @@ impl Relay {
             group,
             open_groups,
             statements,
+            told,
             ..
         } = self;
         let groups = (statement_group.as_ref().unwrap_or(group), &**open_groups);
@@ -173,8 +175,18 @@ impl Relay {
                 on.state_block(&ok, state, &mut link.applied);
                 state.on_status(expect.side, ok.status.0);
                 *results += 1;
-                self.warnings = ok.warnings;
                 self.ended_with = ok.status;
+                told.ends(match event.kind {
+                    EventKind::ResultEnd => Ending::Rows {
+                        count: rows,
+                        warnings: ok.warnings,
+                    },
+                    _ => Ending::Ok {
+                        affected: ok.affected_rows,
+                        insert_id: ok.last_insert_id,
+                        warnings: ok.warnings,
+                    },
+                });
                 let outcome = Outcome::Done {
                     affected: ok.affected_rows,
                     rows: event.kind == EventKind::ResultEnd,
@@ -183,17 +195,25 @@ impl Relay {
                 outcome
             }
             EventKind::Err => {
-                self.warnings = 1;
+                told.fails(packet);
                 state.on_error(ErrView::parse(payload).map_or(0, |error| error.code));
                 let outcome = Outcome::Failed;
                 acknowledge(shared, state, groups, expect.side, outcome, false);
                 outcome
             }
             EventKind::Prepared {
-                stmt_id, params, ..
+                stmt_id,
+                params,
+                columns,
             } => {
+                told.ends(Ending::Ok {
+                    affected: 0,
+                    insert_id: 0,
+                    warnings: 0,
+                });
                 if let Some(statement) = expect.stmt.and_then(|id| statements.get_mut(id)) {
                     statement.params = params;
+                    statement.columns = columns.into();
                     statement.on_prepared(expect.side, link, ServerStmtId(stmt_id));
                 }
                 before
@@ -208,6 +228,31 @@ impl Relay {
         match side {
             Side::Replica => self.state.transaction.flags_on_replica(),
             Side::Primary => (0, 0),
+        }
+    }
+
+    /// A result of an execution ends with the packet at `at`: whether it has another number of columns
+    /// than the client was told last is said as one server does, which knows nothing of other servers'
+    /// copies.
+    fn tell_columns(&mut self, expect: Expect, columns: u64, at: usize, event: Event) {
+        let Self {
+            links, statements, ..
+        } = self;
+        let Some(statement) = expect.stmt.and_then(|id| statements.get_mut(id)) else {
+            return;
+        };
+        // Of a CALL nothing was told.
+        if statement.columns == 0 {
+            return;
+        }
+        let changed = std::mem::replace(&mut statement.columns, columns) != columns;
+        let flag = Status::METADATA_CHANGED;
+        if changed != event.status.contains(flag)
+            && let Some(link) = links.get_mut(expect.side)
+        {
+            let packet = link.conn.input.data_mut().get_mut(at..at + event.len);
+            let (set, clear) = if changed { (flag.0, 0) } else { (0, flag.0) };
+            change_status(packet.unwrap_or_default(), set, clear);
         }
     }
 
@@ -267,10 +312,29 @@ impl Relay {
 
     /// Sends the first `count` bytes that came from the server to the client.
     async fn forward(&mut self, side: Side, count: usize) -> Result<(), End> {
-        let Self { links, client, .. } = self;
+        let Self {
+            links,
+            client,
+            captured,
+            ..
+        } = self;
         let Some(link) = links.get_mut(side) else {
             return Ok(());
         };
+        let bytes = link.conn.input.data().get(..count).unwrap_or_default();
+        match captured.take(bytes) {
+            Ok(true) => {
+                link.conn.input.consume(count);
+                return Ok(());
+            }
+            Ok(false) => {}
+            // It became too long to be kept.
+            Err(kept) => {
+                link.conn.input.consume(count);
+                let sent = client.send(&kept).await;
+                return sent.map_err(|_| self.client_left(side));
+            }
+        }
         if link.conn.pass_on(count, &client.stream).await.is_err() {
             return Err(self.client_left(side));
         }
@@ -286,6 +350,7 @@ impl Relay {
         forwarded: bool,
     ) -> Result<bool, End> {
         let ahead = ahead_of(&self.shared);
+        let mut parting = Parting::default();
         let woke = loop {
             let Self {
                 links,
@@ -297,7 +362,7 @@ impl Relay {
                 (Side::Replica, false) => links.get(side).map(|link| link.identity),
                 _ => None,
             };
-            let heard = poll_fn(|cx| poll_both(cx, links, side, client, ahead));
+            let heard = poll_fn(|cx| poll_both(cx, links, side, (client, ahead), &mut parting));
             let woke = match replica {
                 None => heard.await,
                 Some(replica) => unless_down(&shared.watch, replica, heard).await,
@@ -485,8 +550,8 @@ fn poll_both(
     cx: &mut Context<'_>,
     links: &mut Links,
     side: Side,
-    client: &mut Conn,
-    ahead: usize,
+    (client, ahead): (&mut Conn, usize),
+    parting: &mut Parting,
 ) -> Poll<Woke> {
     let Some(link) = links.get_mut(side) else {
         return Poll::Ready(Woke::Server(Ok(0)));
@@ -497,7 +562,7 @@ fn poll_both(
     if links.poll_recalled(cx).is_ready() {
         return Poll::Ready(Woke::Recalled);
     }
-    poll_left(cx, client, ahead).map(|()| Woke::ClientLeft)
+    parting.poll(cx, client, ahead).map(|()| Woke::ClientLeft)
 }
 
 /// How much of what a client sends is taken while a command of its runs: the command itself stands in
@@ -508,16 +573,31 @@ pub(super) fn ahead_of(shared: &Shared) -> usize {
 
 /// Returns when the client leaves while its command waits; as much may come ahead.
 pub(super) async fn left(client: &mut Conn, ahead: usize) {
-    poll_fn(|cx| poll_left(cx, client, ahead)).await;
+    let mut parting = Parting::default();
+    poll_fn(|cx| parting.poll(cx, client, ahead)).await;
 }
 
-fn poll_left(cx: &mut Context<'_>, client: &mut Conn, ahead: usize) -> Poll<()> {
-    while client.input.len() < ahead {
-        match client.poll_fill(cx) {
-            Poll::Ready(Ok(1..)) => {}
-            Poll::Ready(_) => return Poll::Ready(()),
-            Poll::Pending => break,
+/// How a client is known to have left. One that says that it will send no more may still read: nothing
+/// on the wire tells it from one that is gone, so it gets [`PARTING`] for its answer.
+#[derive(Default)]
+struct Parting(Option<Pin<Box<Sleep>>>);
+
+impl Parting {
+    fn poll(&mut self, cx: &mut Context<'_>, client: &mut Conn, ahead: usize) -> Poll<()> {
+        if let Some(over) = &mut self.0 {
+            return over.as_mut().poll(cx);
         }
+        while client.input.len() < ahead {
+            match client.poll_fill(cx) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0)) => {
+                    let over = self.0.insert(Box::pin(sleep(PARTING)));
+                    return over.as_mut().poll(cx);
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => break,
+            }
+        }
+        Poll::Pending
     }
-    Poll::Pending
 }

@@ -9,11 +9,13 @@ use tokio::task::AbortHandle;
 use super::budget::Permit;
 use super::bulk::GATHERED;
 use super::classify::Lexer;
+use super::diagnostics::Told;
 use super::groups::{group_of, settings_of};
 use super::kill::Registered;
 use super::links::{Links, SIDES};
 use super::login::{self, Client};
 use super::prepared::Statements;
+use super::processlist::Captured;
 use super::shadow::Foresight;
 use super::shared::Shared;
 use super::staleness::StaleNote;
@@ -48,6 +50,8 @@ pub(super) enum End {
     Refused,
     /// The client sent bytes that are no MySQL protocol.
     Malformed,
+    /// The client killed its own session.
+    Killed,
     /// The connection to the primary broke, and state of the session with it.
     StateLost,
     /// A reply broke off after part of it had been forwarded: the client cannot be told more.
@@ -65,6 +69,7 @@ impl End {
             Self::ClientGone => "client gone",
             Self::Refused => "login refused",
             Self::Malformed => "malformed packet",
+            Self::Killed => "killed by itself",
             Self::StateLost => "session state lost with the primary's connection",
             Self::ReplyBroken => "reply broken off",
         }
@@ -106,8 +111,8 @@ pub(super) struct Relay {
     pub(super) renamed: bool,
     /// What `highwater_read_after` was set to last.
     pub(super) read_after: String,
-    /// How many warnings the last statement left, by the server's count.
-    pub(super) warnings: u16,
+    /// What the reply under way has told.
+    pub(super) told: Told,
     /// The status flags of the packet that ended the last result.
     pub(super) ended_with: Status,
     /// What the client is still to be told of an answer that was older than asked for.
@@ -115,6 +120,10 @@ pub(super) struct Relay {
     /// The right to run on the primary the READ ONLY transaction that is open there, if it was meant
     /// for a replica.
     pub(super) permit: Option<Permit>,
+    /// The version of the mirror whose schema others were told.
+    told_version: Option<u64>,
+    /// A reply that is kept from the client, where one is.
+    pub(super) captured: Captured,
     /// What the text of the statement at hand says that it does to the session's state.
     pub(super) touches: Option<Touches>,
     /// Whether the statement at hand may run a trigger.
@@ -209,8 +218,12 @@ impl Relay {
         mut gauge: SessionGauge,
         diary: Diary,
     ) -> Self {
-        let registered =
-            Registered::enter(Arc::clone(&shared), diary.id, Arc::clone(&who.user), task);
+        let host = match &*diary.peer {
+            "unix" => "localhost",
+            peer => peer,
+        };
+        let known_as = (Arc::clone(&who.user), host);
+        let registered = Registered::enter(Arc::clone(&shared), diary.id, known_as, task);
         let settings = settings_of(&shared.config, &who.user);
         let group = group_of(&shared.config, &who);
         let traits = ClientTraits {
@@ -234,10 +247,12 @@ impl Relay {
             open_groups: Vec::new(),
             renamed: false,
             read_after: String::new(),
-            warnings: 0,
+            told: Told::default(),
             ended_with: Status::default(),
             stale: StaleNote::None,
             permit: None,
+            told_version: None,
+            captured: Captured::default(),
             touches: None,
             may_trigger: false,
             locks_unsure: false,
@@ -264,6 +279,7 @@ impl Relay {
 
     /// Reads one command and answers it.
     async fn one_command(&mut self) -> Result<(), End> {
+        self.tell_schema();
         let interruptible = !self.state.transaction.is_open();
         if interruptible {
             self.registered.waits();
@@ -291,6 +307,7 @@ impl Relay {
         };
         self.gauge.set(SessionState::Active);
         self.learn_lists().await?;
+        self.keep_tellers().await;
         let result = if header.continues() || header.len > held {
             self.large_command(code, header).await
         } else {
@@ -305,6 +322,15 @@ impl Relay {
         result?;
         self.rest().await;
         Ok(())
+    }
+
+    /// Tells others the session's default schema, where it may have changed.
+    fn tell_schema(&mut self) {
+        let version = self.state.mirror.version();
+        if self.told_version != Some(version) {
+            self.told_version = Some(version);
+            self.registered.in_schema(self.state.mirror.schema());
+        }
     }
 
     /// The header of the next command, and its first byte if it has one.
@@ -365,6 +391,7 @@ impl Relay {
         let mut seq = self.reply_seq;
         self.diary.errors += 1;
         self.shared.metrics.error(error.kind(), error.side());
+        self.note_refusal(&error);
         self.out.clear();
         error.put(&mut self.out, &mut seq);
         self.send_out().await
@@ -397,6 +424,7 @@ impl Relay {
                 | End::Inactive
                 | End::ClientGone
                 | End::Malformed
+                | End::Killed
                 | End::StateLost => {
                     self.links.release(side, &self.registered);
                 }

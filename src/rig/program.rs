@@ -58,8 +58,8 @@ pub struct Program {
 /// A folder packages were unpacked into. Its programs run with the C library they came with, since
 /// the machine's own may be older.
 #[derive(Clone, Debug)]
-struct Unpacked {
-    root: PathBuf,
+pub(super) struct Unpacked {
+    pub(super) root: PathBuf,
     loader: PathBuf,
     libraries: String,
 }
@@ -207,7 +207,7 @@ impl Program {
 }
 
 impl Unpacked {
-    fn find(root: &Path) -> Option<Self> {
+    pub(super) fn find(root: &Path) -> Option<Self> {
         let mut loader = None;
         let mut libraries = Vec::new();
         for lib in ["usr/lib", "lib"] {
@@ -232,7 +232,8 @@ impl Unpacked {
         })
     }
 
-    fn share(&self) -> PathBuf {
+    /// Where the character sets are.
+    pub(super) fn share(&self) -> PathBuf {
         ["usr/share/mysql", "usr/share/mariadb"]
             .iter()
             .map(|share| self.root.join(share))
@@ -241,7 +242,7 @@ impl Unpacked {
     }
 }
 
-fn command(unpacked: Option<&Unpacked>, program: &Path) -> Command {
+pub(super) fn command(unpacked: Option<&Unpacked>, program: &Path) -> Command {
     match unpacked {
         None => Command::new(program),
         Some(unpacked) => {

@@ -2,9 +2,12 @@
 //! what they left behind.
 
 use highwater::protocol::command::com_query;
+use highwater::protocol::reply::ReplyKind;
 use highwater::rig::Server;
 
-use crate::support::raw::{error_of, usual};
+use tokio::io::AsyncWriteExt;
+
+use crate::support::raw::{error_of, shown, usual};
 use crate::support::stage::{Stage, stage, until};
 use crate::support::{cell, run};
 
@@ -120,4 +123,59 @@ async fn an_open_transaction_is_rolled_back() {
         Some("1")
     );
     other.disconnect().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_long_write_is_stopped() {
+    let stage = stage().await;
+    stage.schema("left_writing").await;
+    let mut other = stage.client("left_writing").await;
+    run(&mut other, "CREATE TABLE t (id INT PRIMARY KEY)").await;
+    run(&mut other, "INSERT INTO t VALUES (1), (2), (3)").await;
+    let mut raw = stage.raw("left_writing", usual()).await;
+    let sql = "UPDATE t SET id = id + 10 WHERE SLEEP(305) = 0";
+    raw.send(&com_query(sql.as_bytes(), false)).await;
+    let primary = stage.setup.cluster.primary();
+    until("it runs", async || runs(primary, "UPDATE t SET id").await).await;
+    drop(raw);
+    until("it is stopped", async || {
+        !runs(primary, "UPDATE t SET id").await
+    })
+    .await;
+    let left = cell(&mut other, "SELECT MAX(id) FROM t FOR UPDATE").await;
+    assert_eq!(left.as_deref(), Some("3"), "nothing was changed");
+    other.disconnect().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_only_listens_gets_its_answer() {
+    let stage = stage().await;
+    stage.schema("listens").await;
+    let mut holder = stage.direct("listens").await;
+    run(&mut holder, "CREATE TABLE t (id INT PRIMARY KEY)").await;
+    run(&mut holder, "INSERT INTO t VALUES (7)").await;
+    stage.setup.cluster.wait_all_caught_up().await.unwrap();
+    let primary = stage.setup.cluster.primary();
+    // The primary itself, then through Highwater.
+    for direct in [true, false] {
+        let mut raw = match direct {
+            true => stage.raw_direct("listens", usual()).await,
+            false => stage.raw("listens", usual()).await,
+        };
+        run(&mut holder, "BEGIN").await;
+        run(&mut holder, "UPDATE t SET id = 7 WHERE id = 7").await;
+        raw.send(&com_query(b"SELECT id FROM t FOR UPDATE", false))
+            .await;
+        until("it waits", async || {
+            runs(primary, "SELECT id FROM t FOR UPDATE").await
+        })
+        .await;
+        raw.stream.shutdown().await.unwrap();
+        // Long enough that the end of what it sends is seen.
+        run(&mut holder, "DO 1").await;
+        run(&mut holder, "COMMIT").await;
+        let frames = raw.reply(ReplyKind::Query).await;
+        assert_eq!(frames[2], b"\x017", "{direct}: {}", shown(&frames));
+    }
+    holder.disconnect().await.unwrap();
 }

@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 
 use super::Pool;
 use crate::backend::lent::Lent;
+use crate::backend::threads::Listed;
+use crate::domain::ids::ServerThreadId;
 
 /// A place in the bound; given back when dropped.
 #[derive(Debug)]
@@ -31,6 +33,11 @@ impl Place {
     /// `host:port` of the server.
     pub(in crate::backend) fn address(&self) -> &str {
         &self.pool.dialer.address
+    }
+
+    /// Enters a connection in the pool's list of threads.
+    pub(in crate::backend) fn list(&self, thread: ServerThreadId) -> Listed {
+        self.pool.threads.enter(thread)
     }
 
     /// Whether a session holds the connection (and not the pool, for its own work).

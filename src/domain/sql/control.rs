@@ -7,13 +7,16 @@ mod completion;
 mod kill;
 pub(super) mod lexeme;
 mod own;
-mod warnings;
+mod previous;
 
 pub use super::variables::OwnVariable;
 pub use completion::{ends_plainly, releases};
-pub use kill::{Kill, begins_with_kill, parse_kill};
+pub use kill::{
+    Kill, KillId, NamedConnection, asks_for_processlist, begins_with_kill, explained_connection,
+    killed_in_packet, parse_kill,
+};
 pub use own::{
     Literal, Mention, OwnAssignment, OwnItem, OwnSet, OwnSource, OwnStatement, OwnValue, Template,
     parse_known, parse_own, parse_own_prepared, sets_known,
 };
-pub use warnings::asks_for_warnings;
+pub use previous::{Answers, Field, Item, Mentions, Previous, Target, parse_previous};

@@ -6,16 +6,21 @@
 
 use std::time::Instant;
 
+use super::Answered;
 use crate::domain::ids::ClientStmtId;
 use crate::domain::sql::control::{
-    OwnAssignment, OwnSet, OwnSource, OwnStatement, OwnValue, Template, parse_own_prepared,
+    OwnAssignment, OwnSet, OwnSource, OwnStatement, OwnValue, Template, parse_kill,
+    parse_own_prepared,
 };
 use crate::domain::sql::{Access, Hints, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::command::{Parameter, ParameterValue, StmtExecute};
+use crate::protocol::reply::ReplyKind;
 use crate::protocol::resultset::prepared_ok;
+use crate::relay::attempt::Task;
 use crate::relay::commands::Source;
 use crate::relay::session::{End, Relay};
+use crate::relay::statement::Statement;
 use crate::relay::values::Change;
 
 /// What a prepared statement has to do with our variables.
@@ -27,6 +32,10 @@ pub(in crate::relay) enum OwnPart {
     Sets(Vec<OwnSet>),
     /// It mentions some.
     Mentions(Template),
+    /// It is this KILL: no server has it.
+    Kill(Box<[u8]>),
+    /// It asks about the statement before an execution of it: this is the client's text.
+    Previous(Box<[u8]>),
 }
 
 /// What is to be done about an execution.
@@ -104,6 +113,28 @@ impl Relay {
         self.prepare_text(&text, profile, hints, source).await
     }
 
+    /// Answers a COM_STMT_PREPARE of a text whose access is [`Access::Kill`].
+    pub(in crate::relay) async fn prepare_kill(
+        &mut self,
+        text: &[u8],
+        profile: StatementProfile,
+        hints: Hints,
+        total: usize,
+    ) -> Result<(), End> {
+        let mode = self.lexer.mode(&self.state).unwrap_or_default();
+        if parse_kill(text, mode).is_none() || text.contains(&b'?') {
+            // A server refuses placeholders, and several statements; it knows best with which words.
+            let profile = StatementProfile {
+                access: Access::Write,
+                ..profile
+            };
+            let source = Source::Client { total };
+            return self.prepare_text(text, profile, hints, source).await;
+        }
+        let part = OwnPart::Kill(text.into());
+        self.prepare_here_only(part, 0, profile, hints).await
+    }
+
     async fn prepare_alone(
         &mut self,
         assignments: Vec<OwnSet>,
@@ -115,11 +146,23 @@ impl Relay {
             let error = ClientError::Unsupported("too many placeholders".to_owned());
             return self.refuse(error).await;
         };
+        let part = OwnPart::Alone(assignments);
+        self.prepare_here_only(part, params, profile, hints).await
+    }
+
+    /// Answers a COM_STMT_PREPARE of a statement that no server has.
+    async fn prepare_here_only(
+        &mut self,
+        part: OwnPart,
+        params: u16,
+        profile: StatementProfile,
+        hints: Hints,
+    ) -> Result<(), End> {
         let started = Instant::now();
         let id = self.enter_statement(&[], profile, hints);
         if let Some(statement) = self.statements.get_mut(id) {
             statement.params = params;
-            statement.own = Some(OwnPart::Alone(assignments));
+            statement.own = Some(part);
         }
         let (status, mut seq) = (self.status(), self.reply_seq);
         let deprecate_eof = self.who.profile.deprecate_eof();
@@ -142,6 +185,8 @@ impl Relay {
         let done = match part {
             OwnPart::Sets(assignments) => self.changes(&assignments, &[]).await.map(Execution::Run),
             OwnPart::Mentions(template) => self.refill(id, &template).await,
+            OwnPart::Kill(text) => self.execute_kill(id, &text).await?,
+            OwnPart::Previous(text) => self.refill_previous(id, &text).await?,
             OwnPart::Alone(assignments) => {
                 let started = Instant::now();
                 match self.execute_alone(id, &assignments, total).await {
@@ -163,6 +208,30 @@ impl Relay {
                 Ok(Execution::Answered)
             }
         }
+    }
+
+    async fn execute_kill(
+        &mut self,
+        id: ClientStmtId,
+        text: &[u8],
+    ) -> Result<Result<Execution, ClientError>, End> {
+        let started = Instant::now();
+        let Some(profile) = self.statements.get(id).map(|statement| statement.profile) else {
+            return Ok(Err(ClientError::UnknownStatement { id: id.0 }));
+        };
+        let statement = Statement {
+            task: Task::AsIs(ReplyKind::Query),
+            profile,
+            total: 0,
+            bound: None,
+        };
+        let ran = self.run_kill(&statement, text).await?;
+        Ok(ran.map(|answered| {
+            if let Answered::Here = answered {
+                self.count_own(Access::Kill, started);
+            }
+            Execution::Answered
+        }))
     }
 
     async fn execute_alone(
@@ -195,6 +264,23 @@ impl Relay {
         template: &Template,
     ) -> Result<Execution, ClientError> {
         let text = self.fill(template).await?;
+        self.becomes(id, text).await
+    }
+
+    /// The same of a statement that asks about the one before it.
+    async fn refill_previous(
+        &mut self,
+        id: ClientStmtId,
+        text: &[u8],
+    ) -> Result<Result<Execution, ClientError>, End> {
+        Ok(match self.filled_text(text, id).await? {
+            Ok(None) => Ok(Execution::Run(Vec::new())),
+            Ok(Some(text)) => self.becomes(id, text).await,
+            Err(error) => Err(error),
+        })
+    }
+
+    async fn becomes(&mut self, id: ClientStmtId, text: Vec<u8>) -> Result<Execution, ClientError> {
         let profile = self.profile_of(&text).await;
         let Some(statement) = self.statements.get_mut(id) else {
             return Ok(Execution::Run(Vec::new()));
@@ -204,7 +290,7 @@ impl Relay {
         }
         if !statement.long_data.is_empty() {
             return Err(ClientError::Unsupported(
-                "a statement that mentions variables of Highwater's own takes no parameters in parts"
+                "a statement that mentions what the session knows takes no parameters in parts"
                     .to_owned(),
             ));
         }
