@@ -28,7 +28,7 @@ pub struct ServerConn {
     /// Packets without a reply (COM_STMT_CLOSE) that go out in front of the next command.
     pub pending: Vec<u8>,
     /// What is prepared on it.
-    pub copies: Copies,
+    pub copies: Box<Copies>,
     /// What COM_SET_OPTION made of multi-statements here, which a reset does not undo. Without it
     /// the login's capabilities say it.
     pub multi_statements: Option<bool>,
@@ -68,7 +68,7 @@ pub(super) struct Parked {
     pending: Vec<u8>,
     multi_statements: Option<bool>,
     turn: u64,
-    copies: Copies,
+    copies: Box<Copies>,
     key: PoolKey,
     listed: Listed,
 }
