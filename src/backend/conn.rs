@@ -247,7 +247,7 @@ impl Parked {
             applied,
             pending: Vec::new(),
             sent: 0,
-            copies: Copies::default(),
+            copies: Box::default(),
             multi_statements: None,
             turn: 1,
             key: key.clone(),
