@@ -7,6 +7,7 @@ pub mod lent;
 pub mod login;
 pub mod pool;
 mod simple;
+pub mod statements;
 pub mod threads;
 
 pub use conn::{Identity, ServerConn};
@@ -14,4 +15,5 @@ pub use dial::{Credentials, Dialer, Knowledge, Setup};
 pub use error::BackendError;
 pub use lent::{Bell, Listener};
 pub use pool::{Pool, PoolKey, PoolLimits, Want};
+pub use statements::{Copies, CopyAt};
 pub use threads::Threads;

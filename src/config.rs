@@ -294,6 +294,8 @@ pub struct PoolConfig {
     /// and each lease takes another one than last time if there may be one.
     #[doc(hidden)]
     pub switch_always: bool,
+    /// Prepared statements that are kept on one connection.
+    pub prepared_per_connection: usize,
 }
 
 impl Default for PoolConfig {
@@ -305,6 +307,8 @@ impl Default for PoolConfig {
             acquire_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(300),
             switch_always: false,
+            // All connections together stay under a server's default max_prepared_stmt_count, 16382.
+            prepared_per_connection: 80,
         }
     }
 }

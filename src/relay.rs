@@ -12,6 +12,7 @@ mod change_user;
 mod classify;
 mod commands;
 mod deferred;
+mod dump;
 mod errors;
 mod fallback;
 mod freshness;

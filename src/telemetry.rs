@@ -12,6 +12,7 @@ mod metrics;
 pub use fault::{ErrorKind, Retry, Side};
 pub use grid::Grid;
 pub use label::{
-    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, SessionState, Target, Wrote,
+    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PreparedEvent, SessionState,
+    Target, Wrote,
 };
 pub use metrics::{BackendMetrics, Metrics, PinGauge, SessionGauge};

@@ -5,6 +5,7 @@ use std::io;
 use super::error::BackendError;
 use super::pool::{Place, PoolKey};
 use super::simple;
+use super::statements::Copies;
 use super::threads::Listed;
 use crate::domain::ids::{BackendId, ServerThreadId};
 use crate::domain::session::{Applied, Mirror, Way};
@@ -24,6 +25,8 @@ pub struct ServerConn {
     pub applied: Applied,
     /// Packets without a reply (COM_STMT_CLOSE) that go out in front of the next command.
     pub pending: Vec<u8>,
+    /// What is prepared on it.
+    pub copies: Copies,
     /// What COM_SET_OPTION made of multi-statements here, which a reset does not undo. Without it
     /// the login's capabilities say it.
     pub multi_statements: Option<bool>,
@@ -45,8 +48,8 @@ pub struct Identity {
     pub generation: Option<Generation>,
     /// The server's own id of the connection.
     pub thread: ServerThreadId,
-    /// Unique in this process, and another one after every reset: prepared statements remember on
-    /// which life of which connection they are, and a reset drops them there.
+    /// Unique in this process, and another one after every reset that a pool makes: sessions remember
+    /// on which life of which connection their statements are.
     pub serial: u64,
 }
 
@@ -59,6 +62,7 @@ pub(super) struct Parked {
     pending: Vec<u8>,
     multi_statements: Option<bool>,
     turn: u64,
+    copies: Copies,
     key: PoolKey,
     listed: Listed,
 }
@@ -137,7 +141,8 @@ impl ServerConn {
         let Self {
             identity,
             applied,
-            pending,
+            mut pending,
+            mut copies,
             multi_statements,
             turn,
             key,
@@ -145,6 +150,7 @@ impl ServerConn {
             listed,
             ..
         } = self;
+        copies.close_tied(&mut pending);
         Some((
             Parked {
                 socket,
@@ -153,6 +159,7 @@ impl ServerConn {
                 pending,
                 multi_statements,
                 turn,
+                copies,
                 key,
                 listed,
             },
@@ -168,6 +175,7 @@ impl Parked {
             identity: self.identity,
             applied: self.applied,
             pending: self.pending,
+            copies: self.copies,
             multi_statements: self.multi_statements,
             turn: self.turn + 1,
             offered: false,

@@ -14,6 +14,7 @@ use super::error::BackendError;
 use super::login::{self, ConnectError};
 use super::pool::{Place, PoolKey};
 use super::simple;
+use super::statements::Copies;
 use crate::config::Secret;
 use crate::domain::ids::{BackendId, ServerThreadId};
 use crate::domain::session::{Applied, Globals};
@@ -99,6 +100,7 @@ impl Dialer {
             },
             applied: Applied::default(),
             pending: Vec::new(),
+            copies: Copies::default(),
             multi_statements: None,
             turn: 1,
             offered: false,
@@ -231,6 +233,7 @@ impl Dialer {
             simple::read_ok(&mut conn.conn, profile, &self.address).await?;
         }
         conn.applied.on_reset(Arc::clone(&setup.globals));
+        conn.copies.clear();
         conn.identity.serial = serial();
         Ok(())
     }

@@ -219,6 +219,11 @@ fn pool(section: &mut Section<'_, '_>) -> PoolConfig {
         acquire_timeout: section.duration("acquire_timeout", SOME_TIME, default.acquire_timeout),
         idle_timeout: section.duration("idle_timeout", SOME_TIME, default.idle_timeout),
         switch_always: false,
+        prepared_per_connection: section.number(
+            "prepared_per_connection",
+            1..=1_000_000,
+            default.prepared_per_connection,
+        ),
     }
 }
 

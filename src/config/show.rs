@@ -71,6 +71,7 @@ impl Config {
         out.plain("min_idle", self.pool.min_idle);
         out.text("acquire_timeout", show_duration(self.pool.acquire_timeout));
         out.text("idle_timeout", show_duration(self.pool.idle_timeout));
+        out.plain("prepared_per_connection", self.pool.prepared_per_connection);
         out.table("[limits]");
         out.plain("max_sessions", self.limits.max_sessions);
         out.text("max_command_held", show_size(self.limits.max_command_held));

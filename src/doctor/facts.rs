@@ -29,6 +29,8 @@ pub struct Asked {
     pub max_lag: Duration,
     /// `[pool] max_connections`, per server.
     pub pool_connections: usize,
+    /// `[pool] prepared_per_connection`.
+    pub pool_prepared: usize,
     /// `[pool] idle_timeout`.
     pub pool_idle: Duration,
     /// `[monitor] user`.
@@ -49,6 +51,7 @@ impl Asked {
                 .collect(),
             max_lag: config.consistency.max_lag,
             pool_connections: config.pool.max_connections,
+            pool_prepared: config.pool.prepared_per_connection,
             pool_idle: config.pool.idle_timeout,
             monitor: config.monitor.account.name.clone(),
         }

@@ -63,6 +63,7 @@ const RULES: &[Rule] = &[
     rule("max_allowed_packet", differences::packets),
     rule("time_zones", differences::time_zones),
     rule("max_connections", capacity::connections),
+    rule("max_prepared_stmt_count", capacity::statements),
     rule("wait_timeout", capacity::wait_timeout),
     rule("logins", accounts::logins),
     rule("authentication_plugins", accounts::plugins),

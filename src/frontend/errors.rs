@@ -41,6 +41,12 @@ pub enum ClientError {
         /// The id.
         id: u32,
     },
+    /// One more prepared statement than a session may have. The words are the server's.
+    #[error("Can't create more than max_prepared_stmt_count statements (current value: {limit})")]
+    TooManyStatements {
+        /// The most there may be.
+        limit: usize,
+    },
     /// COM_STMT_FETCH without an open cursor.
     #[error("the statement ({id}) has no open cursor")]
     NoCursor {
@@ -236,6 +242,7 @@ impl ClientError {
             }
             Self::UnknownStatement { .. } => (1243, *b"HY000"),
             Self::NoCursor { .. } => (1421, *b"HY000"),
+            Self::TooManyStatements { .. } => (1461, *b"42000"),
             Self::UnknownVariable { .. } => (1193, *b"HY000"),
             Self::PacketTooLong | Self::PacketTooLarge { .. } => (1153, *b"08S01"),
             Self::AccessDenied { .. } => (1045, *b"28000"),
@@ -295,6 +302,7 @@ impl ClientError {
             Self::TooManySessions { .. }
             | Self::ShuttingDown
             | Self::PoolExhausted(_)
+            | Self::TooManyStatements { .. }
             | Self::OverBudget => ErrorKind::Limit,
             Self::NoPrimary => ErrorKind::NoServer,
             Self::Unreachable(_) | Self::SightsUnknown => ErrorKind::Unreachable,
@@ -325,6 +333,7 @@ impl ClientError {
             | Self::KillExpression
             | Self::DiagnosticsElsewhere
             | Self::UnknownStatement { .. }
+            | Self::TooManyStatements { .. }
             | Self::NoCursor { .. }
             | Self::UnknownVariable { .. }
             | Self::PacketTooLong

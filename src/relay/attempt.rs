@@ -3,7 +3,7 @@
 use super::bulk::GATHERED;
 use super::links::put_restore;
 use super::login::renumber;
-use super::prepared::Prepared;
+use super::prepared::{NO_ROOM, Prepared};
 use super::reply::{Expect, Relayed, Swallowed};
 use super::session::{End, Relay};
 use crate::domain::ids::ClientStmtId;
@@ -12,6 +12,8 @@ use crate::domain::sql::StatementProfile;
 use crate::protocol::command::{StmtExecute, com_query, com_stmt_prepare, query_text};
 use crate::protocol::frame::{self, HEADER, append_packet};
 use crate::protocol::reply::ReplyKind;
+use crate::protocol::status::Status;
+use crate::telemetry::PreparedEvent;
 
 /// What a statement is on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,19 @@ pub(super) enum Task {
     PrepareRewritten(ClientStmtId),
     /// COM_STMT_EXECUTE of this statement.
     Execute(ClientStmtId),
+}
+
+/// ER_UNKNOWN_STMT_HANDLER.
+const UNKNOWN_STATEMENT: u16 = 1243;
+
+/// What became of an error that Highwater may mend.
+enum Mended {
+    /// There was none, or it is the client's.
+    Nothing,
+    /// The command may be sent again.
+    Again,
+    /// It was mended in vain.
+    Failed(Tried),
 }
 
 /// How a try ended.
@@ -58,17 +73,10 @@ impl Relay {
         if self.links.died_idle(side).await {
             return Ok(Tried::NotSent);
         }
-        if let Task::Execute(id) = task {
-            match self.prepare_here(side, id).await? {
-                Prepared::Ready(_) => {}
-                Prepared::Refused(mut error) => {
-                    renumber(&mut error, self.reply_seq);
-                    self.out = error;
-                    self.send_out().await?;
-                    return Ok(Tried::Relayed(Relayed::Done(Outcome::Failed)));
-                }
-                Prepared::Broken(tried) => return Ok(tried),
-            }
+        if let Task::Execute(id) = task
+            && let Some(tried) = self.unprepared(side, id).await?
+        {
+            return Ok(tried);
         }
         let kind = self.shared.watch.position_kind();
         self.state.own_writes_told = kind.tells_own_writes();
@@ -83,12 +91,28 @@ impl Relay {
         } else if !self.restore(side).await? {
             return Ok(Tried::NotRestored);
         }
+        self.ended_with = Status::default();
         self.registered.runs(Some(side));
         let tried = self
             .send_and_relay(side, task, total, replies, may_retry)
             .await;
         self.registered.runs(None);
         tried
+    }
+
+    /// Has a statement on a connection that is about to execute it; says how the try ended if it
+    /// cannot be had.
+    async fn unprepared(&mut self, side: Side, id: ClientStmtId) -> Result<Option<Tried>, End> {
+        match self.prepare_here(side, id).await? {
+            Prepared::Ready => Ok(None),
+            Prepared::Refused(mut error) => {
+                renumber(&mut error, self.reply_seq);
+                self.out = error;
+                self.send_out().await?;
+                Ok(Some(Tried::Relayed(Relayed::Done(Outcome::Failed))))
+            }
+            Prepared::Broken(tried) => Ok(Some(tried)),
+        }
     }
 
     /// Gives the connection the session's state and waits for the server's word that it has it.
@@ -118,18 +142,64 @@ impl Relay {
             Swallowed::Refused(_) => return Ok(Tried::NotRestored),
             Swallowed::Broken => return Ok(Tried::Relayed(Relayed::Lost { forwarded: false })),
         }
+        match self.mended(side, task).await? {
+            Mended::Nothing => {}
+            Mended::Failed(tried) => return Ok(tried),
+            Mended::Again => {
+                if self.send_task(side, task, total).await?.is_none() {
+                    return Ok(Tried::Relayed(Relayed::Lost { forwarded: false }));
+                }
+            }
+        }
         let stmt = match task {
             Task::Prepare(id) | Task::PrepareRewritten(id) => Some(id),
             _ => None,
         };
-        self.relay_reply(Expect {
-            side,
-            kind,
-            may_retry,
-            stmt,
-        })
-        .await
-        .map(Tried::Relayed)
+        let relayed = self
+            .relay_reply(Expect {
+                side,
+                kind,
+                may_retry,
+                stmt,
+            })
+            .await?;
+        if let (Task::Execute(id), Relayed::Done(Outcome::Failed)) = (task, relayed) {
+            self.unbind(side, id);
+        }
+        Ok(Tried::Relayed(relayed))
+    }
+
+    /// Looks at the first packet of a reply for two errors that prove that nothing was done, and that
+    /// are ours to mend: the server does not know a copy that was believed in, or it has no room for one
+    /// more while this connection has some to spare.
+    async fn mended(&mut self, side: Side, task: Task) -> Result<Mended, End> {
+        let code = match task {
+            Task::Execute(_) => UNKNOWN_STATEMENT,
+            Task::Prepare(_) | Task::PrepareRewritten(_) => NO_ROOM,
+            _ => return Ok(Mended::Nothing),
+        };
+        if self.first_error(side).await? != Some(code) {
+            return Ok(Mended::Nothing);
+        }
+        match task {
+            Task::Execute(id) if self.is_unknown(side, id) => {
+                self.swallow(side, 1).await?;
+                self.forget_copy(side, id);
+                self.shared.metrics.prepared.at(PreparedEvent::Lost).inc();
+                if let Some(tried) = self.unprepared(side, id).await? {
+                    return Ok(Mended::Failed(tried));
+                }
+                match self.restore(side).await? {
+                    true => Ok(Mended::Again),
+                    false => Ok(Mended::Failed(Tried::NotRestored)),
+                }
+            }
+            Task::Prepare(_) | Task::PrepareRewritten(_) if self.shed(side) => {
+                self.swallow(side, 1).await?;
+                Ok(Mended::Again)
+            }
+            _ => Ok(Mended::Nothing),
+        }
     }
 
     /// Sends `out` and the command behind it. `None` when the connection broke.
@@ -141,12 +211,16 @@ impl Relay {
     ) -> Result<Option<ReplyKind>, End> {
         let kind = match task {
             Task::AsIs(kind) => kind,
-            Task::Prepare(_) => ReplyKind::Prepare,
+            Task::Prepare(id) => {
+                self.make_room(side, id);
+                ReplyKind::Prepare
+            }
             Task::Rewritten(kind) => {
                 self.put_rewritten();
                 return Ok(self.send_to_server(side).await.then_some(kind));
             }
-            Task::PrepareRewritten(_) => {
+            Task::PrepareRewritten(id) => {
+                self.make_room(side, id);
                 let prepare = com_stmt_prepare(&self.rewritten);
                 append_packet(&mut self.out, &mut 0, &prepare);
                 let sent = self.send_to_server(side).await;
@@ -246,7 +320,7 @@ impl Relay {
             gathered,
             ..
         } = self;
-        let serial = links.get(side)?.identity.serial;
+        let link = links.get_mut(side)?;
         let payload = match total {
             GATHERED => gathered,
             _ => client.input.data().get(HEADER..total)?,
@@ -257,12 +331,17 @@ impl Relay {
         if let Some(types) = execute.types() {
             statement.bind(types);
         }
-        let server_id = statement.on(serial)?;
-        let missing = execute.needs_types() && !statement.has_bound(serial);
-        let types = missing.then_some(&*statement.types);
         let cursor = execute.asks_cursor();
+        let at = match cursor {
+            true => statement.tie(side, link)?,
+            false => statement.find(side, link)?,
+        };
+        let server_id = link.copies.id(at)?;
+        let earlier = execute.needs_types() && !statement.types.is_empty();
+        let missing = earlier && !link.copies.has_bound(at, &statement.types);
+        let types = missing.then_some(&*statement.types);
         frame::append_with(out, &mut 0, |out| execute.rewrite(out, server_id.0, types));
-        statement.on_bound(serial);
+        link.copies.bind(at, &statement.types);
         Some(ReplyKind::Execute { cursor })
     }
 }

@@ -7,7 +7,7 @@ use super::groups::{group_of, settings_of};
 use super::hints;
 use super::kill::{self, Named};
 use super::own::{Execution, OwnPart};
-use super::reply::Swallowed;
+use super::prepared::MOST;
 use super::session::{End, Relay};
 use super::statement::Statement;
 use crate::domain::ids::{BackendId, ClientStmtId};
@@ -16,11 +16,13 @@ use crate::domain::session::{Outcome, Side};
 use crate::domain::sql::{Access, Doubt, Effects, Hints, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::command::{
-    CommandCode, com_stmt_close, com_stmt_reset, long_data_param, process_kill_id, query_text,
-    set_option, set_stmt_id, stmt_id,
+    CommandCode, StmtExecute, long_data_param, process_kill_id, query_text, set_option,
+    set_stmt_id, stmt_id,
 };
 use crate::protocol::frame::{HEADER, append_packet};
 use crate::protocol::reply::ReplyKind;
+use crate::protocol::status::Status;
+use crate::telemetry::PreparedEvent;
 
 /// A command that the primary answers, and that shows no data.
 pub(super) const COMMAND: StatementProfile = StatementProfile {
@@ -63,6 +65,20 @@ impl Relay {
             }
             CommandCode::Statistics => {
                 self.on_primary_side(ReplyKind::Statistics, COMMAND, total)
+                    .await
+            }
+            CommandCode::RegisterReplica => self.register_replica(total).await,
+            CommandCode::BinlogDump | CommandCode::BinlogDumpGtid => self.tunnel(total, true).await,
+            CommandCode::Clone | CommandCode::SubscribeGroupReplication => {
+                self.tunnel(total, false).await
+            }
+            CommandCode::Debug | CommandCode::Refresh | CommandCode::Shutdown => {
+                self.on_primary_side(ReplyKind::Simple, COMMAND, total)
+                    .await
+            }
+            CommandCode::CreateDb | CommandCode::DropDb => {
+                let profile = StatementProfile::unread(Doubt::Writes);
+                self.on_primary_side(ReplyKind::Simple, profile, total)
                     .await
             }
             CommandCode::ProcessInfo => {
@@ -208,6 +224,7 @@ impl Relay {
                 link.applied.on_reset(globals.unwrap_or_default());
                 link.applied.guard_changed = true;
                 link.applied.gtids_changed = true;
+                link.copies.clear();
             }
             self.after_reset();
         }
@@ -229,6 +246,10 @@ impl Relay {
     }
 
     async fn prepare(&mut self, total: usize) -> Result<(), End> {
+        if self.statements.is_full() {
+            let error = ClientError::TooManyStatements { limit: MOST };
+            return self.refuse(error).await;
+        }
         let text = self.payload(total).get(1..).unwrap_or_default().to_vec();
         let hints = match Hints::of_text(&text) {
             Ok(hints) => hints,
@@ -275,7 +296,12 @@ impl Relay {
         hints: Hints,
         source: Source,
     ) -> Result<(), End> {
+        if self.state.mirror.collation_untold() {
+            // Where it cannot be learnt, nobody else shares the statement.
+            self.learn_collation(Side::Primary).await;
+        }
         let id = self.enter_statement(text, profile, hints);
+        self.shared.metrics.prepared.at(PreparedEvent::Asked).inc();
         if !matches!(profile.access, Access::Read | Access::Diagnostics) {
             // Preparing a write does not write: no probe is due after an error.
             profile = StatementProfile {
@@ -312,7 +338,7 @@ impl Relay {
         let hints = match self.hints_of_execute(id, total) {
             Ok(hints) => hints,
             Err(error) => {
-                self.drop_long_data(id).await?;
+                self.drop_long_data(id);
                 return self.refuse(error).await;
             }
         };
@@ -321,13 +347,13 @@ impl Relay {
             Execution::Run(changes) => changes,
             Execution::Answered => return Ok(()),
         };
+        let flags = self.payload(total).get(5).copied().unwrap_or_default();
+        let asks_cursor = flags & 0x07 != 0;
+        self.end_cursor(id, asks_cursor);
+        self.unshare_types(id, total);
         let Some(statement) = self.statements.get(id) else {
             return self.unknown_statement(total).await;
         };
-        let asks_cursor = self
-            .payload(total)
-            .get(5)
-            .is_some_and(|flags| flags & 0x07 != 0);
         let bound = match self.home_of(statement) {
             Some(side) if !statement.long_data.is_empty() => Some((side, Reason::LongData)),
             _ if asks_cursor => Some((self.state_side(), Reason::Cursor)),
@@ -350,12 +376,64 @@ impl Relay {
         if outcome != Outcome::Failed {
             self.apply(changes);
         }
-        let home = bound.and_then(|(side, _)| Some(self.links.get(side)?.identity.serial));
-        if let Some(statement) = self.statements.get_mut(id) {
-            statement.long_data.clear();
-            statement.home = home;
-        }
+        let opened = asks_cursor && self.ended_with.contains(Status::CURSOR_EXISTS);
+        self.after_tied(id, outcome, opened);
         Ok(())
+    }
+
+    /// An execution relies on types that its client never told: it may not borrow what was bound for an
+    /// equal statement.
+    fn unshare_types(&mut self, id: ClientStmtId, total: usize) {
+        let Some(statement) = self.statements.get(id) else {
+            return;
+        };
+        if statement.params == 0 || !statement.types.is_empty() {
+            return;
+        }
+        let attributes = self.who.profile.query_attributes();
+        let execute = StmtExecute::parse(self.payload(total), statement.params, attributes);
+        if execute.is_some_and(|execute| execute.needs_types())
+            && let Some(statement) = self.statements.get_mut(id)
+        {
+            statement.close_bound(self.links.both_mut());
+        }
+    }
+
+    /// An execution ends the cursor of the one before, also where it runs on another connection.
+    fn end_cursor(&mut self, id: ClientStmtId, asks_cursor: bool) {
+        if let Some(statement) = self.statements.get_mut(id) {
+            statement.cursor = asks_cursor;
+        }
+        let next = self.links.get(self.state_side());
+        let next = next.map(|link| link.identity.serial);
+        let Some(statement) = self.statements.get_mut(id) else {
+            return;
+        };
+        let on = statement.tied_on();
+        if on.is_none() || !statement.long_data.is_empty() {
+            return;
+        }
+        let link = self.links.with_serial(on);
+        if asks_cursor && on == next {
+            statement.untie(link);
+        } else {
+            statement.close_tied(link);
+        }
+    }
+
+    /// After a command on the copy that was tied to a statement: whether it still has to be.
+    fn after_tied(&mut self, id: ClientStmtId, outcome: Outcome, cursor: bool) {
+        let Some(statement) = self.statements.get_mut(id) else {
+            return;
+        };
+        statement.long_data.clear();
+        let link = self.links.with_serial(statement.tied_on());
+        match outcome {
+            Outcome::Done { .. } if cursor => {}
+            Outcome::Done { .. } => statement.untie(link),
+            // What is left on it is not known.
+            Outcome::Failed | Outcome::Lost => statement.close_tied(link),
+        }
     }
 
     /// The connection that cursors and long data belong to: the primary's, unless a READ ONLY
@@ -366,10 +444,11 @@ impl Relay {
 
     /// The connection on which a statement's cursor or long data are, if it is still held.
     fn home_of(&self, statement: &super::prepared::Statement) -> Option<Side> {
-        [Side::Primary, Side::Replica].into_iter().find(|side| {
-            statement.home.is_some()
-                && self.links.get(*side).map(|link| link.identity.serial) == statement.home
-        })
+        let tied = statement.tied_on()?;
+        let has = |side| self.links.get(side).map(|link| link.identity.serial) == Some(tied);
+        [Side::Primary, Side::Replica]
+            .into_iter()
+            .find(|side| has(*side))
     }
 
     /// The statement that the command at hand names.
@@ -397,17 +476,24 @@ impl Relay {
             return Ok(());
         }
         let side = self.home_of(statement).unwrap_or_else(|| self.state_side());
+        if let Some(statement) = self.statements.get_mut(id) {
+            statement.cursor = false;
+        }
         // Whatever fails here shows at the execution, which has a reply to say so.
-        let Some(server_id) = self.prepared_on(side, id).await? else {
+        if !self.prepared_on(side, id).await? {
+            return Ok(());
+        }
+        let param = long_data_param(self.payload(total)).unwrap_or_default();
+        let mut payload = self.payload(total).to_vec();
+        let (Some(link), Some(statement)) = (self.links.get_mut(side), self.statements.get_mut(id))
+        else {
             return Ok(());
         };
-        let home = self.links.get(side).map(|link| link.identity.serial);
-        let param = long_data_param(self.payload(total)).unwrap_or_default();
-        if let Some(statement) = self.statements.get_mut(id) {
-            statement.on_long_data(param);
-            statement.home = home;
-        }
-        let mut payload = self.payload(total).to_vec();
+        let at = statement.tie(side, link);
+        let Some(server_id) = at.and_then(|at| link.copies.id(at)) else {
+            return Ok(());
+        };
+        statement.on_long_data(param);
         set_stmt_id(&mut payload, server_id.0);
         self.out.clear();
         append_packet(&mut self.out, &mut 0, &payload);
@@ -416,28 +502,13 @@ impl Relay {
     }
 
     /// An execution is refused: as on a server, what was sent ahead for it goes with it.
-    pub(super) async fn drop_long_data(&mut self, id: ClientStmtId) -> Result<(), End> {
-        let Some(statement) = self.statements.get_mut(id) else {
-            return Ok(());
-        };
-        if std::mem::take(&mut statement.long_data).is_empty() {
-            return Ok(());
+    pub(super) fn drop_long_data(&mut self, id: ClientStmtId) {
+        if let Some(statement) = self.statements.get_mut(id)
+            && !statement.long_data.is_empty()
+        {
+            let link = self.links.with_serial(statement.tied_on());
+            statement.close_tied(link);
         }
-        let place = self.statements.get(id).and_then(|statement| {
-            let side = self.home_of(statement)?;
-            let serial = self.links.get(side)?.identity.serial;
-            Some((side, statement.on(serial)?))
-        });
-        if let Some((side, server_id)) = place {
-            self.out.clear();
-            append_packet(&mut self.out, &mut 0, &com_stmt_reset(server_id.0));
-            let reset =
-                self.send_to_server(side).await && self.swallow(side, 1).await? == Swallowed::Done;
-            if !reset {
-                self.links.discard(side, &self.registered);
-            }
-        }
-        Ok(())
     }
 
     /// COM_STMT_RESET drops a cursor and long data; without either there is nothing to reset.
@@ -448,11 +519,11 @@ impl Relay {
         let Some(side) = self.home_of(statement) else {
             return self.answer_ok().await;
         };
-        if let Some(statement) = self.statements.get_mut(id) {
-            statement.long_data.clear();
-        }
-        self.about_statement(side, id, ReplyKind::Simple, total)
-            .await
+        let outcome = self
+            .about_statement(side, id, ReplyKind::Simple, total)
+            .await?;
+        self.after_tied(id, outcome, false);
+        Ok(())
     }
 
     async fn fetch(&mut self, total: usize) -> Result<(), End> {
@@ -462,8 +533,14 @@ impl Relay {
         let Some(side) = self.home_of(statement) else {
             return self.refuse(ClientError::NoCursor { id: id.0 }).await;
         };
-        self.about_statement(side, id, ReplyKind::Fetch, total)
-            .await
+        let outcome = self
+            .about_statement(side, id, ReplyKind::Fetch, total)
+            .await?;
+        if outcome != Outcome::Failed && self.ended_with.contains(Status::LAST_ROW_SENT) {
+            // The server closed the cursor.
+            self.after_tied(id, outcome, false);
+        }
+        Ok(())
     }
 
     /// Runs a command about a statement on the connection where its cursor and its long data are.
@@ -473,11 +550,17 @@ impl Relay {
         id: ClientStmtId,
         kind: ReplyKind,
         total: usize,
-    ) -> Result<(), End> {
-        let serial = self.links.get(side).map(|link| link.identity.serial);
-        let server_id = serial.and_then(|serial| self.statements.get(id)?.on(serial));
+    ) -> Result<Outcome, End> {
+        let Self {
+            links, statements, ..
+        } = self;
+        let server_id = links.get_mut(side).and_then(|link| {
+            let at = statements.get_mut(id)?.find(side, link)?;
+            link.copies.id(at)
+        });
         let Some(server_id) = server_id else {
-            return self.unknown_statement(total).await;
+            self.unknown_statement(total).await?;
+            return Ok(Outcome::Failed);
         };
         let payload = self.client.input.data_mut().get_mut(HEADER..total);
         set_stmt_id(payload.unwrap_or_default(), server_id.0);
@@ -489,20 +572,18 @@ impl Relay {
             total,
             bound,
         };
-        self.run_statement(statement).await.map(drop)
+        self.run_statement(statement).await
     }
 
-    /// COM_STMT_CLOSE has no reply: it goes out in front of the next command.
+    /// COM_STMT_CLOSE has no reply. A copy that others can use stays with its connection.
     fn close_statement(&mut self, total: usize) {
         let Some(statement) =
             stmt_id(self.payload(total)).and_then(|id| self.statements.remove(ClientStmtId(id)))
         else {
             return;
         };
-        for link in self.links.iter_mut() {
-            if let Some(id) = statement.on(link.identity.serial) {
-                append_packet(&mut link.pending, &mut 0, &com_stmt_close(id.0));
-            }
+        for link in self.links.both_mut().into_iter().flatten() {
+            statement.leave(link);
         }
     }
 }

@@ -61,7 +61,7 @@ impl Relay {
             Task::AsIs(ReplyKind::Query) => says(self.text(statement.total), mode),
             Task::Execute(id) => {
                 let prepared = self.statements.get(id);
-                prepared.is_some_and(|prepared| says(&prepared.text, mode))
+                prepared.is_some_and(|prepared| says(prepared.text(), mode))
             }
             _ => false,
         }

@@ -32,8 +32,6 @@ pub(super) struct Links {
     listener: Listener,
     /// The connections that the session let go last.
     left: [Option<Left>; 2],
-    /// Whether the session prepared statements on the held connections, which others would find.
-    prepared: [bool; 2],
 }
 
 /// A connection that a session had.
@@ -54,7 +52,6 @@ impl Links {
             multi_statements: None,
             listener: Listener::default(),
             left: [None; 2],
-            prepared: [false; 2],
         }
     }
 
@@ -88,21 +85,15 @@ impl Links {
         self.slot(side).as_mut()
     }
 
-    /// The serials of the held connections.
-    pub(super) fn serials(&self) -> [Option<u64>; 2] {
-        [&self.primary, &self.replica].map(|link| Some(link.as_ref()?.identity.serial))
+    /// The connections to the primary and to a replica, as far as they are held.
+    pub(super) fn both_mut(&mut self) -> [Option<&mut ServerConn>; 2] {
+        [self.primary.as_mut(), self.replica.as_mut()]
     }
 
-    /// The held connections.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut ServerConn> {
-        self.primary.iter_mut().chain(self.replica.iter_mut())
-    }
-
-    /// Whether the session has prepared statements on the connection of that side.
-    pub(super) fn note_prepared(&mut self, side: Side, prepared: bool) {
-        if let Some(place) = self.prepared.get_mut(index(side)) {
-            *place = prepared;
-        }
+    /// The held connection with this serial.
+    pub(super) fn with_serial(&mut self, serial: Option<u64>) -> Option<&mut ServerConn> {
+        let mut links = self.both_mut().into_iter().flatten();
+        links.find(|link| Some(link.identity.serial) == serial)
     }
 
     /// The connection that the session let go last on that side, if it holds none now.
@@ -284,12 +275,8 @@ impl Links {
         if registered.is_aimed_at() {
             return;
         }
-        let prepared = self
-            .prepared
-            .get_mut(index(side))
-            .is_some_and(std::mem::take);
         if let Some(pool) = self.shared.pool(conn.identity.backend).cloned() {
-            if lease == Lease::AsIs && !conn.applied.untold && !prepared {
+            if lease == Lease::AsIs && !conn.applied.untold {
                 pool.give_back_as_is(conn);
             } else {
                 tokio::spawn(async move { pool.give_back(conn).await });

@@ -10,8 +10,6 @@ use std::task::Poll;
 use super::links::SIDES;
 use super::session::{End, Relay};
 use crate::domain::session::{Lease, Side, Way};
-use crate::protocol::command::com_stmt_close;
-use crate::protocol::frame::append_packet;
 
 /// What ends a wait for the client's next command.
 enum Woke {
@@ -43,9 +41,6 @@ impl Relay {
             self.links.discard(side, &self.registered);
             return;
         }
-        let serial = self.links.get(side).map(|link| link.identity.serial);
-        let prepared = serial.is_some_and(|serial| self.statements.is_on(serial));
-        self.links.note_prepared(side, prepared);
         let at_once = self.shared.config.pool.switch_always || !self.suits(side);
         let offered = |link: &mut crate::backend::ServerConn| !at_once && link.offer();
         if !self.links.get_mut(side).is_some_and(offered) {
@@ -58,7 +53,7 @@ impl Relay {
         let Some(link) = self.links.get(side) else {
             return Lease::Reset;
         };
-        let is_home = self.statements.is_home(link.identity.serial);
+        let is_home = link.copies.is_tied();
         self.state.lease(side, &link.applied, is_home)
     }
 
@@ -88,7 +83,6 @@ impl Relay {
             // Also what the session would need if it went on.
             Lease::Keep(_) => self.links.release(side, &self.registered),
             lease => {
-                self.before_parting(side).await;
                 self.links.part(side, lease, &self.registered);
             }
         }
@@ -100,23 +94,6 @@ impl Relay {
             links, registered, ..
         } = self;
         links.claim(side, registered) || links.regain(side, registered)
-    }
-
-    /// A connection is about to leave the session, which runs nothing: the last moment to ask it
-    /// something, or to leave something in [`crate::backend::ServerConn::pending`].
-    async fn before_parting(&mut self, side: Side) {
-        self.forget_statements(side);
-    }
-
-    /// The next session knows nothing of what this one prepared there.
-    fn forget_statements(&mut self, side: Side) {
-        let Some(link) = self.links.get_mut(side) else {
-            return;
-        };
-        for id in self.statements.leave(link.identity.serial) {
-            append_packet(&mut link.pending, &mut 0, &com_stmt_close(id.0));
-        }
-        self.links.note_prepared(side, false);
     }
 
     /// Waits until the client has sent so many bytes of its next command. Meanwhile others may have

@@ -115,7 +115,7 @@ impl Relay {
             Task::AsIs(_) => None,
             Task::Rewritten(_) | Task::PrepareRewritten(_) => Some(&self.rewritten),
             Task::Prepare(_) => self.payload(statement.total).get(1..),
-            Task::Execute(id) => Some(self.statements.get(id).map_or(&[], |it| &it.text)),
+            Task::Execute(id) => Some(self.statements.get(id).map_or(&[], |it| it.text())),
         }
     }
 

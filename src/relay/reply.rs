@@ -17,7 +17,7 @@ use super::session::{End, Relay};
 use super::shared::Shared;
 use super::staleness::StaleNote;
 use crate::backend::Identity;
-use crate::domain::ids::ClientStmtId;
+use crate::domain::ids::{ClientStmtId, ServerStmtId};
 use crate::domain::session::{Applied, Outcome, Session, Side, Tracked, TrackerWish};
 use crate::monitor::Watch;
 use crate::net::Conn;
@@ -150,6 +150,7 @@ impl Relay {
             statement_group,
             group,
             open_groups,
+            statements,
             ..
         } = self;
         let groups = (statement_group.as_ref().unwrap_or(group), &**open_groups);
@@ -177,6 +178,7 @@ impl Relay {
                 state.on_status(expect.side, ok.status.0);
                 *results += 1;
                 self.warnings = ok.warnings;
+                self.ended_with = ok.status;
                 let outcome = Outcome::Done {
                     affected: ok.affected_rows,
                     rows: event.kind == EventKind::ResultEnd,
@@ -194,11 +196,9 @@ impl Relay {
             EventKind::Prepared {
                 stmt_id, params, ..
             } => {
-                if let Some(id) = expect.stmt {
-                    let connection = link.identity.serial;
-                    let held = links.serials();
-                    self.statements
-                        .on_prepared(id, connection, held, stmt_id, params);
+                if let Some(statement) = expect.stmt.and_then(|id| statements.get_mut(id)) {
+                    statement.params = params;
+                    statement.on_prepared(expect.side, link, ServerStmtId(stmt_id));
                 }
                 before
             }

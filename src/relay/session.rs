@@ -29,6 +29,7 @@ use crate::net::{Conn, Stream};
 use crate::protocol::caps::CapabilityFlags;
 use crate::protocol::command::CommandCode;
 use crate::protocol::frame::{FrameHeader, HEADER};
+use crate::protocol::status::Status;
 use crate::telemetry::{PinGauge, SessionGauge, SessionState};
 
 /// Why a session ends.
@@ -48,6 +49,8 @@ pub(super) enum End {
     Malformed,
     /// The client killed its own session.
     Killed,
+    /// The client replicated from the primary, and either of them closed.
+    Replicated,
     /// The connection to the primary broke, and state of the session with it.
     StateLost,
     /// A reply broke off after part of it had been forwarded: the client cannot be told more.
@@ -65,6 +68,7 @@ impl End {
             Self::Refused => "login refused",
             Self::Malformed => "malformed packet",
             Self::Killed => "killed by itself",
+            Self::Replicated => "replication ended",
             Self::StateLost => "session state lost with the primary's connection",
             Self::ReplyBroken => "reply broken off",
         }
@@ -108,6 +112,8 @@ pub(super) struct Relay {
     pub(super) read_after: String,
     /// How many warnings the last statement left, by the server's count.
     pub(super) warnings: u16,
+    /// The status flags of the packet that ended the last result.
+    pub(super) ended_with: Status,
     /// What the client is still to be told of an answer that was older than asked for.
     pub(super) stale: StaleNote,
     /// The right to run on the primary the READ ONLY transaction that is open there, if it was meant
@@ -228,7 +234,7 @@ impl Relay {
         Self {
             links: Links::new(Arc::clone(&shared), who.key()),
             lexer: Lexer::default(),
-            statements: Statements::default(),
+            statements: Statements::new(diary.id),
             out: Vec::new(),
             rewritten: Vec::new(),
             results: 0,
@@ -241,6 +247,7 @@ impl Relay {
             renamed: false,
             read_after: String::new(),
             warnings: 0,
+            ended_with: Status::default(),
             stale: StaleNote::None,
             permit: None,
             told_version: None,
@@ -414,6 +421,7 @@ impl Relay {
                 | End::ClientGone
                 | End::Malformed
                 | End::Killed
+                | End::Replicated
                 | End::StateLost => {
                     self.links.release(side, &self.registered);
                 }

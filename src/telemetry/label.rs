@@ -211,6 +211,29 @@ label!(Handover {
     Reset => "reset",
 });
 
+/// What happened to prepared statements on server connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PreparedEvent {
+    /// A client sent a PREPARE, which a server ran.
+    Asked,
+    /// A statement was prepared on one more connection when it was needed there.
+    Again,
+    /// A connection had the statement that was needed.
+    Reused,
+    /// One was closed for want of room.
+    Evicted,
+    /// A server did not know one that it had prepared.
+    Lost,
+}
+
+label!(PreparedEvent {
+    Asked => "asked",
+    Again => "again",
+    Reused => "reused",
+    Evicted => "evicted",
+    Lost => "lost",
+});
+
 impl Label for PinReason {
     const ALL: &'static [Self] = &Self::ALL;
 
@@ -287,6 +310,7 @@ mod tests {
         check::<SessionState>();
         check::<ConnectionState>();
         check::<PinReason>();
+        check::<PreparedEvent>();
         check::<ErrorKind>();
         check::<Side>();
         check::<Retry>();

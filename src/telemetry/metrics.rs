@@ -17,7 +17,8 @@ use make::Maker;
 use super::fault::{ErrorKind, Side};
 use super::grid::Grid;
 use super::label::{
-    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, SessionState, Target, Wrote,
+    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PreparedEvent, SessionState,
+    Target, Wrote,
 };
 use crate::domain::consistency::Level;
 use crate::domain::routing::Reason;
@@ -51,6 +52,8 @@ pub struct Metrics {
     pub pins: Grid<PinReason>,
     /// `pins{reason}`: sessions that are bound to one connection now.
     pins_in_force: Box<[IntGauge]>,
+    /// `prepared_statements_total{event}`: what happened to prepared statements on server connections.
+    pub prepared: Grid<PreparedEvent>,
     /// `shadow_statements_total{access,target,reason}`: in shadow mode, statements by where the split
     /// would have sent them and why; `waited` also where it would have had to ask first.
     pub shadow_statements: Grid<AccessLabel, Target, Reason>,
@@ -147,6 +150,11 @@ impl Metrics {
                 "pins",
                 "Sessions that are bound to one server connection now.",
                 "reason",
+            )?,
+            prepared: make.grid(
+                "prepared_statements_total",
+                "What happened to prepared statements on server connections.",
+                &["event"],
             )?,
             shadow_statements: make.grid(
                 "shadow_statements_total",

@@ -6,26 +6,12 @@ use highwater::protocol::reply::ReplyKind;
 use mysql_async::prelude::Queryable;
 
 use crate::measure::Held;
-use crate::support::raw::{Param, Raw, error_of, execute, fetch, shown, usual};
+use crate::support::raw::{Param, Raw, error_of, execute, fetch, number, usual};
 use crate::support::script::counters;
 use crate::support::stage::{Stage, stage};
 use crate::support::{cell, run};
 
 const EXECUTE: ReplyKind = ReplyKind::Execute { cursor: false };
-
-async fn prepare(raw: &mut Raw, sql: &str) -> u32 {
-    let frames = raw
-        .ask(&[b"\x16", sql.as_bytes()].concat(), ReplyKind::Prepare)
-        .await;
-    assert_eq!(frames[0][0], 0, "{sql}: {}", shown(&frames));
-    u32::from_le_bytes(frames[0][1..5].try_into().unwrap())
-}
-
-/// The integer in the first column of a binary row.
-fn number(frames: &[Vec<u8>]) -> i64 {
-    let row = frames.get(2).unwrap_or_else(|| panic!("{}", shown(frames)));
-    i64::from_le_bytes(row[2..10].try_into().unwrap())
-}
 
 /// How many statements replicas have answered. The ping makes sure that the session's last one is
 /// counted.
@@ -44,7 +30,7 @@ async fn parameter_types_bound_on_one_server_hold_on_the_other() {
     let stage = stage().await;
     stage.schema("types").await;
     let mut raw = stage.raw("types", usual()).await;
-    let id = prepare(&mut raw, "SELECT CAST(? AS SIGNED) + 1").await;
+    let id = raw.prepare("SELECT CAST(? AS SIGNED) + 1").await;
     let ask = |value, bind| execute(id, 0, &[Param::Int(value)], bind, false);
 
     let before = on_replicas(&stage, &mut raw).await;
@@ -82,8 +68,8 @@ async fn a_statement_keeps_the_schema_of_its_prepare() {
     }
     stage.setup.cluster.wait_all_caught_up().await.unwrap();
     let mut raw = stage.raw("keeps_a", usual()).await;
-    let read = prepare(&mut raw, "SELECT id FROM t").await;
-    let write = prepare(&mut raw, "UPDATE t SET id = id + 10").await;
+    let read = raw.prepare("SELECT id FROM t").await;
+    let write = raw.prepare("UPDATE t SET id = id + 10").await;
     raw.query("USE keeps_b").await;
     let run = |id| execute(id, 0, &[], true, false);
     assert_eq!(
@@ -117,8 +103,8 @@ async fn a_cursor_gives_its_rows_in_chunks() {
     let mut raw = stage.raw("cursors", usual()).await;
     raw.query("CREATE TABLE t (id BIGINT PRIMARY KEY)").await;
     raw.query("INSERT INTO t WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 500) SELECT x FROM n").await;
-    let id = prepare(&mut raw, "SELECT id FROM t ORDER BY id").await;
-    let other = prepare(&mut raw, "SELECT COUNT(*) FROM t").await;
+    let id = raw.prepare("SELECT id FROM t ORDER BY id").await;
+    let other = raw.prepare("SELECT COUNT(*) FROM t").await;
     let opened = raw
         .ask(
             &execute(id, 1, &[], true, false),
@@ -155,7 +141,8 @@ async fn statements_survive_any_number_of_others() {
     let mut ids = Vec::new();
     for value in 0..50_i64 {
         ids.push((
-            prepare(&mut raw, &format!("SELECT CAST({value} AS SIGNED)")).await,
+            raw.prepare(&format!("SELECT CAST({value} AS SIGNED)"))
+                .await,
             value,
         ));
     }

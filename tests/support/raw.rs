@@ -133,6 +133,14 @@ impl Raw {
         String::from_utf8_lossy(&row[1..=usize::from(row[0])]).into_owned()
     }
 
+    /// Prepares a statement; gives its id.
+    pub async fn prepare(&mut self, sql: &str) -> u32 {
+        let payload = [b"\x16", sql.as_bytes()].concat();
+        let frames = self.ask(&payload, ReplyKind::Prepare).await;
+        assert_eq!(frames[0][0], 0, "{sql}: {}", shown(&frames));
+        u32::from_le_bytes(frames[0][1..5].try_into().unwrap())
+    }
+
     /// COM_CHANGE_USER with its dialogue; gives the last packet.
     pub async fn change_user(&mut self, user: &str, password: &str, database: &str) -> Vec<u8> {
         let plugin = Plugin::CachingSha2;
@@ -168,6 +176,12 @@ impl Raw {
 /// The error code of a reply that ends with one.
 pub fn error_of(frames: &[Vec<u8>]) -> Option<u16> {
     Some(ErrView::parse(frames.last()?)?.code)
+}
+
+/// The integer in the first column of a binary result's first row.
+pub fn number(frames: &[Vec<u8>]) -> i64 {
+    let row = frames.get(2).unwrap_or_else(|| panic!("{}", shown(frames)));
+    i64::from_le_bytes(row[2..10].try_into().unwrap())
 }
 
 /// The OK that ends a reply.

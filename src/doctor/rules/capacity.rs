@@ -62,6 +62,43 @@ fn user_limit(seen: &Seen) -> Option<u64> {
         .filter(|limit| *limit > 0)
 }
 
+/// Is there room for the prepared statements of all pooled connections together?
+pub(super) fn statements(facts: &Facts) -> Vec<Finding> {
+    let number = |it: usize| u64::try_from(it).unwrap_or(u64::MAX);
+    let pool = number(facts.asked.pool_connections);
+    let each = number(facts.asked.pool_prepared);
+    let needed = pool.saturating_mul(each);
+    let mut findings = Vec::new();
+    for (server, seen) in facts.seen() {
+        let Some(most) = seen.number(&["max_prepared_stmt_count"]) else {
+            continue;
+        };
+        if most >= needed {
+            continue;
+        }
+        let finding = Finding::warning(format!(
+            "max_prepared_stmt_count is {most}; [pool] max_connections times prepared_per_connection is {needed}"
+        ))
+        .on(&server.address)
+        .why("when all connections keep as many prepared statements as they may, clients get error 1461 for one more");
+        let finding = set_for_good(
+            finding,
+            seen.engine,
+            "max_prepared_stmt_count",
+            &needed.to_string(),
+        );
+        let fitting = (most / pool.max(1)).max(1);
+        findings.push(finding.configure(format!("[pool] prepared_per_connection = {fitting}")));
+    }
+    match facts.seen().next() {
+        Some(_) => or_ok(
+            findings,
+            format!("every server has room for {needed} prepared statements"),
+        ),
+        None => Vec::new(),
+    }
+}
+
 /// Does a server close idle connections before the pool does?
 pub(super) fn wait_timeout(facts: &Facts) -> Vec<Finding> {
     let idle = facts.asked.pool_idle.as_secs();

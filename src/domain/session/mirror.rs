@@ -112,6 +112,12 @@ impl Mirror {
         self.wanted.variables.get(name).map(|value| &**value)
     }
 
+    /// Every variable that the session changed, by name.
+    pub fn variables(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let variables = self.wanted.variables.iter();
+        variables.map(|(name, value)| (&**name, &**value))
+    }
+
     /// Whether a variable was changed to this value (any case).
     pub fn is(&self, name: &[u8], value: &[u8]) -> bool {
         self.get(name)

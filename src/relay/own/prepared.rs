@@ -14,8 +14,7 @@ use crate::domain::sql::control::{
 };
 use crate::domain::sql::{Access, Hints, StatementProfile};
 use crate::frontend::ClientError;
-use crate::protocol::command::{Parameter, ParameterValue, StmtExecute, com_stmt_close};
-use crate::protocol::frame::append_packet;
+use crate::protocol::command::{Parameter, ParameterValue, StmtExecute};
 use crate::protocol::reply::ReplyKind;
 use crate::protocol::resultset::prepared_ok;
 use crate::relay::attempt::Task;
@@ -201,7 +200,7 @@ impl Relay {
         match done {
             Ok(execution) => Ok(execution),
             Err(error) => {
-                self.drop_long_data(id).await?;
+                self.drop_long_data(id);
                 self.refuse(error).await?;
                 Ok(Execution::Answered)
             }
@@ -266,7 +265,7 @@ impl Relay {
         let Some(statement) = self.statements.get_mut(id) else {
             return Ok(Execution::Run(Vec::new()));
         };
-        if *statement.text == *text {
+        if *statement.text() == *text {
             return Ok(Execution::Run(Vec::new()));
         }
         if !statement.long_data.is_empty() {
@@ -275,14 +274,8 @@ impl Relay {
                     .to_owned(),
             ));
         }
-        statement.text = text.into();
         statement.profile = profile;
-        for (connection, server_id) in statement.take_copies() {
-            let links = self.links.iter_mut();
-            for link in links.filter(|link| link.identity.serial == connection) {
-                append_packet(&mut link.pending, &mut 0, &com_stmt_close(server_id.0));
-            }
-        }
+        statement.becomes(&text, self.links.both_mut());
         Ok(Execution::Run(Vec::new()))
     }
 

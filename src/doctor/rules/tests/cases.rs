@@ -500,6 +500,13 @@ pub(super) const CASES: &[Case] = &[
         "SET PERSIST max_user_connections = 0",
     ),
     (
+        "max_prepared_stmt_count",
+        MySql,
+        |it| set(it, 1, "max_prepared_stmt_count", "10000"),
+        Warning,
+        "SET PERSIST max_prepared_stmt_count = 16000;[pool] prepared_per_connection = 50",
+    ),
+    (
         "wait_timeout",
         MySql,
         |it| set(it, 0, "wait_timeout", "60"),

@@ -1,0 +1,486 @@
+//! What clients' prepared statements are prepared on one connection.
+//!
+//! A copy belongs to the connection: sessions that use it one after the other share what is equal.
+//! There are at most so many; the one that was not used for longest goes first. A copy on which a
+//! cursor is open, or to which parts of a parameter were sent, is *tied*: only the statement that did
+//! it finds it, and it does not go.
+//!
+//! A copy that ever ran with a cursor is for cursors from then on: a MySQL 9.7 that runs it without one
+//! afterwards sends columns and no rows (tried; straight at the server, too).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::domain::ids::ServerStmtId;
+use crate::domain::session::PreparedText;
+use crate::protocol::command::com_stmt_close;
+use crate::protocol::frame::append_packet;
+
+/// Bytes of text that the copies on one connection keep together, unless a single one is longer.
+const TEXT: usize = 1 << 20;
+
+/// The copies on one connection.
+#[derive(Debug, Default)]
+pub struct Copies {
+    /// Those that any session may use.
+    plain: HashMap<Arc<PreparedText>, usize>,
+    /// The same of those that are for cursors.
+    cursors: HashMap<Arc<PreparedText>, usize>,
+    slots: Vec<Option<Copied>>,
+    free: Vec<usize>,
+    /// Bytes of text, of all.
+    bytes: usize,
+    tied: usize,
+    /// Grows with each use.
+    clock: u64,
+}
+
+#[derive(Debug)]
+struct Copied {
+    text: Arc<PreparedText>,
+    id: ServerStmtId,
+    /// When it was entered or tied last.
+    stamp: u64,
+    used: u64,
+    types: Option<Arc<[u8]>>,
+    tied: bool,
+    /// Whether it is for cursors.
+    cursor: bool,
+}
+
+/// Where a copy was found. It is checked at each use, so it may be kept for as long as one likes, but
+/// not beyond a reset of the connection: compare the serial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyAt {
+    slot: usize,
+    stamp: u64,
+}
+
+impl Copies {
+    /// The copy of a text, if there is one that is not tied; and the text that it is known by, which
+    /// is equal. `cursor` says whether it is to run with a cursor.
+    pub fn find(
+        &self,
+        text: &Arc<PreparedText>,
+        cursor: bool,
+    ) -> Option<(CopyAt, Arc<PreparedText>)> {
+        let cursors = cursor.then(|| self.cursors.get_key_value(text));
+        let found = cursors.flatten().or_else(|| self.plain.get_key_value(text));
+        let (text, slot) = found?;
+        let copied = self.slots.get(*slot)?.as_ref()?;
+        let at = CopyAt {
+            slot: *slot,
+            stamp: copied.stamp,
+        };
+        Some((at, Arc::clone(text)))
+    }
+
+    /// Whether a copy is still there, and may run with or without a `cursor`.
+    pub fn is(&self, at: CopyAt, cursor: bool) -> bool {
+        self.get(at).is_some_and(|copied| cursor || !copied.cursor)
+    }
+
+    /// The server's id of a copy that is about to be used; `None` if it is not there any more.
+    pub fn id(&mut self, at: CopyAt) -> Option<ServerStmtId> {
+        self.clock += 1;
+        let now = self.clock;
+        let copied = self.get_mut(at)?;
+        copied.used = now;
+        Some(copied.id)
+    }
+
+    /// Whether these parameter types were bound last on a copy.
+    pub fn has_bound(&self, at: CopyAt, types: &Arc<[u8]>) -> bool {
+        let bound = self.get(at).and_then(|copied| copied.types.as_ref());
+        bound.is_some_and(|bound| Arc::ptr_eq(bound, types) || bound == types)
+    }
+
+    /// Whether any parameter types are bound on a copy.
+    pub fn is_bound(&self, at: CopyAt) -> bool {
+        self.get(at).is_some_and(|copied| copied.types.is_some())
+    }
+
+    /// These parameter types are bound on a copy.
+    pub fn bind(&mut self, at: CopyAt, types: &Arc<[u8]>) {
+        if types.is_empty() {
+            return;
+        }
+        if let Some(copied) = self.get_mut(at)
+            && !matches!(&copied.types, Some(bound) if Arc::ptr_eq(bound, types))
+        {
+            copied.types = Some(Arc::clone(types));
+        }
+    }
+
+    /// What is bound on a copy is not known any more.
+    pub fn unbind(&mut self, at: CopyAt) {
+        if let Some(copied) = self.get_mut(at) {
+            copied.types = None;
+        }
+    }
+
+    /// Before this text is prepared: closes an equal copy, and those that were not used for longest,
+    /// until fewer than `bound` are left. Appends the commands, which have no replies, to `out`;
+    /// gives how many were closed for want of room.
+    pub fn make_room(
+        &mut self,
+        text: &Arc<PreparedText>,
+        bound: usize,
+        out: &mut Vec<u8>,
+    ) -> usize {
+        if let Some((at, _)) = self.find(text, false) {
+            self.close(at, out);
+        }
+        let mut evicted = 0;
+        while self.len() >= bound.max(1) || self.bytes + text.text().len() > TEXT {
+            let Some(oldest) = self.oldest() else {
+                break;
+            };
+            self.close(oldest, out);
+            evicted += 1;
+        }
+        evicted
+    }
+
+    /// The server prepared a text and gave it this id. An equal one is not found any more.
+    pub fn enter(&mut self, text: Arc<PreparedText>, id: ServerStmtId) -> CopyAt {
+        self.clock += 1;
+        self.bytes += text.text().len();
+        let copied = Copied {
+            text: Arc::clone(&text),
+            id,
+            stamp: self.clock,
+            used: self.clock,
+            types: None,
+            tied: false,
+            cursor: false,
+        };
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.slots.push(None);
+                self.slots.len() - 1
+            }
+        };
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = Some(copied);
+        }
+        self.plain.insert(text, slot);
+        CopyAt {
+            slot,
+            stamp: self.clock,
+        }
+    }
+
+    /// Ties a copy to the statement that asks, which may be about to run it with a `cursor`: only who
+    /// has the answer finds it from now on.
+    pub fn tie(&mut self, at: CopyAt, cursor: bool) -> Option<CopyAt> {
+        self.clock += 1;
+        let stamp = self.clock;
+        let copied = self.get_mut(at)?;
+        if copied.tied {
+            copied.cursor |= cursor;
+            return Some(at);
+        }
+        let (text, was) = (Arc::clone(&copied.text), copied.cursor);
+        copied.tied = true;
+        copied.cursor |= cursor;
+        copied.stamp = stamp;
+        self.unlist(&text, was, at.slot);
+        self.tied += 1;
+        Some(CopyAt { stamp, ..at })
+    }
+
+    /// No cursor is open any more on a tied copy, and no part of a parameter waits there. It is closed
+    /// if there is another one by now.
+    pub fn untie(&mut self, at: CopyAt, out: &mut Vec<u8>) {
+        let Some(copied) = self.get_mut(at).filter(|copied| copied.tied) else {
+            return;
+        };
+        let (text, cursor) = (Arc::clone(&copied.text), copied.cursor);
+        if self.list(cursor).contains_key(&text) {
+            self.close(at, out);
+        } else if let Some(copied) = self.get_mut(at) {
+            copied.tied = false;
+            self.tied -= 1;
+            self.list(cursor).insert(text, at.slot);
+        }
+    }
+
+    /// Closes a copy.
+    pub fn close(&mut self, at: CopyAt, out: &mut Vec<u8>) {
+        if let Some(id) = self.forget(at) {
+            append_packet(out, &mut 0, &com_stmt_close(id.0));
+        }
+    }
+
+    /// The server does not know a copy.
+    pub fn forget(&mut self, at: CopyAt) -> Option<ServerStmtId> {
+        self.get(at)?;
+        let copied = self.slots.get_mut(at.slot)?.take()?;
+        self.free.push(at.slot);
+        self.bytes -= copied.text.text().len();
+        match copied.tied {
+            true => self.tied -= 1,
+            false => self.unlist(&copied.text, copied.cursor, at.slot),
+        }
+        Some(copied.id)
+    }
+
+    /// Closes all of a text that are not tied.
+    pub fn close_all(&mut self, text: &Arc<PreparedText>, out: &mut Vec<u8>) {
+        while let Some((at, _)) = self.find(text, true) {
+            self.close(at, out);
+        }
+    }
+
+    /// Closes all that are not tied: the server has no room. Gives their number.
+    pub fn shed(&mut self, out: &mut Vec<u8>) -> usize {
+        let mut closed = 0;
+        while let Some(at) = self.oldest() {
+            self.close(at, out);
+            closed += 1;
+        }
+        closed
+    }
+
+    /// Closes those that are tied: their session lets the connection go.
+    pub fn close_tied(&mut self, out: &mut Vec<u8>) {
+        if self.tied == 0 {
+            return;
+        }
+        let tied: Vec<_> = self.places(|copied| copied.tied).collect();
+        for (_, at) in tied {
+            self.close(at, out);
+        }
+    }
+
+    /// The connection was reset: the server forgot them all.
+    pub fn clear(&mut self) {
+        // The clock goes on, so that places of before are never taken for new ones.
+        let clock = self.clock;
+        *self = Self {
+            clock,
+            ..Self::default()
+        };
+    }
+
+    /// Whether a cursor is open or a part of a parameter waits here: the session cannot go on
+    /// elsewhere.
+    pub fn is_tied(&self) -> bool {
+        self.tied > 0
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn list(&mut self, cursor: bool) -> &mut HashMap<Arc<PreparedText>, usize> {
+        match cursor {
+            true => &mut self.cursors,
+            false => &mut self.plain,
+        }
+    }
+
+    fn unlist(&mut self, text: &Arc<PreparedText>, cursor: bool, slot: usize) {
+        let list = self.list(cursor);
+        if list.get(text) == Some(&slot) {
+            list.remove(text);
+        }
+    }
+
+    fn oldest(&self) -> Option<CopyAt> {
+        let idle = self.places(|copied| !copied.tied);
+        idle.min_by_key(|(used, _)| *used).map(|(_, at)| at)
+    }
+
+    /// When each was used last, and where it is.
+    fn places(&self, which: impl Fn(&Copied) -> bool) -> impl Iterator<Item = (u64, CopyAt)> {
+        self.slots
+            .iter()
+            .enumerate()
+            .filter_map(move |(slot, copied)| {
+                let copied = copied.as_ref().filter(|copied| which(copied))?;
+                let stamp = copied.stamp;
+                Some((copied.used, CopyAt { slot, stamp }))
+            })
+    }
+
+    fn get(&self, at: CopyAt) -> Option<&Copied> {
+        let copied = self.slots.get(at.slot)?.as_ref()?;
+        (copied.stamp == at.stamp).then_some(copied)
+    }
+
+    fn get_mut(&mut self, at: CopyAt) -> Option<&mut Copied> {
+        let copied = self.slots.get_mut(at.slot)?.as_mut()?;
+        (copied.stamp == at.stamp).then_some(copied)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::domain::session::{Mirror, Under};
+    use crate::protocol::frame::HEADER;
+
+    fn text(text: &str) -> Arc<PreparedText> {
+        let under = Arc::new(Under::now(&Mirror::default(), |_| None));
+        Arc::new(PreparedText::new(text.as_bytes(), under, None))
+    }
+
+    /// The ids in COM_STMT_CLOSE commands.
+    fn closed(out: &[u8]) -> Vec<u32> {
+        let ids = out.chunks(HEADER + 5);
+        ids.map(|packet| u32::from_le_bytes(packet[HEADER + 1..].try_into().unwrap()))
+            .collect()
+    }
+
+    fn filled(count: u32) -> (Copies, Vec<CopyAt>) {
+        let mut copies = Copies::default();
+        let enter = |id: u32| copies.enter(text(&id.to_string()), ServerStmtId(id));
+        let places = (0..count).map(enter).collect();
+        (copies, places)
+    }
+
+    #[test]
+    fn an_equal_text_of_another_session_is_found() {
+        let (mut copies, places) = filled(3);
+        let mine = text("1");
+        let (at, shared) = copies.find(&mine, false).unwrap();
+        assert_eq!(at, places[1]);
+        assert_eq!(copies.id(at), Some(ServerStmtId(1)));
+        assert!(!Arc::ptr_eq(&shared, &mine) && shared == mine);
+        assert!(copies.find(&text("3"), false).is_none());
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_makes_room() {
+        let (mut copies, places) = filled(3);
+        copies.id(places[0]);
+        let mut out = Vec::new();
+        assert_eq!(copies.make_room(&text("new"), 3, &mut out), 1);
+        assert_eq!(closed(&out), [1]);
+        assert_eq!(copies.id(places[1]), None);
+        let new = copies.enter(text("new"), ServerStmtId(9));
+        assert_eq!(copies.id(places[1]), None, "its slot is another's now");
+        assert_eq!(copies.id(new), Some(ServerStmtId(9)));
+        assert_eq!(copies.len(), 3);
+    }
+
+    #[test]
+    fn an_equal_copy_makes_room_first() {
+        let (mut copies, places) = filled(3);
+        let mut out = Vec::new();
+        assert_eq!(copies.make_room(&text("2"), 3, &mut out), 0);
+        assert_eq!(closed(&out), [2]);
+        assert_eq!(copies.id(places[2]), None);
+        assert!(copies.id(places[0]).is_some());
+    }
+
+    #[test]
+    fn long_texts_make_room_too() {
+        let mut copies = Copies::default();
+        let long = |of: &str| text(&of.repeat(TEXT / 2));
+        for (id, of) in [(1, "a"), (2, "b"), (3, "c")] {
+            let mut out = Vec::new();
+            copies.make_room(&long(of), 100, &mut out);
+            assert_eq!(closed(&out), if id == 3 { vec![1] } else { vec![] });
+            copies.enter(long(of), ServerStmtId(id));
+        }
+        let mut out = Vec::new();
+        copies.make_room(&long("dd"), 100, &mut out);
+        assert_eq!(closed(&out), [2, 3]);
+        copies.enter(long("dd"), ServerStmtId(4));
+        copies.make_room(&text("short"), 100, &mut out);
+        assert!(copies.is_empty());
+        assert_eq!(copies.bytes, 0);
+    }
+
+    #[test]
+    fn a_tied_copy_is_found_by_one_statement_and_stays() {
+        let (mut copies, places) = filled(2);
+        let at = copies.tie(places[0], false).unwrap();
+        assert!(copies.is_tied());
+        assert_eq!(copies.tie(at, false), Some(at));
+        assert_eq!(copies.id(places[0]), None, "others that knew it");
+        assert!(copies.find(&text("0"), false).is_none());
+        assert_eq!(copies.id(at), Some(ServerStmtId(0)));
+        let mut out = Vec::new();
+        copies.make_room(&text("new"), 1, &mut out);
+        assert_eq!(closed(&out), [1]);
+        assert_eq!(copies.id(at), Some(ServerStmtId(0)));
+
+        copies.untie(at, &mut out);
+        assert!(!copies.is_tied());
+        assert_eq!(copies.find(&text("0"), false).unwrap().0, at);
+    }
+
+    #[test]
+    fn a_copy_that_was_replaced_meanwhile_is_closed_when_it_is_free() {
+        let (mut copies, places) = filled(1);
+        let at = copies.tie(places[0], false).unwrap();
+        let other = copies.enter(text("0"), ServerStmtId(7));
+        let mut out = Vec::new();
+        copies.untie(at, &mut out);
+        assert_eq!(closed(&out), [0]);
+        assert_eq!((copies.len(), copies.is_tied()), (1, false));
+        assert_eq!(copies.find(&text("0"), false).unwrap().0, other);
+    }
+
+    #[test]
+    fn what_ran_with_a_cursor_is_for_cursors() {
+        let (mut copies, places) = filled(1);
+        let at = copies.tie(places[0], true).unwrap();
+        let mut out = Vec::new();
+        copies.untie(at, &mut out);
+        assert!(!copies.is(at, false) && copies.is(at, true));
+        assert!(copies.find(&text("0"), false).is_none());
+        assert_eq!(copies.find(&text("0"), true).unwrap().0, at);
+        let plain = copies.enter(text("0"), ServerStmtId(5));
+        assert_eq!(copies.find(&text("0"), false).unwrap().0, plain);
+        assert_eq!(copies.find(&text("0"), true).unwrap().0, at);
+        copies.close_all(&text("0"), &mut out);
+        assert_eq!(closed(&out), [0, 5]);
+        assert!(copies.is_empty());
+    }
+
+    #[test]
+    fn leaving_closes_what_is_tied_and_only_that() {
+        let (mut copies, places) = filled(3);
+        copies.tie(places[1], false);
+        let mut out = Vec::new();
+        copies.close_tied(&mut out);
+        assert_eq!(closed(&out), [1]);
+        assert_eq!((copies.len(), copies.is_tied()), (2, false));
+        assert_eq!(copies.shed(&mut out), 2);
+        assert!(copies.is_empty());
+    }
+
+    #[test]
+    fn types_are_known_until_others_are_bound() {
+        let (mut copies, places) = filled(1);
+        let types = |types: &[u8]| -> Arc<[u8]> { types.into() };
+        assert!(!copies.has_bound(places[0], &types(&[8, 0])));
+        copies.bind(places[0], &types(&[8, 0]));
+        assert!(copies.has_bound(places[0], &types(&[8, 0])));
+        copies.bind(places[0], &types(&[253, 0]));
+        assert!(!copies.has_bound(places[0], &types(&[8, 0])));
+        copies.unbind(places[0]);
+        assert!(!copies.has_bound(places[0], &types(&[253, 0])));
+    }
+
+    #[test]
+    fn a_place_of_before_a_reset_is_never_taken_for_a_new_one() {
+        let (mut copies, places) = filled(2);
+        copies.clear();
+        copies.enter(text("0"), ServerStmtId(0));
+        assert_eq!(copies.id(places[0]), None);
+    }
+}
