@@ -12,6 +12,7 @@ mod change_user;
 mod classify;
 mod commands;
 mod deferred;
+mod diagnostics;
 mod dump;
 mod errors;
 mod fallback;

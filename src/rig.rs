@@ -32,6 +32,7 @@ mod port;
 mod program;
 mod replication;
 mod server;
+mod suite;
 mod template;
 
 pub use account::{APP, Account, MONITOR, REPLICATION, ROOT};
@@ -40,3 +41,4 @@ pub use error::RigError;
 pub use install::install;
 pub use program::{Engine, Program, Version};
 pub use server::Server;
+pub use suite::TestSuite;

@@ -1,9 +1,13 @@
-//! Stock clients, with the settings they come with: `mysql`, PyMySQL, mysql_async.
+//! Stock clients, with the settings they come with: `mysql`, PyMySQL, mysql_async, mysql2, JDBC.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/python.rs"]
 mod python;
 mod support;
+mod clients {
+    mod drivers;
+    use super::{finish, text};
+}
 
 use std::process::{Command, Output, Stdio};
 

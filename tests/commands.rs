@@ -2,6 +2,8 @@
 //! primary.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "commands/charsets.rs"]
+mod charsets;
 #[path = "commands/dialogue.rs"]
 mod dialogue;
 #[path = "commands/large.rs"]

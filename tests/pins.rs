@@ -6,7 +6,13 @@ mod support;
 
 #[path = "pins/kinds.rs"]
 mod kinds;
+#[path = "pins/mariadb.rs"]
+mod mariadb;
+#[path = "pins/roles.rs"]
+mod roles;
 #[path = "pins/script.rs"]
 mod script;
+#[path = "pins/settings.rs"]
+mod settings;
 #[path = "pins/variables.rs"]
 mod variables;

@@ -4,7 +4,7 @@ use std::io;
 
 use super::error::BackendError;
 use super::pool::{Place, PoolKey};
-use super::simple;
+use super::simple::{self, Rows};
 use super::statements::Copies;
 use super::threads::Listed;
 use crate::domain::ids::{BackendId, ServerThreadId};
@@ -13,6 +13,8 @@ use crate::domain::topology::Generation;
 use crate::net::Conn;
 use crate::net::stream::Detached;
 use crate::protocol::caps::CapabilityFlags;
+use crate::protocol::command::com_query;
+use crate::protocol::frame::append_packet;
 
 /// A connection to a server, in use.
 #[derive(Debug)]
@@ -30,6 +32,9 @@ pub struct ServerConn {
     /// What COM_SET_OPTION made of multi-statements here, which a reset does not undo. Without it
     /// the login's capabilities say it.
     pub multi_statements: Option<bool>,
+    /// How many times something was sent: what the server knows of the statement before is gone when
+    /// another one comes.
+    pub sent: u64,
     /// How often sessions have taken it from the pool.
     pub turn: u64,
     pub(super) offered: bool,
@@ -59,6 +64,7 @@ pub(super) struct Parked {
     socket: Detached,
     identity: Identity,
     applied: Applied,
+    sent: u64,
     pending: Vec<u8>,
     multi_statements: Option<bool>,
     turn: u64,
@@ -109,6 +115,7 @@ impl ServerConn {
     /// # Errors
     /// The socket's error; part may have been sent.
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.sent += 1;
         if self.pending.is_empty() {
             return self.conn.send(bytes).await;
         }
@@ -128,8 +135,40 @@ impl ServerConn {
             address: address.clone(),
             source,
         };
+        self.sent += 1;
         self.conn.send(&pending).await.map_err(lost)?;
         simple::query(&mut self.conn, self.key.profile, &address, sql.as_bytes()).await
+    }
+
+    /// Runs small statements of our own in one write and returns all rows of their results; `None` for
+    /// one that the server refuses.
+    ///
+    /// # Errors
+    /// When the connection breaks; it must be dropped then.
+    pub async fn ask_all(
+        &mut self,
+        statements: &[&str],
+    ) -> Result<Vec<Option<Rows>>, BackendError> {
+        let address = self.place.address().to_owned();
+        let profile = self.key.profile;
+        let mut out = Vec::new();
+        for sql in statements {
+            let query = com_query(sql.as_bytes(), profile.query_attributes());
+            append_packet(&mut out, &mut 0, &query);
+        }
+        self.send(&out).await.map_err(|source| BackendError::Lost {
+            address: address.clone(),
+            source,
+        })?;
+        let mut answers = Vec::new();
+        for _ in statements {
+            match simple::read_rows(&mut self.conn, profile, &address).await {
+                Ok(rows) => answers.push(Some(rows)),
+                Err(BackendError::Setup { .. }) => answers.push(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(answers)
     }
 
     /// Makes it idle. `None` when something is left unread, which no clean connection has.
@@ -141,6 +180,7 @@ impl ServerConn {
         let Self {
             identity,
             applied,
+            sent,
             mut pending,
             mut copies,
             multi_statements,
@@ -156,6 +196,7 @@ impl ServerConn {
                 socket,
                 identity,
                 applied,
+                sent,
                 pending,
                 multi_statements,
                 turn,
@@ -179,6 +220,7 @@ impl Parked {
             multi_statements: self.multi_statements,
             turn: self.turn + 1,
             offered: false,
+            sent: self.sent,
             key: self.key,
             place,
             listed: self.listed,

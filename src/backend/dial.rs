@@ -102,6 +102,7 @@ impl Dialer {
             pending: Vec::new(),
             copies: Copies::default(),
             multi_statements: None,
+            sent: 0,
             turn: 1,
             offered: false,
             key: key.clone(),

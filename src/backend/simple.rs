@@ -9,6 +9,9 @@ use crate::protocol::packets::ErrView;
 use crate::protocol::reader::Reader;
 use crate::protocol::reply::{EventKind, ReplyKind, ReplyTracker};
 
+/// Rows of text. NULL is empty.
+pub(super) type Rows = Vec<Vec<Vec<u8>>>;
+
 /// Sends COM_QUERY and returns the first row of its text result; empty without one. NULL is empty.
 ///
 /// # Errors
@@ -30,7 +33,8 @@ pub(super) async fn query(
         source,
     };
     conn.send(&out).await.map_err(lost)?;
-    read_reply(conn, profile, address).await
+    let rows = read_rows(conn, profile, address).await?;
+    Ok(rows.into_iter().next().unwrap_or_default())
 }
 
 /// Reads the reply of a statement that returns no rows.
@@ -42,14 +46,18 @@ pub(super) async fn read_ok(
     profile: CapabilityProfile,
     address: &str,
 ) -> Result<(), BackendError> {
-    read_reply(conn, profile, address).await.map(drop)
+    read_rows(conn, profile, address).await.map(drop)
 }
 
-async fn read_reply(
+/// Reads the reply of a statement: all rows of its result.
+///
+/// # Errors
+/// As [`query`].
+pub(super) async fn read_rows(
     conn: &mut Conn,
     profile: CapabilityProfile,
     address: &str,
-) -> Result<Vec<Vec<u8>>, BackendError> {
+) -> Result<Rows, BackendError> {
     let malformed = || BackendError::Malformed {
         address: address.to_owned(),
     };
@@ -88,12 +96,12 @@ async fn read_reply(
     }
     match failure {
         Some(error) => Err(error),
-        None => Ok(first_row(&passed, profile).unwrap_or_default()),
+        None => Ok(rows(&passed, profile).unwrap_or_default()),
     }
 }
 
-/// The first row among the packets of one result set.
-fn first_row(mut packets: &[u8], profile: CapabilityProfile) -> Option<Vec<Vec<u8>>> {
+/// The rows among the packets of one result set.
+fn rows(mut packets: &[u8], profile: CapabilityProfile) -> Option<Rows> {
     let mut next = || {
         let header = FrameHeader::parse(packets)?;
         let payload = packets.get(HEADER..header.frame_len())?;
@@ -107,7 +115,14 @@ fn first_row(mut packets: &[u8], profile: CapabilityProfile) -> Option<Vec<Vec<u
     if !profile.deprecate_eof() {
         next()?;
     }
-    let mut row = Reader::new(next()?);
+    let mut rows = Vec::new();
+    while let Some(row) = next() {
+        rows.push(cells(Reader::new(row))?);
+    }
+    Some(rows)
+}
+
+fn cells(mut row: Reader<'_>) -> Option<Vec<Vec<u8>>> {
     let mut cells = Vec::new();
     while !row.is_empty() {
         if row.rest().first() == Some(&0xFB) {

@@ -331,7 +331,7 @@ mod tests {
     use crate::protocol::frame::HEADER;
 
     fn text(text: &str) -> Arc<PreparedText> {
-        let under = Arc::new(Under::now(&Mirror::default(), |_| None));
+        let under = Arc::new(Under::now(&Mirror::default()));
         Arc::new(PreparedText::new(text.as_bytes(), under, None))
     }
 

@@ -2,6 +2,7 @@
 //! variables, positions, and what keeps it on the primary. Text says what a statement may do;
 //! status flags and trackers say what it did.
 
+pub mod aftermath;
 pub mod lease;
 pub mod mirror;
 pub mod only_owned;
@@ -19,6 +20,7 @@ use super::ids::BackendId;
 use super::sql::{Access, Doubt, Effects, Hints, StatementProfile};
 use super::topology::Generation;
 
+pub use aftermath::Aftermath;
 pub use lease::{KeepReason, Lease};
 pub use mirror::{Applied, Globals, Mirror, Restore, Way};
 pub use only_owned::{OnlyOwned, SaidBy, Sights};
@@ -133,6 +135,8 @@ pub struct Session {
     pub completes_specially_by_default: bool,
     /// Where its previous statement ran: SHOW WARNINGS and its kin go there.
     pub previous: Option<Side>,
+    /// What its previous statement left to be asked for.
+    pub aftermath: Aftermath,
     /// Whether the primary's replies name the positions of the session's own writes, where all is
     /// well. Without that every write leaves its position unsaid.
     pub own_writes_told: bool,
@@ -168,6 +172,7 @@ impl Session {
             read_committed_by_default: false,
             completes_specially_by_default: false,
             previous: None,
+            aftermath: Aftermath::default(),
             own_writes_told: true,
             client,
             statement: Statement::default(),

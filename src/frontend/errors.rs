@@ -30,9 +30,9 @@ pub enum ClientError {
     /// KILL whose id is no plain number.
     #[error("KILL takes the plain number of a connection here, no expression")]
     KillExpression,
-    /// GET DIAGNOSTICS into user variables, about a statement that a replica answered.
+    /// GET DIAGNOSTICS about a statement whose connection is gone, or asked for what no reply tells.
     #[error(
-        "GET DIAGNOSTICS cannot fill a user variable from a statement that a replica answered; use SHOW WARNINGS, or run both in a transaction"
+        "GET DIAGNOSTICS asks for what is no longer known of the statement before, which ran on another connection; use SHOW WARNINGS, or run both in a transaction"
     )]
     DiagnosticsElsewhere,
     /// A statement id that was never given out, or was closed.
@@ -229,6 +229,11 @@ impl ClientError {
     /// The MySQL error number.
     pub fn code(&self) -> u16 {
         self.code_and_state().0
+    }
+
+    /// The SQLSTATE.
+    pub fn state(&self) -> [u8; 5] {
+        self.code_and_state().1
     }
 
     fn code_and_state(&self) -> (u16, [u8; 5]) {

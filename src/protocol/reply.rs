@@ -131,6 +131,10 @@ pub struct ReplyTracker {
     frame_left: usize,
     /// Whether the packet under way goes on in the next frame.
     continues: bool,
+    /// Rows of the result under way, or of the last one.
+    rows: u64,
+    /// Columns of the last result set.
+    columns: u64,
 }
 
 impl ReplyTracker {
@@ -148,7 +152,19 @@ impl ReplyTracker {
             },
             frame_left: 0,
             continues: false,
+            rows: 0,
+            columns: 0,
         }
+    }
+
+    /// How many columns the last result set has so far; 0 before the first one.
+    pub fn columns(&self) -> u64 {
+        self.columns
+    }
+
+    /// How many rows the result under way has had, or the one whose end was the last event.
+    pub fn rows(&self) -> u64 {
+        self.rows
     }
 
     /// Shows the EOF packet after columns, too: its status flags are the connection's.
@@ -180,7 +196,7 @@ impl ReplyTracker {
                 };
             }
             if self.state == State::Rows && !self.continues {
-                pos = pass_rows(buf, pos);
+                pos = pass_rows(buf, pos, &mut self.rows);
             }
             let rest = buf.get(pos..).unwrap_or_default();
             let Some(header) = FrameHeader::parse(rest) else {
@@ -197,6 +213,15 @@ impl ReplyTracker {
                     };
                 }
                 Step::Pass(next) => {
+                    match (self.state, next) {
+                        (State::First, State::Columns { left }) => {
+                            self.rows = 0;
+                            self.columns = left;
+                        }
+                        (State::First, _) => self.rows = 0,
+                        (State::Rows, _) if !self.continues => self.rows += 1,
+                        _ => {}
+                    }
                     self.state = next;
                     self.frame_left = header.frame_len();
                     self.continues = header.continues();
@@ -359,7 +384,8 @@ impl ReplyTracker {
 /// Passes whole rows that lie in the buffer and cannot be anything else. Everything unusual is left to
 /// [`ReplyTracker::step`].
 #[inline]
-fn pass_rows(buf: &[u8], mut pos: usize) -> usize {
+fn pass_rows(buf: &[u8], mut pos: usize, rows: &mut u64) -> usize {
+    let mut passed = 0;
     while let Some(&[a, b, c, _, first]) = buf.get(pos..).and_then(|rest| rest.first_chunk()) {
         let len = usize::from(a) | usize::from(b) << 8 | usize::from(c) << 16;
         let end = pos + HEADER + len;
@@ -367,7 +393,9 @@ fn pass_rows(buf: &[u8], mut pos: usize) -> usize {
             break;
         }
         pos = end;
+        passed += 1;
     }
+    *rows += passed;
     pos
 }
 

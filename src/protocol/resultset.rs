@@ -14,6 +14,37 @@ const COLUMN_LENGTH: u32 = 1024;
 /// Not a number: no meaningful decimals.
 const DECIMALS: u8 = 31;
 
+/// What a column is.
+#[derive(Clone, Copy, Debug)]
+pub struct Column<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its type (MYSQL_TYPE_*).
+    pub kind: u8,
+    /// The id of its collation.
+    pub charset: u16,
+    /// Its display length in bytes.
+    pub length: u32,
+    /// Its flags (*_FLAG).
+    pub flags: u16,
+    /// Its decimals.
+    pub decimals: u8,
+}
+
+impl<'a> Column<'a> {
+    /// A string of unknown length in utf8mb4.
+    pub const fn text(name: &'a str) -> Self {
+        Self {
+            name,
+            kind: VAR_STRING,
+            charset: UTF8MB4,
+            length: COLUMN_LENGTH,
+            flags: 0,
+            decimals: DECIMALS,
+        }
+    }
+}
+
 /// Appends a text result set whose columns are all strings in utf8mb4. `None` in a row is NULL.
 pub fn text_resultset<'r>(
     out: &mut Vec<u8>,
@@ -23,9 +54,22 @@ pub fn text_resultset<'r>(
     status: Status,
     deprecate_eof: bool,
 ) {
+    let columns: Vec<_> = columns.iter().map(|name| Column::text(name)).collect();
+    typed_resultset(out, seq, &columns, rows, status, deprecate_eof);
+}
+
+/// The same with columns of any type.
+pub fn typed_resultset<'r>(
+    out: &mut Vec<u8>,
+    seq: &mut u8,
+    columns: &[Column<'_>],
+    rows: impl IntoIterator<Item = &'r [Option<&'r [u8]>]>,
+    status: Status,
+    deprecate_eof: bool,
+) {
     frame::append_with(out, seq, |out| put_lenenc(out, columns.len() as u64));
-    for name in columns {
-        frame::append_with(out, seq, |out| put_column(out, name));
+    for column in columns {
+        frame::append_with(out, seq, |out| put_column(out, column));
     }
     if !deprecate_eof {
         put_eof(status, 0, out, seq);
@@ -141,7 +185,7 @@ pub fn prepared_ok(
         put_u16(out, 0);
     });
     for _ in 0..params {
-        frame::append_with(out, seq, |out| put_column(out, "?"));
+        frame::append_with(out, seq, |out| put_column(out, &Column::text("?")));
     }
     if params > 0 && !deprecate_eof {
         put_eof(status, 0, out, seq);
@@ -149,21 +193,21 @@ pub fn prepared_ok(
 }
 
 /// A column definition: catalog, schema, table, original table, name, original name, then fixed fields.
-fn put_column(out: &mut Vec<u8>, name: &str) {
-    for part in ["def", "", "", "", name, ""] {
+fn put_column(out: &mut Vec<u8>, column: &Column<'_>) {
+    for part in ["def", "", "", "", column.name, ""] {
         put_lenenc_bytes(out, part.as_bytes());
     }
     put_lenenc(out, 12);
-    put_u16(out, UTF8MB4);
-    put_u32(out, COLUMN_LENGTH);
-    out.push(VAR_STRING);
-    put_u16(out, 0);
-    out.push(DECIMALS);
+    put_u16(out, column.charset);
+    put_u32(out, column.length);
+    out.push(column.kind);
+    put_u16(out, column.flags);
+    out.push(column.decimals);
     put_u16(out, 0);
 }
 
 /// Appends the payload of a row of text. `None` is NULL.
-pub fn put_text_row(out: &mut Vec<u8>, row: &[Option<&[u8]>]) {
+fn put_text_row(out: &mut Vec<u8>, row: &[Option<&[u8]>]) {
     for value in row {
         match value {
             Some(text) => put_lenenc_bytes(out, text),

@@ -73,6 +73,8 @@ impl Relay {
         if self.links.died_idle(side).await {
             return Ok(Tried::NotSent);
         }
+        self.note_before(side);
+        self.recall_last_insert_id(side, profile).await?;
         if let Task::Execute(id) = task
             && let Some(tried) = self.unprepared(side, id).await?
         {
@@ -106,6 +108,7 @@ impl Relay {
         match self.prepare_here(side, id).await? {
             Prepared::Ready => Ok(None),
             Prepared::Refused(mut error) => {
+                self.told.fails(&error);
                 renumber(&mut error, self.reply_seq);
                 self.out = error;
                 self.send_out().await?;
@@ -152,7 +155,7 @@ impl Relay {
             }
         }
         let stmt = match task {
-            Task::Prepare(id) | Task::PrepareRewritten(id) => Some(id),
+            Task::Prepare(id) | Task::PrepareRewritten(id) | Task::Execute(id) => Some(id),
             _ => None,
         };
         let relayed = self

@@ -143,6 +143,7 @@ impl Relay {
         self.touches = None;
         self.results = 0;
         self.state.on_start(&profile);
+        self.note_before(side);
         self.registered.runs(Some(side));
         let sent = self.stream_packet(side, header).await;
         let kind = ReplyKind::Query;

@@ -9,7 +9,7 @@ use super::kill::{self, Named};
 use super::own::{Execution, OwnPart};
 use super::prepared::MOST;
 use super::session::{End, Relay};
-use super::statement::Statement;
+use super::statement::{Statement, asks_previous};
 use crate::domain::ids::{BackendId, ClientStmtId};
 use crate::domain::routing::Reason;
 use crate::domain::session::{Outcome, Side};
@@ -51,7 +51,7 @@ impl Relay {
     pub(super) async fn command(&mut self, code: CommandCode, total: usize) -> Result<(), End> {
         match code {
             CommandCode::Quit => Err(End::Quit),
-            CommandCode::Ping => self.answer_ok().await,
+            CommandCode::Ping => self.answer_ping().await,
             CommandCode::Query => self.query(total).await,
             CommandCode::InitDb => self.on_primary_side(ReplyKind::Simple, STATE, total).await,
             CommandCode::SetOption => self.set_option(total).await,
@@ -281,10 +281,8 @@ impl Relay {
         profile: StatementProfile,
         hints: Hints,
     ) -> ClientStmtId {
-        let facts = self.shared.watch.facts(BackendId::PRIMARY);
-        let global = |name: &str| facts.as_ref()?.globals.get(name).cloned();
         self.statements
-            .add(text, profile, hints, &self.state.mirror, global)
+            .add(text, profile, hints, &self.state.mirror)
     }
 
     /// Prepares a text that is the client's, or that stands in `rewritten` for one that is about
@@ -301,6 +299,13 @@ impl Relay {
             self.learn_collation(Side::Primary).await;
         }
         let id = self.enter_statement(text, profile, hints);
+        if let (true, Source::Client { .. }, Some(statement)) = (
+            asks_previous(&profile),
+            &source,
+            self.statements.get_mut(id),
+        ) {
+            statement.own = Some(OwnPart::Previous(text.into()));
+        }
         self.shared.metrics.prepared.at(PreparedEvent::Asked).inc();
         if !matches!(profile.access, Access::Read | Access::Diagnostics) {
             // Preparing a write does not write: no probe is due after an error.

@@ -155,7 +155,7 @@ impl Relay {
             *seq = self.reply_seq;
         }
         self.diary.errors += 1;
-        self.warnings = 1;
+        self.note_error(&packet);
         self.out = packet;
         self.send_out().await
     }

@@ -107,27 +107,33 @@ impl Relay {
     /// After a statement: a READ ONLY transaction that fell back keeps its permit for as long as it
     /// is open, since all of it runs on the primary. `had_link` says whether the session held a
     /// connection to the primary before the statement.
-    pub(super) fn after_fallback(&mut self, permit: Option<Permit>, had_link: bool) {
+    pub(super) async fn after_fallback(
+        &mut self,
+        permit: Option<Permit>,
+        had_link: bool,
+    ) -> Result<(), End> {
         let transaction = &self.state.transaction;
         let goes_on = transaction.read_only() && transaction.open_on() == Some(Side::Primary);
         if goes_on {
             self.permit = permit.or(self.permit.take());
-            return;
+            return Ok(());
         }
         let kept = self.permit.take();
         if kept.is_some() || permit.is_some() {
-            self.leave_primary(had_link && kept.is_none());
+            self.leave_primary(had_link && kept.is_none()).await?;
         }
+        Ok(())
     }
 
-    /// Gives the primary's connection back that was taken for a read that fell back, unless its
-    /// client may still ask about the warnings it left: reads that were meant for replicas do not
+    /// Gives the primary's connection back that was taken for a read that fell back: reads that were meant for replicas do not
     /// take the primary's connections away from those that write.
-    fn leave_primary(&mut self, had_link: bool) {
+    async fn leave_primary(&mut self, had_link: bool) -> Result<(), End> {
         let free = !self.state.transaction.is_open() && !self.state.holds_connection();
-        if !had_link && free && self.warnings == 0 && !self.links.lends() {
+        if !had_link && free && !self.links.lends() {
+            self.settle(Side::Primary).await?;
             self.links.release(Side::Primary, &self.registered);
         }
+        Ok(())
     }
 }
 

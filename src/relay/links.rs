@@ -362,7 +362,8 @@ pub(super) fn put_restore(
     out: &mut Vec<u8>,
 ) -> Result<usize, CannotRestore> {
     let guards = link.applied.lacks_guard(in_transaction);
-    if mirror.is_applied(&link.applied) && !guards {
+    let last_insert_id = link.applied.lacks_last_insert_id();
+    if mirror.is_applied(&link.applied) && !guards && last_insert_id.is_none() {
         return Ok(0);
     }
     let wanted = match commits {
@@ -393,6 +394,11 @@ pub(super) fn put_restore(
             put(&com_query(set, attributes));
         }
         link.applied.on_restored(restore);
+    }
+    if let Some(id) = last_insert_id {
+        let set = format!("SET @@session.last_insert_id={id}");
+        put(&com_query(set.as_bytes(), attributes));
+        link.applied.on_last_insert_id(id);
     }
     link.applied.on_met(mirror);
     if replies > 0

@@ -211,15 +211,22 @@ impl Relay {
             return;
         }
         let known = Collation::from(CollationId::from(collation));
-        let (charset, collation) = (known.charset(), known.collation());
-        if charset.is_empty() || matches!(charset, "ucs2" | "utf16" | "utf16le" | "utf32") {
+        let (charset, name) = (known.charset(), known.collation());
+        let unknown = known.id() == CollationId::UNKNOWN_COLLATION_ID || charset.is_empty();
+        if unknown || matches!(charset, "ucs2" | "utf16" | "utf16le" | "utf32") {
             // No client can speak these; the server falls back to its default, as we do.
             return;
         }
+        // The columns of every result name the collation of the handshake, not the default one of
+        // its charset (tried on 9.7); drivers compute lengths by it. Only a number can say so in a SET.
+        let results = match known.is_default() {
+            true => charset.to_owned(),
+            false => collation.to_string(),
+        };
         let mirror = &mut self.state.mirror;
         mirror.set(b"character_set_client", charset.as_bytes());
-        mirror.set(b"character_set_results", charset.as_bytes());
-        mirror.set(b"collation_connection", collation.as_bytes());
+        mirror.set(b"character_set_results", results.as_bytes());
+        mirror.set(b"collation_connection", name.as_bytes());
     }
 
     /// MariaDB does not have the collations that MySQL 8.0 brought, which its clients ask for; it

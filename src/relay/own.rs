@@ -152,6 +152,7 @@ impl Relay {
             .iter()
             .map(|row| row.iter().map(|value| Some(value.as_bytes())).collect())
             .collect();
+        self.note_own_answer(Some(rows.len()));
         let status = self.status();
         self.out.clear();
         let deprecate_eof = self.who.profile.deprecate_eof();
@@ -169,6 +170,17 @@ impl Relay {
 
     /// Answers a command with OK.
     pub(super) async fn answer_ok(&mut self) -> Result<(), End> {
+        self.note_own_answer(None);
+        self.send_ok().await
+    }
+
+    /// Answers a command that is no statement with OK.
+    pub(super) async fn answer_ping(&mut self) -> Result<(), End> {
+        self.state.aftermath.on_ping();
+        self.send_ok().await
+    }
+
+    async fn send_ok(&mut self) -> Result<(), End> {
         let ok = OkPacket {
             status: self.status(),
             ..OkPacket::default()

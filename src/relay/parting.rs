@@ -83,7 +83,11 @@ impl Relay {
             // Also what the session would need if it went on.
             Lease::Keep(_) => self.links.release(side, &self.registered),
             lease => {
-                self.links.part(side, lease, &self.registered);
+                if self.settle_for_parting(side).await {
+                    self.links.part(side, lease, &self.registered);
+                } else {
+                    self.links.discard(side, &self.registered);
+                }
             }
         }
     }

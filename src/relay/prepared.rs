@@ -43,6 +43,8 @@ pub(super) struct Statement {
     pub(super) own: Option<OwnPart>,
     /// The hints in its text, which hold for each of its executions.
     pub(super) hints: Hints,
+    /// How many columns the client was told of last; 0 if it was told of none.
+    pub(super) columns: u64,
     /// How many parameters it has.
     pub(super) params: u16,
     /// The parameter types that the client bound last.
@@ -80,18 +82,17 @@ impl Statements {
         }
     }
 
-    /// Enters a statement that is about to be prepared. `global` is as for [`Under::now`].
+    /// Enters a statement that is about to be prepared.
     pub(super) fn add(
         &mut self,
         text: &[u8],
         profile: StatementProfile,
         hints: Hints,
         mirror: &Mirror,
-        global: impl Fn(&str) -> Option<String>,
     ) -> ClientStmtId {
         let under = match self.under.take() {
             Some((version, under)) if version == mirror.version() => under,
-            _ => Arc::new(Under::now(mirror, global)),
+            _ => Arc::new(Under::now(mirror)),
         };
         self.under = Some((mirror.version(), Arc::clone(&under)));
         let id = self.next_id();
@@ -103,6 +104,7 @@ impl Statements {
             profile,
             own: None,
             hints,
+            columns: 0,
             params: 0,
             types: Arc::default(),
             cursor: false,

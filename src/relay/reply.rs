@@ -15,9 +15,9 @@ use super::groups::acknowledge;
 use super::links::Links;
 use super::session::{End, Relay};
 use super::shared::Shared;
-use super::staleness::StaleNote;
 use crate::backend::Identity;
 use crate::domain::ids::{ClientStmtId, ServerStmtId};
+use crate::domain::session::aftermath::Ending;
 use crate::domain::session::{Applied, Outcome, Session, Side, Tracked, TrackerWish};
 use crate::monitor::Watch;
 use crate::net::Conn;
@@ -62,7 +62,7 @@ pub(super) struct Expect {
     pub(super) kind: ReplyKind,
     /// Whether an error that allows it may be kept from the client, to try elsewhere.
     pub(super) may_retry: bool,
-    /// The id that a COM_STMT_PREPARE's reply shall carry.
+    /// The prepared statement that it is about: that a COM_STMT_PREPARE's reply names, or that runs.
     pub(super) stmt: Option<ClientStmtId>,
 }
 
@@ -75,6 +75,7 @@ impl Relay {
         let other_flags = self.flags_to_show(expect.side) != (0, 0);
         let mut tracker =
             ReplyTracker::new(expect.kind, self.who.profile).telling_columns_end(other_flags);
+        self.told.expect(expect.kind);
         let mut forwarded = false;
         let mut outcome = Outcome::Done {
             affected: 0,
@@ -99,14 +100,9 @@ impl Relay {
                     link.conn.input.consume(event.len);
                     return Ok(verdict);
                 }
-                outcome = self.take_in(expect, ready, event, outcome);
-                if self.stale == StaleNote::Row
-                    && event.kind == EventKind::ResultEnd
-                    && tracker.is_done()
-                {
-                    self.forward(expect.side, ready).await?;
-                    let len = self.show(expect, 0, event);
-                    return self.add_row(expect.side, len, outcome).await;
+                outcome = self.take_in(expect, ready, event, outcome, tracker.rows());
+                if event.kind == EventKind::ResultEnd {
+                    self.tell_columns(expect, tracker.columns(), ready, event);
                 }
                 let ends = matches!(event.kind, EventKind::Ok | EventKind::ResultEnd);
                 if ends && tracker.is_done() {
@@ -141,6 +137,7 @@ impl Relay {
         at: usize,
         event: Event,
         before: Outcome,
+        rows: u64,
     ) -> Outcome {
         let Self {
             links,
@@ -151,6 +148,7 @@ impl Relay {
             group,
             open_groups,
             statements,
+            told,
             ..
         } = self;
         let groups = (statement_group.as_ref().unwrap_or(group), &**open_groups);
@@ -177,8 +175,18 @@ impl Relay {
                 on.state_block(&ok, state, &mut link.applied);
                 state.on_status(expect.side, ok.status.0);
                 *results += 1;
-                self.warnings = ok.warnings;
                 self.ended_with = ok.status;
+                told.ends(match event.kind {
+                    EventKind::ResultEnd => Ending::Rows {
+                        count: rows,
+                        warnings: ok.warnings,
+                    },
+                    _ => Ending::Ok {
+                        affected: ok.affected_rows,
+                        insert_id: ok.last_insert_id,
+                        warnings: ok.warnings,
+                    },
+                });
                 let outcome = Outcome::Done {
                     affected: ok.affected_rows,
                     rows: event.kind == EventKind::ResultEnd,
@@ -187,17 +195,25 @@ impl Relay {
                 outcome
             }
             EventKind::Err => {
-                self.warnings = 1;
+                told.fails(packet);
                 state.on_error(ErrView::parse(payload).map_or(0, |error| error.code));
                 let outcome = Outcome::Failed;
                 acknowledge(shared, state, groups, expect.side, outcome, false);
                 outcome
             }
             EventKind::Prepared {
-                stmt_id, params, ..
+                stmt_id,
+                params,
+                columns,
             } => {
+                told.ends(Ending::Ok {
+                    affected: 0,
+                    insert_id: 0,
+                    warnings: 0,
+                });
                 if let Some(statement) = expect.stmt.and_then(|id| statements.get_mut(id)) {
                     statement.params = params;
+                    statement.columns = columns.into();
                     statement.on_prepared(expect.side, link, ServerStmtId(stmt_id));
                 }
                 before
@@ -212,6 +228,31 @@ impl Relay {
         match side {
             Side::Replica => self.state.transaction.flags_on_replica(),
             Side::Primary => (0, 0),
+        }
+    }
+
+    /// A result of an execution ends with the packet at `at`: whether it has another number of columns
+    /// than the client was told last is said as one server does, which knows nothing of other servers'
+    /// copies.
+    fn tell_columns(&mut self, expect: Expect, columns: u64, at: usize, event: Event) {
+        let Self {
+            links, statements, ..
+        } = self;
+        let Some(statement) = expect.stmt.and_then(|id| statements.get_mut(id)) else {
+            return;
+        };
+        // Of a CALL nothing was told.
+        if statement.columns == 0 {
+            return;
+        }
+        let changed = std::mem::replace(&mut statement.columns, columns) != columns;
+        let flag = Status::METADATA_CHANGED;
+        if changed != event.status.contains(flag)
+            && let Some(link) = links.get_mut(expect.side)
+        {
+            let packet = link.conn.input.data_mut().get_mut(at..at + event.len);
+            let (set, clear) = if changed { (flag.0, 0) } else { (0, flag.0) };
+            change_status(packet.unwrap_or_default(), set, clear);
         }
     }
 

@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 use super::budget::Permit;
 use super::bulk::GATHERED;
 use super::classify::Lexer;
+use super::diagnostics::Told;
 use super::groups::{group_of, settings_of};
 use super::kill::Registered;
 use super::links::{Links, SIDES};
@@ -110,8 +111,8 @@ pub(super) struct Relay {
     pub(super) renamed: bool,
     /// What `highwater_read_after` was set to last.
     pub(super) read_after: String,
-    /// How many warnings the last statement left, by the server's count.
-    pub(super) warnings: u16,
+    /// What the reply under way has told.
+    pub(super) told: Told,
     /// The status flags of the packet that ended the last result.
     pub(super) ended_with: Status,
     /// What the client is still to be told of an answer that was older than asked for.
@@ -246,7 +247,7 @@ impl Relay {
             open_groups: Vec::new(),
             renamed: false,
             read_after: String::new(),
-            warnings: 0,
+            told: Told::default(),
             ended_with: Status::default(),
             stale: StaleNote::None,
             permit: None,
@@ -306,6 +307,7 @@ impl Relay {
         };
         self.gauge.set(SessionState::Active);
         self.learn_lists().await?;
+        self.keep_tellers().await;
         let result = if header.continues() || header.len > held {
             self.large_command(code, header).await
         } else {
@@ -389,6 +391,7 @@ impl Relay {
         let mut seq = self.reply_seq;
         self.diary.errors += 1;
         self.shared.metrics.error(error.kind(), error.side());
+        self.note_refusal(&error);
         self.out.clear();
         error.put(&mut self.out, &mut seq);
         self.send_out().await

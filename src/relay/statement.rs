@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::attempt::{Task, Tried};
 use super::budget::Permit;
 use super::deferred::Opened;
+use super::diagnostics::Recall;
 use super::errors::client_error;
 use super::fallback::Fell;
 use super::freshness::{self, Failed, Seeker, Terms};
@@ -82,8 +83,15 @@ pub(super) enum Next {
 
 impl Relay {
     /// Runs a statement and gives the client its reply, or an error that says what went wrong.
-    pub(super) async fn run_statement(&mut self, statement: Statement) -> Result<Outcome, End> {
+    pub(super) async fn run_statement(&mut self, mut statement: Statement) -> Result<Outcome, End> {
         let started = Instant::now();
+        if asks_previous(&statement.profile) {
+            match Box::pin(self.recall(&statement)).await? {
+                Recall::AsUsual => {}
+                Recall::There(side) => statement.bound = Some((side, Reason::FollowsPrevious)),
+                Recall::Answered(outcome) => return Ok(outcome),
+            }
+        }
         let terms = match self.terms(&statement, started).await {
             Ok(terms) => terms,
             Err(error) => {
@@ -95,9 +103,9 @@ impl Relay {
         let had_primary = self.links.get(Side::Primary).is_some();
         let mut progress = Progress::default();
         self.results = 0;
+        self.stale = StaleNote::None;
         self.look_at(&statement);
         self.learn_for_constants().await;
-        self.note_staleness(&statement);
         let mut next = self.first_route(&statement);
         next = self.shadowed(next, &statement, &terms);
         loop {
@@ -170,7 +178,8 @@ impl Relay {
             self.after_staleness();
             self.settle_groups();
             self.settle_locks().await;
-            self.after_fallback(progress.permit.take(), had_primary);
+            self.after_fallback(progress.permit.take(), had_primary)
+                .await?;
             if access == Access::TransactionEnd
                 && outcome != Outcome::Failed
                 && self.releases(&statement)
@@ -518,17 +527,6 @@ impl Relay {
         statement: &Statement,
         reason: Reason,
     ) -> Result<Next, End> {
-        if reason == Reason::FollowsPrevious
-            && statement
-                .profile
-                .effects
-                .contains(Effects::ASSIGNS_USER_VARIABLE)
-        {
-            // The variable belongs to the primary's connection, the answer is the replica's.
-            return self
-                .answer_error(ClientError::DiagnosticsElsewhere, Side::Replica, reason)
-                .await;
-        }
         let in_transaction = self.state.transaction.open_on() == Some(Side::Replica);
         self.hold_again(Side::Replica);
         let Some(backend) = self
@@ -655,6 +653,7 @@ impl Relay {
             self.state.positions.on_compacted();
         }
         self.tell_pins();
+        self.note_aftermath(side, profile);
     }
 
     async fn answer_error(
@@ -666,6 +665,11 @@ impl Relay {
         self.refuse(error).await?;
         Ok(Next::Answered(side, reason, Outcome::Failed))
     }
+}
+
+/// Whether the statement asks about the one before it.
+pub(super) fn asks_previous(profile: &StatementProfile) -> bool {
+    profile.access == Access::Diagnostics || profile.effects.contains(Effects::ASKS_PREVIOUS)
 }
 
 /// Whether the statement may have set what Highwater sets on its connections for itself.

@@ -20,9 +20,47 @@ const KEYRINGS: [&str; 2] = [
     "/usr/share/keyrings/debian-archive-keyring.gpg",
 ];
 
-/// Downloads the engine's packages with all they depend on and unpacks them into `root`, an
-/// existing empty folder.
-pub(super) fn unpack(engine: Engine, root: &Path, progress: &dyn Fn(&str)) -> Result<(), RigError> {
+/// What is fetched.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wanted {
+    /// A server and its stock client.
+    Server(Engine),
+    /// MySQL's own test files and the programs that run them.
+    TestSuite,
+}
+
+impl Wanted {
+    fn engine(self) -> Engine {
+        match self {
+            Self::Server(engine) => engine,
+            Self::TestSuite => Engine::MySql,
+        }
+    }
+
+    /// What to call it, and its packages; libc-bin is what makes the closure carry its own C
+    /// library on every release.
+    fn packages(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Server(Engine::MySql) => (
+                "MySQL from Debian unstable (about 95 MB with its package index)",
+                &["mysql-server-core", "mysql-client-core", "libc-bin"],
+            ),
+            Self::Server(Engine::MariaDb) => (
+                "MariaDB (about 30 MB with its package index)",
+                &["mariadb-server-core", "mariadb-client-core", "libc-bin"],
+            ),
+            Self::TestSuite => (
+                "MySQL's test files from Debian unstable (about 440 MB, 1.2 GB unpacked)",
+                &["mysql-testsuite", "libc-bin"],
+            ),
+        }
+    }
+}
+
+/// Downloads the packages with all they depend on and unpacks them into `root`, an existing empty
+/// folder.
+pub(super) fn unpack(wanted: Wanted, root: &Path, progress: &dyn Fn(&str)) -> Result<(), RigError> {
+    let engine = wanted.engine();
     for tool in ["apt-get", "dpkg-deb"] {
         if !search_path().iter().any(|path| path.join(tool).is_file()) {
             return Err(cannot(engine, &format!("there is no {tool} here")));
@@ -41,17 +79,7 @@ pub(super) fn unpack(engine: Engine, root: &Path, progress: &dyn Fn(&str)) -> Re
     write(&work.join("status"), "")?;
     write(&work.join("apt.conf"), &configuration(&work))?;
 
-    let (what, packages): (_, &[&str]) = match engine {
-        // libc-bin is what makes the closure carry its own C library on every release.
-        Engine::MySql => (
-            "MySQL from Debian unstable (about 95 MB with its package index)",
-            &["mysql-server-core", "mysql-client-core", "libc-bin"],
-        ),
-        Engine::MariaDb => (
-            "MariaDB (about 30 MB with its package index)",
-            &["mariadb-server-core", "mariadb-client-core", "libc-bin"],
-        ),
-    };
+    let (what, packages) = wanted.packages();
     progress(&format!("fetching {what} ..."));
     apt_get(engine, &work, &["update"])?;
     let mut install = vec!["install", "--yes", "--download-only"];

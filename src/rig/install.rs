@@ -53,7 +53,8 @@ pub fn install(engine: Engine, progress: &dyn Fn(&str)) -> Result<Program, RigEr
         })
     };
     let root = cache::once(name, progress, |root| {
-        apt::unpack(engine, root, progress).map_err(|error| with_notes(error, &passed_over))?;
+        apt::unpack(apt::Wanted::Server(engine), root, progress)
+            .map_err(|error| with_notes(error, &passed_over))?;
         check(root).map(drop)
     })?;
     check(&root)

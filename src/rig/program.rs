@@ -58,8 +58,8 @@ pub struct Program {
 /// A folder packages were unpacked into. Its programs run with the C library they came with, since
 /// the machine's own may be older.
 #[derive(Clone, Debug)]
-struct Unpacked {
-    root: PathBuf,
+pub(super) struct Unpacked {
+    pub(super) root: PathBuf,
     loader: PathBuf,
     libraries: String,
 }
@@ -132,6 +132,12 @@ impl Program {
             Engine::MySql => &["mysql"],
             Engine::MariaDb => &["mariadb", "mysql"],
         };
+        names.iter().find_map(|name| self.tool(name))
+    }
+
+    /// A program that came with the server or is on `PATH`, such as `mysqldump`, as
+    /// [`Program::client`] gives the client.
+    pub fn tool(&self, name: &str) -> Option<Command> {
         let beside = match &self.unpacked {
             Some(unpacked) => vec![unpacked.root.join("usr/bin")],
             None => self
@@ -142,11 +148,11 @@ impl Program {
                 .chain(search_path())
                 .collect(),
         };
-        let client = beside
+        let tool = beside
             .iter()
-            .flat_map(|folder| names.iter().map(|name| folder.join(name)))
+            .map(|folder| folder.join(name))
             .find(|path| path.is_file())?;
-        let mut command = command(self.unpacked.as_ref(), &client);
+        let mut command = command(self.unpacked.as_ref(), &tool);
         command.arg("--no-defaults");
         if let Some(unpacked) = &self.unpacked {
             command.arg(format!(
@@ -200,7 +206,7 @@ impl Program {
 }
 
 impl Unpacked {
-    fn find(root: &Path) -> Option<Self> {
+    pub(super) fn find(root: &Path) -> Option<Self> {
         let mut loader = None;
         let mut libraries = Vec::new();
         for lib in ["usr/lib", "lib"] {
@@ -225,7 +231,8 @@ impl Unpacked {
         })
     }
 
-    fn share(&self) -> PathBuf {
+    /// Where the character sets are.
+    pub(super) fn share(&self) -> PathBuf {
         ["usr/share/mysql", "usr/share/mariadb"]
             .iter()
             .map(|share| self.root.join(share))
@@ -234,7 +241,7 @@ impl Unpacked {
     }
 }
 
-fn command(unpacked: Option<&Unpacked>, program: &Path) -> Command {
+pub(super) fn command(unpacked: Option<&Unpacked>, program: &Path) -> Command {
     match unpacked {
         None => Command::new(program),
         Some(unpacked) => {

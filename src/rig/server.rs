@@ -90,7 +90,9 @@ impl Server {
                     .map(ToString::to_string),
             );
         }
-        // The last one of several counts: the caller's own come after ours.
+        // The last one of several counts: the caller's own come after ours. One of ours is left out
+        // where it is given again, since `skip-name-resolve` is not undone by what follows it.
+        options.retain(|own| !plan.options.iter().any(|given| name(given) == name(own)));
         options.extend(plan.options);
         let mut server = Self {
             name: plan.name,
@@ -265,6 +267,13 @@ pub(super) async fn blocking<T: Send + 'static>(
             source: std::io::Error::other(error),
         }),
     }
+}
+
+/// The name in `name=value` or `--name=value`.
+fn name(option: &str) -> String {
+    let option = option.trim_start_matches("--");
+    let name = option.split_once('=').map_or(option, |(name, _)| name);
+    name.replace('_', "-")
 }
 
 fn text(value: Option<&Value>) -> Option<String> {

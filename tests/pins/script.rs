@@ -9,6 +9,9 @@ use crate::support::Setup;
 use crate::support::script::{answer, observed};
 use crate::support::stage::stage;
 
+/// One line of a script: a place, what binds the session afterwards, a statement.
+type Step<'a> = [&'a str; 3];
+
 /// Runs a script in a schema of its own, straight at the primary and through the proxy; the answers
 /// must be equal. Each line is a place (`p`, `r`, or `-` for any), what binds the session afterwards
 /// (reasons with commas, or `-`), and a statement.
@@ -17,31 +20,59 @@ pub(crate) async fn check(name: &str, script: &str) {
     let (reference, schema) = (format!("{name}_d"), format!("{name}_p"));
     stage.schema(&reference).await;
     stage.schema(&schema).await;
-    let steps: Vec<[&str; 3]> = script
+    // One after the other: names of locks and of XA transactions are the server's.
+    let expected = reference_answers(stage.direct(&reference).await, &steps(script)).await;
+    let mut client = stage.client(&schema).await;
+    let wrong = compare(
+        stage.setup,
+        &mut client,
+        &steps(script),
+        &expected,
+        (&schema, &reference),
+    )
+    .await;
+    leave(stage.setup, client).await;
+    assert!(wrong.is_empty(), "{name}:\n{}", wrong.join("\n"));
+}
+
+/// The lines of a script.
+pub(crate) fn steps(script: &str) -> Vec<Step<'_>> {
+    script
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .map(|line| Vec::from_iter(line.splitn(3, ' ')).try_into().unwrap())
-        .collect();
-    // One after the other: names of locks and of XA transactions are the server's.
-    let mut direct = stage.direct(&reference).await;
-    let mut expected = Vec::new();
-    for [_, _, sql] in &steps {
-        expected.push(answer(&mut direct, sql).await);
+        .collect()
+}
+
+/// What a server itself answers.
+pub(crate) async fn reference_answers(mut direct: Conn, steps: &[Step<'_>]) -> Vec<String> {
+    let mut answers = Vec::new();
+    for [_, _, sql] in steps {
+        answers.push(format!("{:?}", answer(&mut direct, sql).await));
     }
     direct.disconnect().await.unwrap();
-    let mut client = stage.client(&schema).await;
+    answers
+}
+
+/// Runs the steps through the proxy and tells what is wrong. Schemas are told apart by `names`: the
+/// client's and that of the answers.
+pub(crate) async fn compare(
+    setup: &Setup,
+    client: &mut Conn,
+    steps: &[Step<'_>],
+    answers: &[String],
+    names: (&str, &str),
+) -> Vec<String> {
     let mut wrong = Vec::new();
-    for ([place, pins, sql], expected) in steps.into_iter().zip(expected) {
-        let (got, went) = observed(stage.setup, &mut client, sql).await;
-        let told = format!("{got:?}").replace(&schema, &reference);
-        if told != format!("{expected:?}") {
-            wrong.push(format!(
-                "{sql}\n  expected {expected:?}\n  got      {got:?}"
-            ));
+    for ([place, pins, sql], expected) in steps.iter().zip(answers) {
+        let (got, went) = observed(setup, client, sql).await;
+        let got = format!("{got:?}").replace(names.0, names.1);
+        if got != *expected {
+            wrong.push(format!("{sql}\n  expected {expected}\n  got      {got}"));
         }
         let target = went.first().map_or("", |went| went.target.as_str());
-        let right = match place {
+        let right = match *place {
             "p" => target == "primary",
             "r" => target == "replica",
             _ => true,
@@ -49,13 +80,12 @@ pub(crate) async fn check(name: &str, script: &str) {
         if !right {
             wrong.push(format!("{sql}\n  expected at {place}, went {went:?}"));
         }
-        let found = reasons(stage.setup);
-        if found != pins {
+        let found = reasons(setup);
+        if found != *pins {
             wrong.push(format!("{sql}\n  expected pins {pins}, found {found}"));
         }
     }
-    leave(stage.setup, client).await;
-    assert!(wrong.is_empty(), "{name}:\n{}", wrong.join("\n"));
+    wrong
 }
 
 /// What binds the sessions now, by the registry; the gauges must say the same.

@@ -40,6 +40,17 @@ impl Raw {
     /// tracking is as in `flags`.
     pub async fn connect(
         address: &str,
+        account: (&str, &str),
+        database: Option<&str>,
+        flags: CapabilityFlags,
+    ) -> Result<Self, ConnectError> {
+        Self::connect_speaking(255, address, account, database, flags).await
+    }
+
+    /// The same with the low byte of a collation's id.
+    pub async fn connect_speaking(
+        charset: u8,
+        address: &str,
         (user, password): (&str, &str),
         database: Option<&str>,
         flags: CapabilityFlags,
@@ -52,7 +63,7 @@ impl Raw {
             user: user.as_bytes(),
             password: password.as_bytes(),
             profile,
-            charset: 255,
+            charset,
             database: database.map(str::as_bytes),
             transport: Transport::Open,
         };

@@ -98,13 +98,15 @@ const SCRIPT: &str = "
     p COMMIT
     o BEGIN
     r SELECT COUNT(*) FROM t
-    p:user_variable SELECT @a
-    p COMMIT
+    r SELECT @a
+    o COMMIT
     o BEGIN
     p CREATE TEMPORARY TABLE tt (id INT)
     p COMMIT
-    p:temporary_tables BEGIN
-    p:in_transaction SELECT COUNT(*) FROM tt
+    o BEGIN
+    r SELECT COUNT(*) FROM t
+    p:temporary_tables SELECT COUNT(*) FROM tt
+    p:in_transaction SELECT COUNT(*) FROM t
     p COMMIT
 
     new

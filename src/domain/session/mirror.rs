@@ -118,6 +118,21 @@ impl Mirror {
         variables.map(|(name, value)| (&**name, &**value))
     }
 
+    /// What variables that were never changed have.
+    pub fn base(&self) -> &Globals {
+        &self.wanted.base
+    }
+
+    /// A variable is as if it had never been changed.
+    pub fn unset(&mut self, name: &[u8]) {
+        if self.get(name).is_some() {
+            let wanted = self.change();
+            wanted.variables.remove(name);
+            let unwritable = |value: &[u8]| !applied::is_writable(value);
+            wanted.unwritable = wanted.variables.values().any(|value| unwritable(value));
+        }
+    }
+
     /// Whether a variable was changed to this value (any case).
     pub fn is(&self, name: &[u8], value: &[u8]) -> bool {
         self.get(name)

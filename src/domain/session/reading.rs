@@ -6,10 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::Mirror;
-
-/// Variables whose value counts even if the session never set them: SET GLOBAL must not make one text
-/// of what reads differently.
-const READ_BY: [&str; 3] = ["character_set_client", "collation_connection", "sql_mode"];
+use super::mirror::Globals;
 
 /// Variables that say how a statement runs and nothing of how its text is read. Any other counts:
 /// since 8.0.22 a statement is resolved once, at its PREPARE, by settings such as sql_auto_is_null,
@@ -47,51 +44,68 @@ const RUN_BY: [&str; 29] = [
 ];
 
 /// What was in force at a client's PREPARE, as far as a text may be read by it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct Under {
     schema: Option<Box<[u8]>>,
     settings: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    /// What all other variables had.
+    base: Globals,
 }
 
 impl Under {
-    /// What the mirror holds now; `global` gives the values of what was never set.
-    pub fn now(mirror: &Mirror, global: impl Fn(&str) -> Option<String>) -> Self {
-        let told = |name: &str| name != "collation_connection" || !mirror.collation_untold();
-        let never_set = READ_BY
-            .iter()
-            .filter(|name| told(name))
-            .filter_map(|name| Some((name.as_bytes().into(), global(name)?.into_bytes().into())));
-        let mut settings: BTreeMap<_, _> = never_set.collect();
-        let set = mirror.variables().filter(|(name, _)| reads(name));
-        settings.extend(set.map(|(name, value)| (name.into(), value.into())));
-        if mirror.collation_untold() {
-            settings.remove(b"collation_connection".as_slice());
-        }
+    /// What the mirror holds now.
+    pub fn now(mirror: &Mirror) -> Self {
+        let told = |name: &[u8]| name != b"collation_connection" || !mirror.collation_untold();
+        let set = mirror.variables();
+        let set = set.filter(|(name, _)| reads(name) && told(name));
         Self {
             schema: mirror.schema().map(Into::into),
-            settings,
+            settings: set
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            base: Arc::clone(mirror.base()),
         }
     }
 
-    /// The mirror as it is now, but with this in force again. `global` is as for [`Self::now`].
+    /// The mirror as it is now, but with this in force again.
     #[must_use]
-    pub fn again(&self, mirror: &Mirror, global: impl Fn(&str) -> Option<String>) -> Mirror {
+    pub fn again(&self, mirror: &Mirror) -> Mirror {
         let mut past = mirror.clone();
         if let Some(schema) = &self.schema {
             past.set_schema(schema);
         }
-        for (name, now) in mirror.variables().filter(|(name, _)| reads(name)) {
-            let then = self.settings.get(name);
-            if then.is_some_and(|then| **then == *now) {
-                continue;
-            }
-            // What the session had not set then was as a new session has it.
-            let unset = || Some(global(std::str::from_utf8(name).ok()?)?.into_bytes().into());
-            if let Some(then) = then.cloned().or_else(unset) {
-                past.set(name, &then);
+        for (name, _) in mirror.variables().filter(|(name, _)| reads(name)) {
+            match self.settings.get(name) {
+                Some(then) => past.set(name, then),
+                None => past.unset(name),
             }
         }
         past
+    }
+
+    /// Whether variables that neither session set read alike.
+    fn has_base_of(&self, other: &Self) -> bool {
+        let read = |of: &Globals| {
+            let read = of.iter().filter(|(name, _)| reads(name.as_bytes()));
+            read.map(|(name, value)| (name.clone(), value.clone()))
+                .collect::<Vec<_>>()
+        };
+        Arc::ptr_eq(&self.base, &other.base) || read(&self.base) == read(&other.base)
+    }
+}
+
+impl PartialEq for Under {
+    fn eq(&self, other: &Self) -> bool {
+        self.schema == other.schema && self.settings == other.settings && self.has_base_of(other)
+    }
+}
+
+impl Eq for Under {}
+
+impl Hash for Under {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.schema.hash(state);
+        self.settings.hash(state);
     }
 }
 
@@ -177,55 +191,63 @@ impl Hash for PreparedText {
 mod tests {
     use super::*;
 
-    fn global(name: &str) -> Option<String> {
-        match name {
-            "sql_mode" => Some("STRICT".to_owned()),
-            "div_precision_increment" => Some("4".to_owned()),
-            _ => None,
-        }
+    fn mirror(globals: &[(&str, &str)]) -> Mirror {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let mut mirror = Mirror::default();
+        mirror.start_from(Arc::new(globals.iter().map(owned).collect()));
+        mirror
     }
 
     #[test]
     fn what_was_in_force_comes_back_and_nothing_else() {
-        let mut mirror = Mirror::default();
+        let mut mirror = mirror(&[("sql_mode", "STRICT")]);
         mirror.set_schema(b"a");
         mirror.set(b"time_zone", b"+01:00");
-        let under = Under::now(&mirror, global);
-        assert_eq!(under.again(&mirror, global).version(), mirror.version());
+        let under = Under::now(&mirror);
+        assert_eq!(under.again(&mirror).version(), mirror.version());
         mirror.set_schema(b"b");
         mirror.set(b"time_zone", b"+02:00");
         mirror.set(b"sql_mode", b"ANSI");
-        mirror.set(b"div_precision_increment", b"9");
         mirror.set(b"wait_timeout", b"7");
-        let past = under.again(&mirror, global);
+        let past = under.again(&mirror);
         assert_eq!(past.schema(), Some(&b"a"[..]));
         for (name, value) in [
-            ("time_zone", "+01:00"),
-            ("sql_mode", "STRICT"),
-            ("div_precision_increment", "4"),
-            ("wait_timeout", "7"),
+            ("time_zone", Some("+01:00")),
+            ("sql_mode", None),
+            ("wait_timeout", Some("7")),
         ] {
-            assert_eq!(past.get(name.as_bytes()), Some(value.as_bytes()), "{name}");
+            let value = value.map(str::as_bytes);
+            assert_eq!(past.get(name.as_bytes()), value, "{name}");
         }
     }
 
     #[test]
     fn texts_are_equal_if_a_server_reads_them_alike() {
-        let under = |name: &str, value: &str| {
-            let mut mirror = Mirror::default();
+        let plain = || mirror(&[("sql_mode", "STRICT"), ("wait_timeout", "9")]);
+        let with = |name: &str, value: &str| {
+            let mut mirror = plain();
             mirror.set(name.as_bytes(), value.as_bytes());
-            Arc::new(Under::now(&mirror, global))
+            mirror
         };
-        let text = |text: &str, under, owner| PreparedText::new(text.as_bytes(), under, owner);
-        let plain = Arc::new(Under::now(&Mirror::default(), global));
-        let one = text("SELECT 1", Arc::clone(&plain), None);
+        let text = |text: &str, mirror: Mirror, owner| {
+            PreparedText::new(text.as_bytes(), Arc::new(Under::now(&mirror)), owner)
+        };
+        let one = text("SELECT 1", plain(), None);
         for (other, equal) in [
-            (text("SELECT 1", under("wait_timeout", "5"), None), true),
-            (text("SELECT 1", under("sql_mode", "STRICT"), None), true),
-            (text("SELECT 1", under("sql_mode", "ANSI"), None), false),
-            (text("SELECT 1", under("time_zone", "+01:00"), None), false),
-            (text("SELECT 2", Arc::clone(&plain), None), false),
-            (text("SELECT 1", Arc::clone(&plain), Some(1)), false),
+            (text("SELECT 1", plain(), None), true),
+            (text("SELECT 1", with("wait_timeout", "5"), None), true),
+            (text("SELECT 1", with("sql_mode", "ANSI"), None), false),
+            (text("SELECT 1", with("time_zone", "+01:00"), None), false),
+            (
+                text("SELECT 1", mirror(&[("sql_mode", "STRICT")]), None),
+                true,
+            ),
+            (
+                text("SELECT 1", mirror(&[("sql_mode", "ANSI")]), None),
+                false,
+            ),
+            (text("SELECT 2", plain(), None), false),
+            (text("SELECT 1", plain(), Some(1)), false),
         ] {
             assert_eq!(one == other, equal, "{other:?}");
             assert!(!equal || one.hash == other.hash, "{other:?}");

@@ -6,6 +6,7 @@
 
 mod describe;
 mod read;
+mod rows;
 mod set;
 mod show;
 mod statement;
@@ -149,8 +150,12 @@ fn decide(text: &[u8], dialect: Dialect) -> Decision {
         // It is classified again with the values put in.
         decision = Decision::new(Access::Own, decision.effects, Doubt::None);
     }
+    let rows = match runs {
+        true => Effects::default(),
+        false => rows::effects(verb, tokens, dialect),
+    };
     Decision {
-        effects: decision.effects.with(facts.effects),
+        effects: decision.effects.with(facts.effects).with(rows),
         ..decision
     }
 }

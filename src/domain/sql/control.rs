@@ -7,7 +7,7 @@ mod completion;
 mod kill;
 pub(super) mod lexeme;
 mod own;
-mod warnings;
+mod previous;
 
 pub use super::variables::OwnVariable;
 pub use completion::{ends_plainly, releases};
@@ -19,4 +19,4 @@ pub use own::{
     Literal, Mention, OwnAssignment, OwnItem, OwnSet, OwnSource, OwnStatement, OwnValue, Template,
     parse_known, parse_own, parse_own_prepared, sets_known,
 };
-pub use warnings::asks_for_warnings;
+pub use previous::{Answers, Field, Item, Mentions, Previous, Target, parse_previous};

@@ -178,8 +178,21 @@ impl<'t> Walk<'t> {
     fn set_name(&mut self, name: &[u8]) {
         if self.in_set {
             self.facts.own_in_set |= OwnVariable::of_name(name).is_some();
+            self.last_insert_id(name);
             self.known(Known::of_variable(name));
         }
+    }
+
+    /// A name that may be one of LAST_INSERT_ID()'s.
+    fn last_insert_id(&mut self, name: &[u8]) {
+        if variables::is_last_insert_id(name) {
+            self.facts.effects = self.facts.effects.with(Effects::LAST_INSERT_ID);
+        }
+    }
+
+    fn asks_previous(&mut self) {
+        self.facts.diagnostics = true;
+        self.facts.effects = self.facts.effects.with(Effects::ASKS_PREVIOUS);
     }
 
     /// Takes note of something whose value the session knows.
@@ -272,8 +285,11 @@ impl<'t> Walk<'t> {
         match functions::classify(name, self.dialect) {
             Function::Pure => {}
             Function::Writes => self.facts.writes = true,
-            Function::Diagnostics => self.facts.diagnostics = true,
-            Function::Local => self.facts.local_function = true,
+            Function::Diagnostics => self.asks_previous(),
+            Function::Local => {
+                self.facts.local_function = true;
+                self.last_insert_id(name);
+            }
             Function::NamedLock => {
                 self.facts.local_function = true;
                 self.facts.effects = self.facts.effects.with(Effects::NAMED_LOCK);
@@ -344,6 +360,7 @@ impl<'t> Walk<'t> {
         }
         if !global {
             self.known(Known::of_variable(name));
+            self.last_insert_id(name);
         }
         let kind = match global {
             true => Kind::ServerLocal,
@@ -352,7 +369,7 @@ impl<'t> Walk<'t> {
         match kind {
             Kind::Own => self.facts.own = true,
             Kind::Mirrored => {}
-            Kind::Diagnostics => self.facts.diagnostics = true,
+            Kind::Diagnostics => self.asks_previous(),
             Kind::ServerLocal => self.facts.server_local = true,
             Kind::Managed => {
                 let managed = Effects::MENTIONS_MANAGED_VARIABLE;

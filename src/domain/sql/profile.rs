@@ -66,7 +66,7 @@ pub enum Doubt {
 
 /// What else a statement may do to its session, as a set of flags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Effects(pub u16);
+pub struct Effects(pub u32);
 
 impl Effects {
     /// Mentions a user variable (`@x`).
@@ -100,6 +100,14 @@ impl Effects {
     pub const PASSING_SETTINGS: Self = Self(1 << 12);
     /// Mentions something whose value the session knows ([`super::Known`]), or sets it.
     pub const MENTIONS_KNOWN: Self = Self(1 << 15);
+    /// Mentions ROW_COUNT(), FOUND_ROWS(), @@warning_count or @@error_count.
+    pub const ASKS_PREVIOUS: Self = Self(1 << 16);
+    /// Mentions LAST_INSERT_ID(), @@last_insert_id or @@identity, or sets one.
+    pub const LAST_INSERT_ID: Self = Self(1 << 17);
+    /// FOUND_ROWS() after it is the number of rows that it sent.
+    pub const COUNTS_ROWS: Self = Self(1 << 18);
+    /// FOUND_ROWS() after it is as before.
+    pub const KEEPS_FOUND_ROWS: Self = Self(1 << 19);
 
     /// Whether all flags of `other` are set.
     pub const fn contains(self, other: Self) -> bool {

@@ -23,8 +23,10 @@ fn is_name(name: &[u8], known: &str) -> bool {
     name.eq_ignore_ascii_case(known.as_bytes())
 }
 
-/// Tables of information_schema that describe replicated metadata.
-static INFORMATION_SCHEMA: [&str; 41] = [
+/// Tables of information_schema that describe replicated metadata. TABLES, STATISTICS, PARTITIONS and
+/// COLUMN_STATISTICS have estimates and counters of the server's own, events are disabled on a
+/// replica, resource groups are not replicated.
+static INFORMATION_SCHEMA: [&str; 35] = [
     "*",
     "administrable_role_authorizations",
     "applicable_roles",
@@ -33,16 +35,12 @@ static INFORMATION_SCHEMA: [&str; 41] = [
     "collation_character_set_applicability",
     "collations",
     "column_privileges",
-    "column_statistics",
     "columns",
     "columns_extensions",
-    "events",
     "key_column_usage",
     "keywords",
     "parameters",
-    "partitions",
     "referential_constraints",
-    "resource_groups",
     "role_column_grants",
     "role_routine_grants",
     "role_table_grants",
@@ -53,11 +51,9 @@ static INFORMATION_SCHEMA: [&str; 41] = [
     "st_geometry_columns",
     "st_spatial_reference_systems",
     "st_units_of_measure",
-    "statistics",
     "table_constraints",
     "table_constraints_extensions",
     "table_privileges",
-    "tables",
     "tables_extensions",
     "triggers",
     "user_attributes",
@@ -69,10 +65,9 @@ static INFORMATION_SCHEMA: [&str; 41] = [
 ];
 
 /// Tables of the mysql schema that are replicated.
-static MYSQL: [&str; 20] = [
+static MYSQL: [&str; 19] = [
     "*",
     "columns_priv",
-    "component",
     "db",
     "default_roles",
     "func",

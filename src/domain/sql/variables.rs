@@ -208,9 +208,19 @@ pub(super) fn kind_of(name: &[u8]) -> Kind {
     }
 }
 
+/// Whether this variable, or the function of this name, is about LAST_INSERT_ID().
+pub(super) fn is_last_insert_id(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"last_insert_id") || name.eq_ignore_ascii_case(b"identity")
+}
+
 /// Whether Highwater sets this variable for itself on its connections.
 fn is_managed(name: &str) -> bool {
     matches!(name, "transaction_read_only" | "tx_read_only") || name.starts_with("session_track_")
+}
+
+/// Whether this variable makes a connection record what it runs, to be asked for there.
+pub(super) fn is_recorder(name: &[u8]) -> bool {
+    matches!(name, b"optimizer_trace" | b"profiling")
 }
 
 /// Whether setting this variable changes more than the session's own values can restore: such a

@@ -5,13 +5,10 @@ use std::collections::BTreeMap;
 use crate::monitor::ProbeError;
 use crate::monitor::link::Link;
 
-/// Highwater sets these itself, or the login and the default schema do.
+/// Highwater sets these itself, or they follow from the default schema or another variable.
 const NOT_A_DEFAULT: &[&str] = &[
-    "character_set_client",
     "character_set_connection",
     "character_set_database",
-    "character_set_results",
-    "collation_connection",
     "collation_database",
     "transaction_read_only",
     "tx_read_only",
@@ -117,16 +114,21 @@ mod tests {
             ("time_zone", "SYSTEM"),
             ("only_here", "1"),
             ("session_track_gtids", "OFF"),
-            ("character_set_client", "latin1"),
+            ("character_set_connection", "latin1"),
+            ("character_set_results", "latin1"),
         ]);
         let primary = map(&[
             ("sql_mode", ""),
             ("time_zone", "SYSTEM"),
             ("only_there", "1"),
             ("session_track_gtids", "ALL_GTIDS"),
-            ("character_set_client", "utf8mb4"),
+            ("character_set_connection", "utf8mb4"),
+            ("character_set_results", "utf8mb4"),
         ]);
-        let expected = [("sql_mode".to_owned(), String::new())];
+        let expected = [
+            ("character_set_results".to_owned(), "utf8mb4".to_owned()),
+            ("sql_mode".to_owned(), String::new()),
+        ];
         assert_eq!(differing(&own, &primary), expected);
     }
 }

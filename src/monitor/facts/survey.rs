@@ -31,10 +31,15 @@ const NOISE_PREFIXES: &[&str] = &["pseudo_", "rand_seed"];
 
 /// Variables that exist only in a session, so that there is no default to try them with.
 const SESSION_ONLY: &[&str] = &[
+    "immediate_server_version",
+    "original_commit_timestamp",
+    "original_server_version",
+    "require_row_format",
     "resultset_metadata",
     "show_create_table_skip_secondary_engine",
     "skip_replication",
     "sql_log_bin",
+    "transaction_allow_batching",
     "use_secondary_engine",
 ];
 

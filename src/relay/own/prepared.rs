@@ -34,6 +34,8 @@ pub(in crate::relay) enum OwnPart {
     Mentions(Template),
     /// It is this KILL: no server has it.
     Kill(Box<[u8]>),
+    /// It asks about the statement before an execution of it: this is the client's text.
+    Previous(Box<[u8]>),
 }
 
 /// What is to be done about an execution.
@@ -184,6 +186,7 @@ impl Relay {
             OwnPart::Sets(assignments) => self.changes(&assignments, &[]).await.map(Execution::Run),
             OwnPart::Mentions(template) => self.refill(id, &template).await,
             OwnPart::Kill(text) => self.execute_kill(id, &text).await?,
+            OwnPart::Previous(text) => self.refill_previous(id, &text).await?,
             OwnPart::Alone(assignments) => {
                 let started = Instant::now();
                 match self.execute_alone(id, &assignments, total).await {
@@ -261,6 +264,23 @@ impl Relay {
         template: &Template,
     ) -> Result<Execution, ClientError> {
         let text = self.fill(template).await?;
+        self.becomes(id, text).await
+    }
+
+    /// The same of a statement that asks about the one before it.
+    async fn refill_previous(
+        &mut self,
+        id: ClientStmtId,
+        text: &[u8],
+    ) -> Result<Result<Execution, ClientError>, End> {
+        Ok(match self.filled_text(text, id).await? {
+            Ok(None) => Ok(Execution::Run(Vec::new())),
+            Ok(Some(text)) => self.becomes(id, text).await,
+            Err(error) => Err(error),
+        })
+    }
+
+    async fn becomes(&mut self, id: ClientStmtId, text: Vec<u8>) -> Result<Execution, ClientError> {
         let profile = self.profile_of(&text).await;
         let Some(statement) = self.statements.get_mut(id) else {
             return Ok(Execution::Run(Vec::new()));
@@ -270,7 +290,7 @@ impl Relay {
         }
         if !statement.long_data.is_empty() {
             return Err(ClientError::Unsupported(
-                "a statement that mentions variables of Highwater's own takes no parameters in parts"
+                "a statement that mentions what the session knows takes no parameters in parts"
                     .to_owned(),
             ));
         }

@@ -124,14 +124,11 @@ impl Relay {
             ..
         } = self;
         let (link, statement) = (links.get_mut(side)?, statements.get(id)?);
-        let facts = shared.watch.facts(BackendId::PRIMARY);
-        let global = |name: &str| facts.as_ref()?.globals.get(name).cloned();
-        let past = statement.text.under().again(&state.mirror, global);
+        let past = statement.text.under().again(&state.mirror);
         out.clear();
         let in_transaction = state.transaction.open_on() == Some(side);
         let commits = side == Side::Replica && !state.transaction.autocommit() && !in_transaction;
-        let replies = put_restore(link, &past, in_transaction, commits, shared, out).ok()?;
-        Some(replies)
+        put_restore(link, &past, in_transaction, commits, shared, out).ok()
     }
 
     /// Before a statement is prepared on a connection: closes an equal copy there, and as many others

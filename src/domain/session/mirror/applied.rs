@@ -41,6 +41,23 @@ pub struct Applied {
     pub collation_untold: bool,
     /// Something may have been left here that nobody told: only a reset takes it away.
     pub untold: bool,
+    last_insert_id: LastInsertId,
+}
+
+/// What LAST_INSERT_ID() answers on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LastInsertId {
+    Is(u64),
+    /// A statement may have changed it.
+    Untold,
+    /// It is to be this.
+    Shall(u64),
+}
+
+impl Default for LastInsertId {
+    fn default() -> Self {
+        Self::Is(0)
+    }
 }
 
 /// What a connection lacks.
@@ -294,6 +311,38 @@ impl Applied {
             in_resource_group: self.in_resource_group,
             ..Self::default()
         };
+    }
+
+    /// A statement may have changed LAST_INSERT_ID() here.
+    pub fn last_insert_id_changed(&mut self) {
+        self.last_insert_id = LastInsertId::Untold;
+    }
+
+    /// LAST_INSERT_ID() answers this here.
+    pub fn on_last_insert_id(&mut self, id: u64) {
+        self.last_insert_id = LastInsertId::Is(id);
+    }
+
+    /// LAST_INSERT_ID() has to answer this here. Says whether it does not yet.
+    pub fn want_last_insert_id(&mut self, id: u64) -> bool {
+        let lacks = self.last_insert_id != LastInsertId::Is(id);
+        if lacks {
+            self.last_insert_id = LastInsertId::Shall(id);
+        }
+        lacks
+    }
+
+    /// Whether LAST_INSERT_ID() answers 0 here.
+    pub fn has_no_last_insert_id(&self) -> bool {
+        self.last_insert_id == LastInsertId::Is(0)
+    }
+
+    /// What LAST_INSERT_ID() has to be made to answer here.
+    pub fn lacks_last_insert_id(&self) -> Option<u64> {
+        match self.last_insert_id {
+            LastInsertId::Shall(id) => Some(id),
+            LastInsertId::Is(_) | LastInsertId::Untold => None,
+        }
     }
 
     /// A user variable has the value here that the mirror says.

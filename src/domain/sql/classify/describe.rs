@@ -77,9 +77,13 @@ fn format(tokens: &mut Tokens<'_>) {
 
 fn query(text: &[u8], start: usize, analyze: bool, facts: &Facts) -> Decision {
     if facts.writes {
-        of_write(analyze)
-    } else {
-        read::decide(text, start, facts)
+        return of_write(analyze);
+    }
+    let decision = read::decide(text, start, facts);
+    match decision.access {
+        // Plans and estimates are each server's own, and one server gives the same ones twice.
+        Access::Read => Decision::primary_read(decision.effects, Doubt::ServerLocal),
+        _ => decision,
     }
 }
 

@@ -9,6 +9,9 @@ use super::Decision;
 enum About {
     /// Replicated metadata.
     Metadata,
+    /// Metadata with parts that each server makes for itself: estimates, counters, the engine that a
+    /// session's default chose, whether an event runs.
+    OwnMetadata,
     /// The server that answers.
     Server,
     /// The statement before.
@@ -32,6 +35,8 @@ pub(super) fn decide(tokens: Tokens<'_>, facts: &Facts) -> Decision {
         (About::Diagnostics, _) => Decision::new(Access::Diagnostics, none, Doubt::Function),
         (About::Metadata, Doubt::None) => Decision::new(Access::Read, reads, Doubt::None),
         (About::Metadata, doubt) => Decision::primary_read(reads, doubt),
+        (About::OwnMetadata, Doubt::None) => Decision::primary_read(reads, Doubt::ServerLocal),
+        (About::OwnMetadata, doubt) => Decision::primary_read(reads, doubt),
         (About::Server, _) => Decision::primary_read(none, Doubt::ServerLocal),
         (About::Unknown, _) => Decision::primary_read(reads, Doubt::NotUnderstood),
     }
@@ -48,9 +53,11 @@ fn about(mut tokens: Tokens<'_>) -> About {
         b"variables" => variables(tokens),
         b"status" => About::Server,
         _ if scoped => About::Unknown,
-        b"tables" | b"columns" | b"fields" | b"index" | b"indexes" | b"keys" | b"databases"
-        | b"schemas" | b"triggers" | b"events" | b"collation" | b"charset" => About::Metadata,
-        b"table" | b"procedure" | b"function" | b"library" | b"package" if tokens.eat("status") => {
+        b"tables" | b"columns" | b"fields" | b"databases" | b"schemas" | b"triggers"
+        | b"collation" | b"charset" => About::Metadata,
+        b"index" | b"indexes" | b"keys" | b"events" => About::OwnMetadata,
+        b"table" if tokens.eat("status") => About::OwnMetadata,
+        b"procedure" | b"function" | b"library" | b"package" if tokens.eat("status") => {
             About::Metadata
         }
         b"package" if tokens.eat_all(&["body", "status"]) => About::Metadata,
@@ -80,21 +87,20 @@ fn variables(mut tokens: Tokens<'_>) -> About {
 }
 
 fn create(mut tokens: Tokens<'_>) -> About {
-    const KNOWN: [&str; 11] = [
-        "table",
+    const KNOWN: [&str; 9] = [
         "view",
         "database",
         "schema",
         "procedure",
         "function",
         "trigger",
-        "event",
         "library",
         "sequence",
         "package",
     ];
     match tokens.eat_any(&KNOWN) {
         Some(_) => About::Metadata,
+        None if tokens.eat_any(&["table", "event"]).is_some() => About::OwnMetadata,
         None if tokens.eat("user") => About::Server,
         None => About::Unknown,
     }

@@ -1,8 +1,8 @@
 //! Statements that read or set a variable of Highwater's own.
 
-mod columns;
+pub(super) mod columns;
 mod reader;
-mod template;
+pub(super) mod template;
 
 use super::super::mode::LexMode;
 use super::super::variables::OwnVariable;

@@ -1,5 +1,6 @@
 //! SET: user variables, roles, resource groups, and variables that no tracker tells.
 
+use super::super::control::lexeme::Lexeme;
 use super::super::variables;
 use super::constant;
 use super::cursor::Cursor;
@@ -59,6 +60,9 @@ fn assigned(assignment: &mut Cursor<'_>) -> Option<StateFact> {
     }
     let name = system_variable(assignment)?;
     let back = assignment.eat_assignment() && is_default(*assignment);
+    if variables::is_recorder(&name) {
+        return (!is_off(*assignment)).then(|| StateFact::Untracked(name.into(), false));
+    }
     variables::is_unrestorable(&name).then(|| StateFact::Untracked(name.into(), back))
 }
 
@@ -72,6 +76,15 @@ fn system_variable(cursor: &mut Cursor<'_>) -> Option<Vec<u8>> {
             return last;
         }
     }
+}
+
+/// Whether a value turns a recorder off. What it recorded before stays readable, so this undoes
+/// nothing.
+fn is_off(mut value: Cursor<'_>) -> bool {
+    if let Some(Lexeme::Str(text)) = value.peek() {
+        return text.to_ascii_lowercase().starts_with(b"enabled=off");
+    }
+    value.eat_any(&["default", "0", "off"]) && value.at_end()
 }
 
 /// Whether a value is what the variable has by itself.

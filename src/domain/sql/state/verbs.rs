@@ -211,7 +211,9 @@ fn flush(mut cursor: Cursor<'_>) -> Vec<StateFact> {
     if cursor.eat_any(&["tables", "table"]) && cursor.eat_all(&["with", "read", "lock"]) {
         return vec![StateFact::LocksServer(ServerLock::Reads)];
     }
-    Vec::new()
+    // Who sets the counters of its connection to nothing is going to read them.
+    let counts = cursor.has("status");
+    Vec::from_iter(counts.then(|| StateFact::Untracked((*b"status").into(), false)))
 }
 
 fn backup(mut cursor: Cursor<'_>) -> Vec<StateFact> {

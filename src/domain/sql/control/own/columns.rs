@@ -34,7 +34,7 @@ const BEFORE_COLUMNS: [&str; 9] = [
 ];
 
 /// The columns, as ranges of tokens, that have no name of their own for certain.
-pub(super) fn unnamed(lexemes: &[Placed<'_>]) -> Vec<Range<usize>> {
+pub(in crate::domain::sql::control) fn unnamed(lexemes: &[Placed<'_>]) -> Vec<Range<usize>> {
     let mut walk = Walk {
         lexemes,
         open: vec![None],

@@ -76,7 +76,7 @@ const PASSED: [&str; 11] = [
 ];
 
 /// The longest column name that is given as an alias, in bytes: a server takes no longer alias.
-const MAX_ALIAS: usize = 255;
+pub(in crate::domain::sql::control) const MAX_ALIAS: usize = 255;
 
 impl Template {
     /// Finds the mentions in a statement; `None` if there are none, or none that can be filled.
@@ -171,11 +171,7 @@ fn find(
     wanted: impl Fn(Mention) -> bool,
     edits: &mut Vec<Edit>,
 ) -> Option<()> {
-    let verb = lexemes
-        .iter()
-        .map(|(lexeme, _)| lexeme)
-        .find(|lexeme| **lexeme != Lexeme::Op(b'('))?;
-    if !EVALUATED.iter().any(|word| verb.is(word)) {
+    if !is_evaluated(lexemes) {
         return None;
     }
     let mut found = Vec::new();
@@ -211,7 +207,18 @@ fn find(
     Some(())
 }
 
-fn bytes_of(lexemes: &[Placed<'_>], range: &Range<usize>) -> Option<Range<usize>> {
+/// Whether the statement evaluates its expressions when it is run.
+pub(in crate::domain::sql::control) fn is_evaluated(lexemes: &[Placed<'_>]) -> bool {
+    let mut verbs = lexemes.iter().map(|(lexeme, _)| lexeme);
+    let verb = verbs.find(|lexeme| **lexeme != Lexeme::Op(b'('));
+    verb.is_some_and(|verb| EVALUATED.iter().any(|word| verb.is(word)))
+}
+
+/// The bytes of these tokens.
+pub(in crate::domain::sql::control) fn bytes_of(
+    lexemes: &[Placed<'_>],
+    range: &Range<usize>,
+) -> Option<Range<usize>> {
     let start = lexemes.get(range.start)?.1.start;
     let end = lexemes.get(range.end.checked_sub(1)?)?.1.end;
     Some(start..end)
@@ -249,7 +256,8 @@ fn put_string(out: &mut Vec<u8>, value: &str) {
     out.push(b'\'');
 }
 
-fn put_alias(out: &mut Vec<u8>, label: &[u8]) {
+/// Appends ` AS` and a column's name.
+pub(in crate::domain::sql::control) fn put_alias(out: &mut Vec<u8>, label: &[u8]) {
     out.extend_from_slice(b" AS `");
     for &byte in label {
         if byte == b'`' {

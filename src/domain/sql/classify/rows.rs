@@ -1,0 +1,94 @@
+//! What a statement does to FOUND_ROWS(), as measured on MySQL 9.7 and MariaDB 10.11.
+
+use super::super::mode::Dialect;
+use super::super::profile::Effects;
+use super::super::token::{Token, Tokens};
+
+/// Forms of SHOW that a server runs as a query.
+const SHOWN_BY_QUERY: [&str; 14] = [
+    "tables",
+    "columns",
+    "fields",
+    "index",
+    "indexes",
+    "keys",
+    "databases",
+    "schemas",
+    "triggers",
+    "collation",
+    "charset",
+    "character",
+    "variables",
+    "status",
+];
+
+/// Whether FOUND_ROWS() will be the count of its rows, or stay as it is, or neither is certain. `tokens`
+/// stand behind the verb.
+pub(super) fn effects(verb: &[u8], mut tokens: Tokens<'_>, dialect: Dialect) -> Effects {
+    match verb {
+        b"select" | b"with" | b"values" | b"table" if counts(tokens) => Effects::COUNTS_ROWS,
+        b"show" => {
+            tokens.eat("extended");
+            tokens.eat("full");
+            tokens.eat_any(&["global", "session", "local"]);
+            match tokens.eat_any(&SHOWN_BY_QUERY) {
+                Some(_) => Effects::COUNTS_ROWS,
+                None => Effects::default(),
+            }
+        }
+        b"set" | b"use" | b"begin" | b"start" | b"commit" | b"rollback" | b"savepoint"
+        | b"release" | b"insert" | b"replace" | b"create" | b"drop" | b"alter" | b"truncate"
+        | b"rename" | b"lock" | b"unlock" | b"grant" | b"revoke" | b"prepare" | b"deallocate"
+            if !tokens.any(|token| token.is("select")) =>
+        {
+            Effects::KEEPS_FOUND_ROWS
+        }
+        b"delete" if is_of_one_table(tokens) => Effects::KEEPS_FOUND_ROWS,
+        b"update" if dialect.is_mariadb() && updates_one_table(tokens) => Effects::KEEPS_FOUND_ROWS,
+        b"do" if dialect.is_mariadb() && !tokens.any(|token| token.is("select")) => {
+            Effects::KEEPS_FOUND_ROWS
+        }
+        _ => Effects::default(),
+    }
+}
+
+/// Whether a query's count of rows is what it sends.
+fn counts(tokens: Tokens<'_>) -> bool {
+    const OTHERWISE: [&str; 4] = ["sql_calc_found_rows", "offset", "into", "procedure"];
+    let (mut limited, mut joined) = (false, false);
+    let mut ahead = tokens;
+    while let Some(token) = ahead.next() {
+        if OTHERWISE.iter().any(|word| token.is(word)) {
+            return false;
+        }
+        joined |= ["union", "except", "intersect"]
+            .iter()
+            .any(|word| token.is(word));
+        if token.is("limit") {
+            limited = true;
+            let mut count = ahead;
+            if count.next() != Some(Token::Value) || count.eat_op(b',') {
+                return false;
+            }
+        }
+    }
+    !(limited && joined)
+}
+
+/// `DELETE FROM t …` that reads no other table.
+fn is_of_one_table(mut tokens: Tokens<'_>) -> bool {
+    tokens.eat("from")
+        && !tokens.any(|token| {
+            ["select", "join", "using"]
+                .iter()
+                .any(|word| token.is(word))
+        })
+}
+
+/// `UPDATE t SET …` that reads no other table.
+fn updates_one_table(mut tokens: Tokens<'_>) -> bool {
+    let tables = tokens.by_ref().take_while(|token| !token.is("set"));
+    let several = |token: Token<'_>| token.is_op(b',') || token.is("join");
+    let one = !{ tables }.any(several);
+    one && !tokens.any(|token| token.is("select"))
+}

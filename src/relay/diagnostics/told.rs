@@ -1,0 +1,124 @@
+//! What the replies of a statement tell of what it leaves to be asked for.
+
+use super::super::session::Relay;
+use crate::domain::session::Side;
+use crate::domain::session::aftermath::{Condition, Ended, Ending, Kind, Look, Place, Severity};
+use crate::domain::sql::StatementProfile;
+use crate::frontend::ClientError;
+use crate::protocol::frame;
+use crate::protocol::packets::ErrView;
+use crate::protocol::reply::ReplyKind;
+
+/// What the reply under way has told.
+#[derive(Debug, Default)]
+pub(in crate::relay) struct Told {
+    pub(in crate::relay) before: Option<Place>,
+    pub(in crate::relay) had_last_insert_id: bool,
+    kind: Option<ReplyKind>,
+    ending: Option<Ending>,
+    /// Whether rows came before the last result.
+    rows_before: bool,
+    /// What the statement looks at, if it is a diagnostic one.
+    pub(in crate::relay) look: Option<Look>,
+}
+
+impl Told {
+    /// A reply of this kind is expected.
+    pub(in crate::relay) fn expect(&mut self, kind: ReplyKind) {
+        self.kind = Some(kind);
+        self.ending = None;
+        self.rows_before = false;
+    }
+
+    /// It is this ERR packet.
+    pub(in crate::relay) fn fails(&mut self, packet: &[u8]) {
+        let error = frame::payload(packet).and_then(ErrView::parse);
+        self.ending = error.map(|error| Ending::Error(condition_of(&error)));
+    }
+
+    /// One of its results ended.
+    pub(in crate::relay) fn ends(&mut self, ending: Ending) {
+        self.rows_before |= matches!(self.ending, Some(Ending::Rows { .. }));
+        self.ending = Some(ending);
+    }
+}
+
+impl Relay {
+    /// Takes note of where a connection stands before anything is sent for a statement.
+    pub(in crate::relay) fn note_before(&mut self, side: Side) {
+        self.told.before = self.place(side);
+        self.told.kind = None;
+        self.told.ending = None;
+        self.told.rows_before = false;
+    }
+
+    /// A reply was relayed to its end: what it leaves to be asked for.
+    pub(in crate::relay) fn note_aftermath(&mut self, side: Side, profile: &StatementProfile) {
+        let Some(ending) = self.told.ending.take() else {
+            return;
+        };
+        let kind = match (self.told.kind, self.told.look.take()) {
+            (Some(ReplyKind::Query | ReplyKind::Execute { .. }) | None, Some(look)) => {
+                Kind::Look(look)
+            }
+            (Some(ReplyKind::Query | ReplyKind::Execute { .. }) | None, None) => Kind::Statement,
+            (Some(ReplyKind::Prepare), _) => Kind::Prepare,
+            (Some(_), _) => Kind::Command,
+        };
+        let ended = Ended {
+            kind,
+            profile,
+            ending,
+            before: self.told.before,
+            had_last_insert_id: self.told.had_last_insert_id,
+            rows_before: self.told.rows_before,
+            after: self.place(side),
+            mariadb: self.mode().dialect.is_mariadb(),
+        };
+        self.state.aftermath.on_end(&ended);
+        if let Some(link) = self.links.get_mut(side)
+            && !self.state.aftermath.last_insert_id.exact
+            && self
+                .state
+                .aftermath
+                .is_last_insert_id_at(link.identity.serial)
+        {
+            link.applied.last_insert_id_changed();
+        }
+    }
+
+    /// Highwater answers the statement at hand with an error of its own.
+    pub(in crate::relay) fn note_refusal(&mut self, error: &ClientError) {
+        let condition = Condition {
+            severity: Severity::Error,
+            code: error.code(),
+            state: Some(error.state()),
+            message: error.to_string().into_bytes().into(),
+        };
+        self.state.aftermath.on_own_error(condition);
+    }
+
+    /// The client is told what a server said to something else.
+    pub(in crate::relay) fn note_error(&mut self, packet: &[u8]) {
+        if let Some(error) = frame::payload(packet).and_then(ErrView::parse) {
+            self.state.aftermath.on_own_error(condition_of(&error));
+        }
+    }
+
+    /// Highwater answers the statement at hand with OK, or with so many rows.
+    pub(in crate::relay) fn note_own_answer(&mut self, rows: Option<usize>) {
+        let mariadb = self.mode().dialect.is_mariadb();
+        let rows = rows.map(|rows| rows as u64);
+        self.state.aftermath.on_own_answer(rows, mariadb);
+    }
+}
+
+/// An error packet's condition.
+fn condition_of(error: &ErrView<'_>) -> Condition {
+    Condition {
+        severity: Severity::Error,
+        code: error.code,
+        state: Some(error.state),
+        message: error.message.into(),
+    }
+}

@@ -1,0 +1,223 @@
+//! What comes between a statement and the question about it.
+
+use std::time::Duration;
+
+use highwater::config::PoolMode;
+use highwater::rig::Cluster;
+
+use super::compare::Pair;
+use super::support::Setup;
+use super::support::stage::stage;
+
+/// Statements in one session, each of whose answers must be that of one server.
+const SCRIPTS: [(&str, &[&str]); 12] = [
+    (
+        "found rows of a replica, after a write",
+        &[
+            "SELECT * FROM u",
+            "INSERT INTO n VALUES (1, 1)",
+            "SELECT FOUND_ROWS()",
+            "SELECT SQL_CALC_FOUND_ROWS * FROM u LIMIT 1",
+            "INSERT INTO n VALUES (1, 1)",
+            "SELECT FOUND_ROWS()",
+        ],
+    ),
+    (
+        "diagnostics of a replica into user variables",
+        &[
+            "SELECT 1/0 FROM u",
+            "GET DIAGNOSTICS @n = NUMBER, @r = ROW_COUNT",
+            "GET DIAGNOSTICS CONDITION 1 @c = MYSQL_ERRNO, @m = MESSAGE_TEXT, @t = TABLE_NAME",
+            "SHOW WARNINGS",
+            "SELECT @n, @r, @c, @m = 'Division by 0', @t = ''",
+            "SELECT * FROM nosuch",
+            "GET DIAGNOSTICS CONDITION 1 @c = MYSQL_ERRNO, @m = MESSAGE_TEXT, @s = RETURNED_SQLSTATE",
+            "SELECT @c, LENGTH(@m) > 9, @s = '42S02'",
+        ],
+    ),
+    (
+        "one after the other",
+        &[
+            "SELECT 1/0 FROM u",
+            "SHOW WARNINGS",
+            "SHOW COUNT(*) WARNINGS",
+            "SHOW WARNINGS",
+            "SELECT @@warning_count",
+            "SHOW WARNINGS",
+            "SELECT FOUND_ROWS()",
+            "SHOW WARNINGS",
+        ],
+    ),
+    (
+        "a READ ONLY transaction on a replica",
+        &[
+            "INSERT INTO t (v) VALUES (11)",
+            "START TRANSACTION READ ONLY",
+            "SELECT ROW_COUNT()",
+            "SELECT * FROM u LIMIT 2",
+            "SELECT FOUND_ROWS(), LAST_INSERT_ID()",
+            "SELECT 1/0 FROM u",
+            "SHOW WARNINGS",
+            "SELECT LAST_INSERT_ID(12)",
+            "COMMIT",
+            "SELECT ROW_COUNT()",
+            "SELECT LAST_INSERT_ID()",
+        ],
+    ),
+    (
+        "autocommit off",
+        &[
+            "SET autocommit = 0",
+            "SELECT 1/0 FROM u",
+            "SHOW WARNINGS",
+            "SELECT FOUND_ROWS()",
+            "COMMIT",
+            "SELECT ROW_COUNT(), FOUND_ROWS()",
+            "SET autocommit = 1",
+        ],
+    ),
+    (
+        "settings in between",
+        &[
+            "SELECT * FROM u",
+            "SET sql_mode = 'ANSI'",
+            "SELECT FOUND_ROWS(), ROW_COUNT()",
+            "SELECT 1/0 FROM u",
+            "SELECT @@warning_count",
+            "SET sql_mode = DEFAULT",
+        ],
+    ),
+    (
+        "the primary's connection is lost",
+        &[
+            "INSERT INTO t (v) VALUES (21)",
+            "!cut",
+            "SELECT LAST_INSERT_ID(), ROW_COUNT()",
+            "INSERT INTO t (v) VALUES (22)",
+            "!cut",
+            "INSERT INTO n VALUES (LAST_INSERT_ID(), 1)",
+            "SELECT * FROM n",
+            "DELETE FROM n",
+            "!cut",
+            "SELECT ROW_COUNT()",
+            "!cut",
+            "SELECT ROW_COUNT(), FOUND_ROWS()",
+            "INSERT INTO t (v) VALUES (23)",
+            "!cut",
+            "CALL keeps_id()",
+            "SELECT a FROM n",
+        ],
+    ),
+    (
+        "a replica's connection is lost",
+        &[
+            "SELECT * FROM u",
+            "!cut",
+            "SELECT FOUND_ROWS()",
+            "SELECT * FROM u",
+            "!cut",
+            "SHOW WARNINGS",
+            "SELECT 1/0",
+            "!cut",
+            "SHOW COUNT(*) WARNINGS",
+            "SELECT 1/0",
+            "!cut",
+            "SELECT @@warning_count, @@error_count, ROW_COUNT()",
+        ],
+    ),
+    (
+        "errors and a lost connection",
+        &[
+            "SELECT * FROM nosuch",
+            "!cut",
+            "SHOW ERRORS",
+            "SELECT * FROM nosuch",
+            "!cut",
+            "SHOW COUNT(*) ERRORS",
+            "INSERT INTO t (v) VALUES (5)",
+            "!cut",
+            "SHOW WARNINGS",
+            "SELECT ROW_COUNT()",
+        ],
+    ),
+    (
+        "commands that are no statements",
+        &[
+            "DELETE FROM n",
+            "INSERT INTO n VALUES (1, 1), (2, 2)",
+            "!ping",
+            "SELECT ROW_COUNT()",
+            "SELECT 1/0 FROM u",
+            "!ping",
+            "SHOW WARNINGS",
+        ],
+    ),
+    (
+        "a function of the session's own id",
+        &[
+            "INSERT INTO t (v) VALUES (31)",
+            "SELECT v FROM t WHERE id = LAST_INSERT_ID()",
+            "SELECT * FROM u",
+            "UPDATE t SET v = 32 WHERE id = LAST_INSERT_ID()",
+            "SELECT v FROM t WHERE id = @@last_insert_id",
+        ],
+    ),
+    (
+        "prepared",
+        &[
+            "SELECT * FROM u",
+            "!prepared SELECT FOUND_ROWS(), ROW_COUNT()",
+            "!prepared SELECT FOUND_ROWS(), ROW_COUNT()",
+            "!prepared SELECT 1/0 FROM u",
+            "SHOW WARNINGS",
+            "!prepared SELECT 1/0 FROM u",
+            "!prepared SELECT @@warning_count, ROW_COUNT()",
+            "INSERT INTO n VALUES (1, 1), (2, 2)",
+            "!prepared SELECT ROW_COUNT()",
+            "SELECT * FROM u",
+            "!prepared SELECT ROW_COUNT()",
+            "INSERT INTO n VALUES (1, 1), (2, 2)",
+            "!prepared SELECT FOUND_ROWS(), ROW_COUNT()",
+            "INSERT INTO t (v) VALUES (41)",
+            "!prepared SELECT LAST_INSERT_ID()",
+            "SELECT * FROM u LIMIT 2",
+            "!prepared INSERT INTO n VALUES (FOUND_ROWS(), ROW_COUNT())",
+            "SELECT * FROM n",
+            "!prepared DELETE FROM n",
+            "SELECT ROW_COUNT()",
+        ],
+    ),
+];
+
+#[tokio::test]
+async fn what_comes_in_between() {
+    let stage = stage().await;
+    all(stage.setup).await;
+}
+
+#[tokio::test]
+async fn the_same_with_another_connection_for_every_statement() {
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.consistency.catch_up_timeout = Duration::from_secs(30);
+        config.pool.mode = PoolMode::Transaction;
+        config.pool.switch_always = true;
+    })
+    .await;
+    all(&setup).await;
+    setup.proxy.shut_down().await;
+}
+
+async fn all(setup: &Setup) {
+    let mut pair = Pair::new(setup, "scripts").await;
+    for (what, script) in SCRIPTS {
+        pair.run("DELETE FROM n").await;
+        pair.run("DELETE FROM t WHERE id > 50").await;
+        let mut before = format!("{what}:");
+        for sql in script {
+            pair.check(&before, sql).await;
+            before = format!("{what}: … {sql}");
+        }
+        pair.anew().await;
+    }
+    pair.verdict();
+}

@@ -1,0 +1,1 @@
+"""A small Django application: a shop with authors, books and orders."""
