@@ -20,7 +20,7 @@ const TABLES: [&str; 9] = [
 ];
 
 /// Two sessions that must not be told apart.
-pub struct Pair<'s> {
+pub(crate) struct Pair<'s> {
     setup: &'s Setup,
     names: [String; 2],
     pub direct: Conn,
@@ -30,7 +30,7 @@ pub struct Pair<'s> {
 
 impl<'s> Pair<'s> {
     /// Makes a schema for each, with the same tables.
-    pub async fn new(setup: &'s Setup, name: &str) -> Self {
+    pub(crate) async fn new(setup: &'s Setup, name: &str) -> Self {
         let names = [format!("{name}_d"), format!("{name}_p")];
         let primary = setup.cluster.primary();
         for schema in &names {
@@ -55,19 +55,19 @@ impl<'s> Pair<'s> {
     }
 
     /// New sessions in the same schemas.
-    pub async fn anew(&mut self) {
+    pub(crate) async fn anew(&mut self) {
         self.direct = direct(self.setup.cluster.primary(), &self.names[0]).await;
         self.proxied = proxied(self.setup, &self.names[1]).await;
     }
 
     /// Runs a statement in both and takes note if the answers differ. `!` stands for what is no statement:
     /// `!ping`, `!cut` (every connection of the proxy is lost), `!prepared SQL`.
-    pub async fn run(&mut self, sql: &str) {
+    pub(crate) async fn run(&mut self, sql: &str) {
         self.check("", sql).await;
     }
 
     /// The same, and says what came before if the answers differ.
-    pub async fn check(&mut self, before: &str, sql: &str) {
+    pub(crate) async fn check(&mut self, before: &str, sql: &str) {
         if sql == "!cut" {
             let kept = self.direct.id();
             for server in self.servers() {
@@ -91,7 +91,7 @@ impl<'s> Pair<'s> {
     }
 
     /// Fails if any answer differed.
-    pub fn verdict(self) {
+    pub(crate) fn verdict(self) {
         assert!(
             self.wrong.is_empty(),
             "{} differ:\n{}",

@@ -152,7 +152,7 @@ async fn errors_are_the_servers() {
         assert_eq!(ours, theirs, "{sql}:\n{}\n{}", shown(&ours), shown(&theirs));
     }
     let prepare = [&[0x16], &b"KILL ?"[..]].concat();
-    let mut error = async |raw: &mut Raw| raw.ask(&prepare, ReplyKind::Prepare).await;
+    let error = async |raw: &mut Raw| raw.ask(&prepare, ReplyKind::Prepare).await;
     assert_eq!(error(&mut ours).await, error(&mut theirs).await);
     let frames = ours.query("KILL CONNECTION_ID()").await;
     assert_eq!(frames, theirs.query("KILL CONNECTION_ID()").await);
