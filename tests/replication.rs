@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 
 use highwater::config::Account;
 use highwater::daemon::Proxy;
-use highwater::protocol::frame::append_packet;
+use highwater::protocol::command::com_query;
+use highwater::protocol::frame::{HEADER, append_packet};
 use highwater::protocol::packets::ErrView;
 use highwater::protocol::reply::ReplyKind;
 use highwater::rig::{APP, Cluster, Engine, REPLICATION, Server};
@@ -206,19 +207,27 @@ async fn refusals(setup: &Setup) {
         vec![0x20],
         vec![0x21; 20],
     ] {
-        let mut told = Vec::new();
-        for address in [&proxy, &primary] {
-            let account = (APP.user, APP.password);
-            let mut raw = Raw::connect(address, account, None, usual()).await.unwrap();
-            let frames = raw.ask(&command, ReplyKind::Simple).await;
-            let error = ErrView::parse(&frames[0]).unwrap();
-            let text = String::from_utf8_lossy(error.message).into_owned();
-            let mut ping = Vec::new();
-            append_packet(&mut ping, &mut 0, &[0x0E]);
-            let _ = raw.stream.write_all(&ping).await;
-            let goes_on = raw.frame().await.is_some();
-            told.push((error.code, error.state, text, goes_on));
-        }
-        assert_eq!(told[0], told[1], "{:#04x}", command[0]);
+        let [ours, theirs] = [told(&proxy, &command).await, told(&primary, &command).await];
+        let what = command[0];
+        assert_eq!(ours.0, theirs.0, "{what:#04x}");
+        assert!(ours.1 || !theirs.1, "{what:#04x} ends a session");
     }
+}
+
+/// The refusal of a command, and whether the session goes on after it.
+async fn told(address: &str, command: &[u8]) -> ((u16, [u8; 5], String), bool) {
+    let account = (APP.user, APP.password);
+    let mut raw = Raw::connect(address, account, None, usual()).await.unwrap();
+    let frames = raw.ask(command, ReplyKind::Simple).await;
+    let error = ErrView::parse(&frames[0]).unwrap();
+    let text = String::from_utf8_lossy(error.message).into_owned();
+    let mut select = Vec::new();
+    append_packet(
+        &mut select,
+        &mut 0,
+        &com_query(b"SELECT 1 FOR UPDATE", false),
+    );
+    let _ = raw.stream.write_all(&select).await;
+    let goes_on = raw.frame().await.is_some_and(|frame| frame[HEADER] == 1);
+    ((error.code, error.state, text), goes_on)
 }

@@ -68,10 +68,10 @@ impl Relay {
                     .await
             }
             CommandCode::RegisterReplica => self.register_replica(total).await,
-            CommandCode::BinlogDump | CommandCode::BinlogDumpGtid => self.tunnel(total, true).await,
-            CommandCode::Clone | CommandCode::SubscribeGroupReplication => {
-                self.tunnel(total, false).await
-            }
+            CommandCode::BinlogDump
+            | CommandCode::BinlogDumpGtid
+            | CommandCode::Clone
+            | CommandCode::SubscribeGroupReplication => self.tunnel(total).await,
             CommandCode::Debug | CommandCode::Refresh | CommandCode::Shutdown => {
                 self.on_primary_side(ReplyKind::Simple, COMMAND, total)
                     .await

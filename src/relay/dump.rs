@@ -46,8 +46,7 @@ impl Relay {
     }
 
     /// COM_BINLOG_DUMP and its kin: if the primary does not refuse, the session is a tunnel from now on.
-    /// `ends` says whether a server closes the connection that it refused this on.
-    pub(super) async fn tunnel(&mut self, total: usize, ends: bool) -> Result<(), End> {
+    pub(super) async fn tunnel(&mut self, total: usize) -> Result<(), End> {
         let started = std::time::Instant::now();
         if let Err(error) = self.ready_for_tunnel().await? {
             return self.refuse(error).await;
@@ -81,7 +80,6 @@ impl Relay {
                 let metrics = &self.shared.metrics;
                 metrics.error(ErrorKind::Statement, crate::telemetry::Side::Backend);
                 return match relayed? {
-                    Relayed::Done(_) if ends => Err(End::Replicated),
                     Relayed::Done(_) => Ok(()),
                     _ => Err(End::StateLost),
                 };
