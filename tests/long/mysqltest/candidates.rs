@@ -100,7 +100,7 @@ fn read_all(suite: &Path, file: &Path, depth: u32, texts: &mut Vec<String>) {
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let sourced = text.lines().filter_map(|line| {
         let line = line.trim_start_matches(['-', ' ', '\t']);
-        Some(line.strip_prefix("source ")?.trim().trim_end_matches(';'))
+        Some(after(line, "source ")?.trim().trim_end_matches(';'))
     });
     for name in sourced.filter(|_| depth > 0) {
         read_all(suite, &suite.join(name), depth - 1, texts);
@@ -113,9 +113,9 @@ fn read_all(suite: &Path, file: &Path, depth: u32, texts: &mut Vec<String>) {
 fn accounts_in(text: &str) -> impl Iterator<Item = (String, String)> {
     text.lines().filter_map(|line| {
         let line = line.trim_start_matches(['-', ' ', '\t']);
-        if let Some(arguments) = line.strip_prefix("connect") {
+        if let Some(arguments) = after(line, "connect") {
             nth_and_next(arguments.trim_start().trim_start_matches('('), 2)
-        } else if let Some(arguments) = line.strip_prefix("change_user") {
+        } else if let Some(arguments) = after(line, "change_user") {
             nth_and_next(arguments, 0)
         } else if line.starts_with("exec") {
             in_command(line)
@@ -123,6 +123,12 @@ fn accounts_in(text: &str) -> impl Iterator<Item = (String, String)> {
             None
         }
     })
+}
+
+/// What is behind a command, in whatever case it is written.
+fn after<'t>(line: &'t str, command: &str) -> Option<&'t str> {
+    let (start, rest) = line.split_at_checked(command.len())?;
+    start.eq_ignore_ascii_case(command).then_some(rest)
 }
 
 fn nth_and_next(arguments: &str, user: usize) -> Option<(String, String)> {
