@@ -18,6 +18,7 @@ mod fallback;
 mod freshness;
 mod groups;
 mod hints;
+mod inactivity;
 mod infile;
 mod kill;
 mod links;

@@ -6,6 +6,8 @@
 mod charsets;
 #[path = "commands/dialogue.rs"]
 mod dialogue;
+#[path = "commands/inactivity.rs"]
+mod inactivity;
 #[path = "commands/large.rs"]
 mod large;
 #[path = "commands/leaving.rs"]

@@ -97,6 +97,11 @@ pub enum ClientError {
     /// server's.
     #[error("Query execution was interrupted")]
     Interrupted,
+    /// The client was silent for longer than the `wait_timeout` that it set. The words are the server's.
+    #[error(
+        "The client was disconnected by the server because of inactivity. See wait_timeout and interactive_timeout for configuring this behavior."
+    )]
+    Inactive,
     /// The proxy is about to stop.
     #[error("shutting down; nothing was done, connect again")]
     ShuttingDown,
@@ -251,6 +256,7 @@ impl ClientError {
             Self::UnknownVariable { .. } => (1193, *b"HY000"),
             Self::PacketTooLong | Self::PacketTooLarge { .. } => (1153, *b"08S01"),
             Self::AccessDenied { .. } => (1045, *b"28000"),
+            Self::Inactive => (4031, *b"HY000"),
             Self::BadHandshake(_) | Self::TlsNotOffered => (1043, *b"08S01"),
             Self::ClientTooOld => (1251, *b"08004"),
             Self::PacketsOutOfOrder => (1156, *b"08S01"),
@@ -308,6 +314,7 @@ impl ClientError {
             | Self::ShuttingDown
             | Self::PoolExhausted(_)
             | Self::TooManyStatements { .. }
+            | Self::Inactive
             | Self::OverBudget => ErrorKind::Limit,
             Self::NoPrimary => ErrorKind::NoServer,
             Self::Unreachable(_) | Self::SightsUnknown => ErrorKind::Unreachable,
@@ -343,6 +350,7 @@ impl ClientError {
             | Self::UnknownVariable { .. }
             | Self::PacketTooLong
             | Self::AccessDenied { .. }
+            | Self::Inactive
             | Self::WrongValue { .. }
             | Self::WrongHint { .. }
             | Self::Interrupted
@@ -379,6 +387,7 @@ impl ClientError {
             | Self::NoSuchThread { .. }
             | Self::NotOwner { .. }
             | Self::UnknownCommand
+            | Self::Inactive
             | Self::Interrupted => self.to_string(),
             _ => format!("Highwater: {self}"),
         };

@@ -42,6 +42,8 @@ pub(super) enum End {
     ShuttingDown,
     /// COMMIT or ROLLBACK with RELEASE: a server closes the connection after its OK.
     Released,
+    /// The client was silent for longer than the `wait_timeout` that it set.
+    Inactive,
     /// The client's connection closed or broke.
     ClientGone,
     /// The login could not be completed; the client was told why.
@@ -63,6 +65,7 @@ impl End {
             Self::Quit => "quit",
             Self::Released => "released at the end of a transaction",
             Self::ShuttingDown => "shutting down",
+            Self::Inactive => "silent for longer than its own wait_timeout",
             Self::ClientGone => "client gone",
             Self::Refused => "login refused",
             Self::Malformed => "malformed packet",
@@ -332,7 +335,7 @@ impl Relay {
 
     /// The header of the next command, and its first byte if it has one.
     async fn next_header(&mut self) -> Result<FrameHeader, End> {
-        self.await_command(HEADER).await?;
+        self.await_next_command(HEADER).await?;
         let header = FrameHeader::parse(self.client.input.data()).ok_or(End::Malformed)?;
         if header.len > 0 {
             self.fill_client(HEADER + 1).await?;
@@ -418,6 +421,7 @@ impl Relay {
                 End::Quit
                 | End::Refused
                 | End::ShuttingDown
+                | End::Inactive
                 | End::ClientGone
                 | End::Malformed
                 | End::Killed

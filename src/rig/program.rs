@@ -132,11 +132,18 @@ impl Program {
             Engine::MySql => &["mysql"],
             Engine::MariaDb => &["mariadb", "mysql"],
         };
-        names.iter().find_map(|name| self.tool(name))
+        let mut command = names.iter().find_map(|name| self.tool(name))?;
+        if let Some(unpacked) = &self.unpacked {
+            command.arg(format!(
+                "--character-sets-dir={}",
+                unpacked.share().join("charsets").display()
+            ));
+        }
+        Some(command)
     }
 
-    /// A program that came with the server or is on `PATH`, such as `mysqldump`, as
-    /// [`Program::client`] gives the client.
+    /// A program that came with the server or is on `PATH`, such as `mysqldump`, with
+    /// `--no-defaults` already given; `None` if the machine has none.
     pub fn tool(&self, name: &str) -> Option<Command> {
         let beside = match &self.unpacked {
             Some(unpacked) => vec![unpacked.root.join("usr/bin")],
@@ -154,12 +161,6 @@ impl Program {
             .find(|path| path.is_file())?;
         let mut command = command(self.unpacked.as_ref(), &tool);
         command.arg("--no-defaults");
-        if let Some(unpacked) = &self.unpacked {
-            command.arg(format!(
-                "--character-sets-dir={}",
-                unpacked.share().join("charsets").display()
-            ));
-        }
         Some(command)
     }
 
