@@ -245,10 +245,13 @@ impl Parked {
                 serial,
             },
             applied,
+            sent: 0,
             pending: Vec::new(),
             multi_statements: None,
             turn: 1,
+            copies: Box::default(),
             key: key.clone(),
+            listed: std::sync::Arc::<super::threads::Threads>::default().enter(ServerThreadId(serial)),
         };
         (parked, theirs)
     }
