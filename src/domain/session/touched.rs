@@ -150,7 +150,10 @@ impl Session {
             }
             StateFact::Deallocates(name) => self.pins.release(&Held::Prepared(name.clone())),
             StateFact::TakesRole(words) => {
-                let role = words.clone().map_or(Role::Odd, Role::Words);
+                let time = self.mirror.version();
+                let role = words
+                    .clone()
+                    .map_or(Role::Odd, |words| Role::Words(words, time));
                 taking.applied.set_role(role.clone());
                 self.mirror.set_role(role);
                 self.hold(Held::Role, taking);
