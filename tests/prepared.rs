@@ -8,6 +8,8 @@ mod copies;
 mod forgetful;
 #[path = "prepared/kept.rs"]
 mod kept;
+#[path = "prepared/lent.rs"]
+mod lent;
 #[path = "support/measure.rs"]
 mod measure;
 mod support;

@@ -35,6 +35,31 @@ async fn reads_in_unusual_spellings_are_offloaded() {
 }
 
 #[tokio::test]
+async fn who_counts_or_traces_statements_keeps_to_the_primary() {
+    check(
+        "recorded",
+        "p CREATE TABLE t (id INT)
+         r SELECT id FROM t
+         p FLUSH STATUS
+         p:cannot_restore SELECT id FROM t
+         p SHOW STATUS LIKE 'Handler_read_rnd_next'",
+    )
+    .await;
+    check(
+        "traced",
+        "p CREATE TABLE t (id INT)
+         p SET optimizer_trace = 'enabled=off'
+         r SELECT id FROM t
+         p SET optimizer_trace = 'enabled=on'
+         p:cannot_restore SELECT id FROM t
+         p SELECT COUNT(*) FROM information_schema.optimizer_trace
+         p SET optimizer_trace = 'enabled=off'
+         p:cannot_restore SELECT id FROM t",
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_read_only_transaction_runs_on_one_replica_whole() {
     check(
         "read_only_transaction",

@@ -28,7 +28,7 @@ pub struct ServerConn {
     /// Packets without a reply (COM_STMT_CLOSE) that go out in front of the next command.
     pub pending: Vec<u8>,
     /// What is prepared on it.
-    pub copies: Copies,
+    pub copies: Box<Copies>,
     /// What COM_SET_OPTION made of multi-statements here, which a reset does not undo. Without it
     /// the login's capabilities say it.
     pub multi_statements: Option<bool>,
@@ -68,7 +68,7 @@ pub(super) struct Parked {
     pending: Vec<u8>,
     multi_statements: Option<bool>,
     turn: u64,
-    copies: Copies,
+    copies: Box<Copies>,
     key: PoolKey,
     listed: Listed,
 }
@@ -227,8 +227,43 @@ impl Parked {
         })
     }
 
+    /// One whose server is the other end, for tests.
+    #[cfg(test)]
+    pub(super) fn for_tests(
+        key: &PoolKey,
+        serial: u64,
+        applied: Applied,
+    ) -> (Self, std::os::unix::net::UnixStream) {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
+        ours.set_nonblocking(true).expect("a socket");
+        let parked = Self {
+            socket: Detached::Unix(ours),
+            identity: Identity {
+                backend: BackendId::PRIMARY,
+                generation: None,
+                thread: ServerThreadId(serial),
+                serial,
+            },
+            applied,
+            sent: 0,
+            pending: Vec::new(),
+            multi_statements: None,
+            turn: 1,
+            copies: Box::default(),
+            key: key.clone(),
+            listed: std::sync::Arc::<super::threads::Threads>::default().enter(ServerThreadId(serial)),
+        };
+        (parked, theirs)
+    }
+
     pub(super) fn key(&self) -> &PoolKey {
         &self.key
+    }
+
+    /// The serial of the connection.
+    #[cfg(test)]
+    pub(super) fn serial(&self) -> u64 {
+        self.identity.serial
     }
 
     /// How it can get a session's state.

@@ -14,7 +14,6 @@ use super::error::BackendError;
 use super::login::{self, ConnectError};
 use super::pool::{Place, PoolKey};
 use super::simple;
-use super::statements::Copies;
 use crate::config::Secret;
 use crate::domain::ids::{BackendId, ServerThreadId};
 use crate::domain::session::{Applied, Globals};
@@ -100,7 +99,7 @@ impl Dialer {
             },
             applied: Applied::default(),
             pending: Vec::new(),
-            copies: Copies::default(),
+            copies: Box::default(),
             multi_statements: None,
             sent: 0,
             turn: 1,

@@ -121,3 +121,57 @@ impl Lent {
         recalled
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::caps::{CapabilityProfile, REQUIRED};
+
+    fn lent() -> Lent {
+        let key = PoolKey {
+            user: "app".into(),
+            profile: CapabilityProfile::new(REQUIRED),
+        };
+        Lent::new(key, Arc::default())
+    }
+
+    #[test]
+    fn only_what_is_offered_can_be_called_back_and_only_once() {
+        let lent = lent();
+        assert!(!lent.recall(), "busy");
+        assert_eq!(lent.idle_since(), None);
+        lent.offer(7);
+        assert_eq!(lent.idle_since(), Some(7));
+        assert!(lent.claim(), "the session was quicker");
+        assert!(!lent.recall());
+        lent.offer(8);
+        assert!(lent.recall());
+        assert!(lent.is_recalled());
+        assert!(!lent.recall(), "somebody else has called it back");
+        assert_eq!(lent.idle_since(), None);
+        assert!(!lent.claim(), "it has to be given back");
+    }
+
+    #[test]
+    fn a_recall_wakes_the_task_that_listens() {
+        struct Woken(std::sync::atomic::AtomicBool);
+        impl std::task::Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, Ordering::SeqCst);
+            }
+        }
+        let woken = Arc::new(Woken(false.into()));
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut listener = Listener::default();
+        listener.listen(&Context::from_waker(&waker));
+        let lent = Lent {
+            bell: Arc::clone(listener.bell()),
+            ..lent()
+        };
+        assert!(!lent.recall());
+        assert!(!woken.0.load(Ordering::SeqCst));
+        lent.offer(1);
+        assert!(lent.recall());
+        assert!(woken.0.load(Ordering::SeqCst));
+    }
+}

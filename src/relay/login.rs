@@ -123,7 +123,7 @@ async fn primary_greeting(shared: &Shared) -> Option<Arc<ServerGreeting>> {
             profile: usual_profile(),
         };
         match pool.lease(Want::any(&key)).await {
-            Ok(conn) => pool.give_back(conn).await,
+            Ok(conn) => pool.give_back_as_is(conn),
             // It was met, and greets for itself.
             Err(error) if error.lacking().is_some() => {}
             Err(error) => tracing::warn!(%error, "cannot greet a client: no primary"),

@@ -84,7 +84,7 @@ impl Relay {
         let mode = self.lexer.mode(&self.state);
         let text = self.text_of(statement)?;
         let of_interest = state::may_touch(&statement.profile)
-            || state::begins_with(text, &["set"])
+            || state::begins_with(text, &["set", "flush", "truncate"])
             || (temporary && state::begins_with(text, &TEMPORARY));
         if !of_interest {
             self.may_trigger |= state::may_trigger(text);

@@ -72,9 +72,10 @@ impl Relay {
     /// # Errors
     /// When the client left; its statement is being stopped then.
     pub(super) async fn relay_reply(&mut self, expect: Expect) -> Result<Relayed, End> {
-        let other_flags = self.flags_to_show(expect.side) != (0, 0);
+        let other_flags = self.flags_to_show(expect.side) != (0, 0) || expect.stmt.is_some();
         let mut tracker =
             ReplyTracker::new(expect.kind, self.who.profile).telling_columns_end(other_flags);
+        let mut other_columns = false;
         self.told.expect(expect.kind);
         let mut forwarded = false;
         let mut outcome = Outcome::Done {
@@ -101,8 +102,11 @@ impl Relay {
                     return Ok(verdict);
                 }
                 outcome = self.take_in(expect, ready, event, outcome, tracker.rows());
-                if event.kind == EventKind::ResultEnd {
-                    self.tell_columns(expect, tracker.columns(), ready, event);
+                if matches!(event.kind, EventKind::ResultEnd | EventKind::ColumnsEnd)
+                    && let Some(other) = self.is_told_otherwise(expect, tracker.columns())
+                {
+                    other_columns |= other;
+                    self.tell_columns(expect, other_columns, ready, event);
                 }
                 let ends = matches!(event.kind, EventKind::Ok | EventKind::ResultEnd);
                 if ends && tracker.is_done() {
@@ -231,27 +235,28 @@ impl Relay {
         }
     }
 
-    /// A result of an execution ends with the packet at `at`: whether it has another number of columns
-    /// than the client was told last is said as one server does, which knows nothing of other servers'
-    /// copies.
-    fn tell_columns(&mut self, expect: Expect, columns: u64, at: usize, event: Event) {
-        let Self {
-            links, statements, ..
-        } = self;
-        let Some(statement) = expect.stmt.and_then(|id| statements.get_mut(id)) else {
-            return;
-        };
-        // Of a CALL nothing was told.
-        if statement.columns == 0 {
+    /// Whether the result of an execution has another number of columns than the client was told last.
+    /// From now on it was told this one. `None` when nothing was told, as of a CALL.
+    fn is_told_otherwise(&mut self, expect: Expect, columns: u64) -> Option<bool> {
+        let statement = expect.stmt.and_then(|id| self.statements.get_mut(id))?;
+        let told = std::mem::replace(&mut statement.columns, columns);
+        if told == 0 {
+            statement.columns = 0;
+            return None;
+        }
+        Some(told != columns)
+    }
+
+    /// Says in the packet at `at`, as one server does, whether there are other columns than before:
+    /// of several servers each knows only its own copy of the statement.
+    fn tell_columns(&mut self, expect: Expect, other: bool, at: usize, event: Event) {
+        let flag = Status::METADATA_CHANGED;
+        if other == event.status.contains(flag) {
             return;
         }
-        let changed = std::mem::replace(&mut statement.columns, columns) != columns;
-        let flag = Status::METADATA_CHANGED;
-        if changed != event.status.contains(flag)
-            && let Some(link) = links.get_mut(expect.side)
-        {
+        if let Some(link) = self.links.get_mut(expect.side) {
             let packet = link.conn.input.data_mut().get_mut(at..at + event.len);
-            let (set, clear) = if changed { (flag.0, 0) } else { (0, flag.0) };
+            let (set, clear) = if other { (flag.0, 0) } else { (0, flag.0) };
             change_status(packet.unwrap_or_default(), set, clear);
         }
     }

@@ -9,6 +9,8 @@
 //! - `HIGHWATER_LONG_FILES`: how many files this run takes at most (all);
 //! - `HIGHWATER_LONG_ONLY`: names, separated by commas, that are run again whatever is known of them;
 //!   `differing` stands for all that differ so far;
+//! - `HIGHWATER_LONG_POOL`: how connections are pooled, `session` (as by default), `transaction`, or
+//!   `switching`, which is `transaction` with another connection for each statement;
 //! - `HIGHWATER_LONG_STEP`: `straight` or `through`, where only one is wanted.
 #![allow(
     clippy::unwrap_used,
@@ -36,7 +38,7 @@ use highwater::rig::TestSuite;
 use candidates::{Candidate, candidates};
 use kept::Kept;
 use runner::{Ended, Outcome, Runner};
-use servers::{Behind, Lone};
+use servers::{Behind, Lone, Pooling};
 
 /// A file that takes longer straight is left out.
 const STRAIGHT: Duration = Duration::from_secs(60);
@@ -82,6 +84,7 @@ struct Asked {
     results: PathBuf,
     files: usize,
     only: Option<String>,
+    pooling: Pooling,
     straight: bool,
     through: bool,
 }
@@ -94,6 +97,10 @@ impl Asked {
             results: given("HIGHWATER_LONG_RESULTS").map_or_else(beside_the_build, PathBuf::from),
             files: given("HIGHWATER_LONG_FILES").map_or(usize::MAX, |n| n.parse().unwrap()),
             only: given("HIGHWATER_LONG_ONLY"),
+            pooling: given("HIGHWATER_LONG_POOL").map_or_else(
+                || Pooling::from_name("session").unwrap(),
+                |name| Pooling::from_name(&name).unwrap(),
+            ),
             straight: step.as_deref() != Some("through"),
             through: step.as_deref() != Some("straight"),
         }
@@ -111,11 +118,13 @@ async fn all() -> bool {
     let asked = Asked::read();
     let suite = TestSuite::install(&|line| eprintln!("{line}")).unwrap();
     let mut straight = Kept::open(&asked.results, "straight");
-    let mut through = Kept::open(&asked.results, servers::MODE);
+    let way = asked.pooling.name;
+    let mut through = Kept::open(&asked.results, way);
     let mut replicated = Kept::open(&asked.results, "straight-replicated");
     let mut lone = Lone::new(Runner::new(&suite, asked.results.join("straight")));
     let mut behind = Behind::new(
-        Runner::new(&suite, asked.results.join(servers::MODE)),
+        asked.pooling,
+        Runner::new(&suite, asked.results.join(way)),
         Runner::new(&suite, asked.results.join("straight-replicated")),
     );
 
@@ -146,7 +155,7 @@ async fn all() -> bool {
         let passes = straight.outcome(name) == Some(Outcome::Equal);
         let again = named.is_some() || through.outcome(name).is_none();
         if asked.through && passes && again {
-            one_through(candidate, &mut behind, &mut through, &mut replicated).await;
+            one_through(way, candidate, &mut behind, &mut through, &mut replicated).await;
             ran = true;
         }
         taken += usize::from(ran);
@@ -159,6 +168,7 @@ async fn all() -> bool {
 /// Runs a file through the proxy; if it differs, once more straight at the same primary, which tells
 /// whether it is the proxy that makes the difference or a primary that has replicas.
 async fn one_through(
+    way: &str,
     candidate: &Candidate,
     behind: &mut Behind,
     through: &mut Kept,
@@ -166,7 +176,7 @@ async fn one_through(
 ) {
     let name = candidate.name.as_str();
     let ended = behind.run(candidate, THROUGH).await;
-    progress(servers::MODE, name, &ended);
+    progress(way, name, &ended);
     through.keep(name, &ended);
     if ended.outcome != Outcome::Equal {
         let ended = behind.run_straight(candidate, STRAIGHT).await;

@@ -205,3 +205,30 @@ async fn types_of_another_statement_are_not_borrowed() {
     }
     assert_eq!(answers[0], answers[1]);
 }
+
+/// Types that came with an execution which the server refused for its shape.
+#[tokio::test]
+async fn types_of_a_refused_execution() {
+    let stage = stage().await;
+    let proxy = lone(&stage, |_| {}).await;
+    let mut answers = Vec::new();
+    for mut raw in [
+        stage.raw_direct("app", usual()).await,
+        client(&proxy, "app").await,
+    ] {
+        let id = raw.prepare("SELECT CAST(LENGTH(?) AS SIGNED)").await;
+        let mut told = Vec::new();
+        let mut cut = execute(id, 0, &[Param::Text(b"\x01345678")], true, false);
+        cut.truncate(cut.len() - 5);
+        for payload in [
+            execute(id, 0, &[Param::Int(100)], true, false),
+            cut,
+            execute(id, 0, &[Param::Text(b"1234567")], false, false),
+        ] {
+            let frames = raw.ask(&payload, EXECUTE).await;
+            told.push(error_of(&frames).map_or_else(|| number(&frames), i64::from));
+        }
+        answers.push(told);
+    }
+    assert_eq!(answers[0], answers[1]);
+}

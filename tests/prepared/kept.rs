@@ -1,6 +1,7 @@
 //! What was in force at a PREPARE is in force wherever the statement runs, and what a table is, is
 //! what it is now.
 
+use highwater::protocol::caps::CapabilityFlags;
 use highwater::protocol::reply::ReplyKind;
 use highwater::protocol::status::Status;
 
@@ -89,31 +90,45 @@ async fn what_was_in_force_at_the_prepare_holds_on_every_connection() {
     assert_eq!(shown_by(&mut raw).await, expected);
 }
 
-/// Of an execution's answer: columns, the first row, and whether the number of columns is said to have
-/// changed; or the error.
+/// Of an execution's answer: the column count, what comes behind the columns (an EOF, or the first row),
+/// and whether the number of columns is said to have changed; or the error.
 fn answer(frames: &[Vec<u8>]) -> Result<(u8, Vec<u8>, bool), Option<u16>> {
     if let Some(code) = error_of(frames) {
         return Err(Some(code));
     }
     let columns = frames[0][0];
-    let row = match columns {
+    let behind = match columns {
         // An OK names GTIDs and numbers of its own server.
         0 => None,
         _ => frames.get(usize::from(columns) + 1),
     };
     let changed = ok_of(frames).status.contains(Status::METADATA_CHANGED);
-    Ok((columns, row.cloned().unwrap_or_default(), changed))
+    Ok((columns, behind.cloned().unwrap_or_default(), changed))
 }
 
 #[tokio::test]
 async fn a_statement_follows_its_table_as_on_one_server() {
+    follows("follows", usual()).await;
+}
+
+#[tokio::test]
+async fn and_where_an_eof_ends_the_columns() {
+    follows(
+        "follows_eof",
+        usual() - CapabilityFlags::CLIENT_DEPRECATE_EOF,
+    )
+    .await;
+}
+
+async fn follows(name: &str, flags: CapabilityFlags) {
     let stage = stage().await;
     let mut told = Vec::new();
-    for (schema, direct) in [("follows_d", true), ("follows_p", false)] {
+    for direct in [true, false] {
+        let schema = &format!("{name}_{direct}");
         stage.schema(schema).await;
         let mut raw = match direct {
-            true => stage.raw_direct(schema, usual()).await,
-            false => stage.raw(schema, usual()).await,
+            true => stage.raw_direct(schema, flags).await,
+            false => stage.raw(schema, flags).await,
         };
         let mut answers = Vec::new();
         raw.query("CREATE TABLE t (a BIGINT)").await;

@@ -65,6 +65,11 @@ impl Line {
 
     /// Joins at the end.
     pub(super) fn join(&mut self, pool: Arc<Pool>, key: PoolKey, has_schema: bool) -> Ticket {
+        let told = self.enter(key, has_schema);
+        Ticket { pool, told }
+    }
+
+    fn enter(&mut self, key: PoolKey, has_schema: bool) -> Receiver<Grant> {
         let (tell, told) = channel();
         self.0.push_back(Waiter {
             key,
@@ -72,7 +77,7 @@ impl Line {
             passed: 0,
             tell,
         });
-        Ticket { pool, told }
+        told
     }
 
     /// Gives a connection to the one whose turn it is. It comes back when nobody waits; `closed` is
@@ -146,5 +151,80 @@ impl Drop for Ticket {
         if let Ok(grant) = self.told.try_recv() {
             self.pool.regrant(grant);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::session::Applied;
+    use crate::protocol::caps::{CapabilityFlags, CapabilityProfile, REQUIRED};
+
+    fn key(flags: CapabilityFlags) -> PoolKey {
+        PoolKey {
+            user: "app".into(),
+            profile: CapabilityProfile::new(REQUIRED | flags),
+        }
+    }
+
+    fn told(grant: Result<Grant, tokio::sync::oneshot::error::TryRecvError>) -> &'static str {
+        match grant {
+            Ok(Grant::Parked(_)) => "connection",
+            Ok(Grant::Place) => "place",
+            Err(_) => "waits",
+        }
+    }
+
+    /// A line of those with the usual key (`u`) and another one (`o`), and what they are told.
+    fn line(kinds: &str) -> (Line, Vec<Receiver<Grant>>) {
+        let mut line = Line::default();
+        let mut receivers = Vec::new();
+        for kind in kinds.chars() {
+            let flags = match kind {
+                'u' => CapabilityFlags::empty(),
+                _ => CapabilityFlags::CLIENT_FOUND_ROWS,
+            };
+            receivers.push(line.enter(key(flags), false));
+        }
+        (line, receivers)
+    }
+
+    fn give(line: &mut Line) -> (bool, usize) {
+        let (parked, _) = Parked::for_tests(&key(CapabilityFlags::empty()), 1, Applied::default());
+        let mut closed = Vec::new();
+        let kept = line.give(parked, &mut closed).is_some();
+        (kept, closed.len())
+    }
+
+    #[test]
+    fn the_first_comes_first() {
+        let (mut line, mut receivers) = line("uuu");
+        assert_eq!(give(&mut line), (false, 0));
+        assert!(line.give_place());
+        let told: Vec<_> = receivers.iter_mut().map(|it| told(it.try_recv())).collect();
+        assert_eq!(told, ["connection", "place", "waits"]);
+        assert_eq!(line.len(), 1);
+    }
+
+    #[test]
+    fn nobody_waits_for_ever_for_those_whom_it_suits_better() {
+        let (mut line, mut receivers) = line("ouuuuuuuuuu");
+        for _ in 0..PATIENCE {
+            assert_eq!(give(&mut line), (false, 0));
+        }
+        assert_eq!(told(receivers[0].try_recv()), "waits");
+        assert_eq!(give(&mut line), (false, 1), "closed, for another one");
+        assert_eq!(told(receivers[0].try_recv()), "place");
+    }
+
+    #[test]
+    fn those_who_left_get_nothing() {
+        let (mut line, mut receivers) = line("uou");
+        receivers.remove(0);
+        receivers.remove(0);
+        assert_eq!(give(&mut line), (false, 0));
+        assert_eq!(told(receivers[0].try_recv()), "connection");
+        assert_eq!(give(&mut line), (true, 0));
+        assert!(!line.give_place());
     }
 }

@@ -183,3 +183,112 @@ impl Shelf {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::domain::session::{Applied, Mirror};
+    use crate::protocol::caps::{CapabilityProfile, REQUIRED};
+
+    fn key() -> PoolKey {
+        PoolKey {
+            user: "app".into(),
+            profile: CapabilityProfile::new(REQUIRED),
+        }
+    }
+
+    fn mirror(mode: &str) -> Mirror {
+        let mut mirror = Mirror::default();
+        mirror.set(b"sql_mode", mode.as_bytes());
+        mirror.set_schema(b"app");
+        mirror
+    }
+
+    /// Idle connections with these modes, numbered from 1 in the order in which they were used.
+    fn shelves(modes: &[&str]) -> (Shelves, Vec<UnixStream>) {
+        let mut shelves = Shelves::default();
+        let mut servers = Vec::new();
+        for (number, mode) in (1..).zip(modes) {
+            let mut applied = Applied::default();
+            if !mode.is_empty() {
+                applied.set(b"sql_mode", mode.as_bytes());
+                applied.set_schema(b"app");
+            }
+            let (parked, server) = Parked::for_tests(&key(), number, applied);
+            shelves.put(parked);
+            servers.push(server);
+        }
+        (shelves, servers)
+    }
+
+    fn taken(shelves: &mut Shelves, want: &Want<'_>) -> Option<u64> {
+        let parked = shelves.take(want, &mut Vec::new())?;
+        Some(parked.serial())
+    }
+
+    #[test]
+    fn the_one_that_lacks_least_is_taken() {
+        let key = key();
+        let (mut shelves, _servers) = shelves(&["A", "B", "A", "C", ""]);
+        let a = mirror("A");
+        let want = Want {
+            mirror: Some(&a),
+            has_schema: true,
+            ..Want::any(&key)
+        };
+        assert_eq!(
+            taken(&mut shelves, &want),
+            Some(3),
+            "used last of the equal"
+        );
+        assert_eq!(taken(&mut shelves, &want), Some(1));
+        assert_eq!(
+            taken(&mut shelves, &want),
+            Some(5),
+            "used last of the others"
+        );
+        assert_eq!(taken(&mut shelves, &Want::any(&key)), None, "has a schema");
+        assert_eq!(shelves.count(), 2);
+    }
+
+    #[test]
+    fn the_very_same_one_is_taken_only_in_its_turn() {
+        let (mut shelves, _servers) = shelves(&["A", "B"]);
+        assert!(shelves.take_same(&key(), 1, 2).is_none());
+        assert!(shelves.take_same(&key(), 1, 1).is_some());
+        assert!(shelves.take_same(&key(), 1, 1).is_none());
+        assert_eq!(shelves.count(), 1);
+    }
+
+    #[test]
+    fn in_tests_the_longest_unused_is_taken_and_not_the_same_again() {
+        let key = key();
+        let (mut shelves, _servers) = shelves(&["A", "A", "A"]);
+        let want = Want {
+            has_schema: true,
+            avoid: Some(1),
+            ..Want::any(&key)
+        };
+        assert_eq!(taken(&mut shelves, &want), Some(2));
+        assert_eq!(taken(&mut shelves, &want), Some(3));
+        assert_eq!(taken(&mut shelves, &want), Some(1), "there is no other");
+    }
+
+    #[test]
+    fn dead_ones_are_passed_over_and_swept() {
+        let key = key();
+        let (mut shelves, mut servers) = shelves(&["", "", ""]);
+        drop(servers.pop());
+        let mut dead = Vec::new();
+        let parked = shelves.take(&Want::any(&key), &mut dead).unwrap();
+        assert_eq!((parked.serial(), dead.len()), (2, 1));
+        drop(servers.remove(0));
+        let swept = shelves.sweep(2, Duration::from_secs(60));
+        assert_eq!(swept.closed.len(), 1);
+        assert_eq!(swept.missing, [(key, 2)]);
+        assert_eq!(shelves.count(), 0);
+    }
+}

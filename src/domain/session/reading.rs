@@ -110,8 +110,8 @@ impl Hash for Under {
 }
 
 fn reads(name: &[u8]) -> bool {
-    let runs = |it: &&str| it.as_bytes() == name;
-    !RUN_BY.iter().any(|it| runs(&it)) && !name.starts_with(b"session_track_")
+    let runs = RUN_BY.iter().any(|it| it.as_bytes() == name);
+    !runs && !name.starts_with(b"session_track_")
 }
 
 /// A text that a client prepared. Two that are equal are the same statement to a server, so that one

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use highwater::config::{Account, Config};
+use highwater::config::{Account, Config, PoolMode};
 use highwater::daemon::Proxy;
 use highwater::rig::{Cluster, ClusterBuilder, Server, TestSuite};
 
@@ -15,8 +15,34 @@ use super::runner::{Ended, Runner, Target};
 use super::state::State;
 use super::support::{self, Setup};
 
-/// How the proxy's pool is run; also the name of the results.
-pub(crate) const MODE: &str = "session";
+/// How the proxy's pool is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pooling {
+    /// Also the name of the results.
+    pub(crate) name: &'static str,
+    mode: PoolMode,
+    switch_always: bool,
+}
+
+impl Pooling {
+    const ALL: [Self; 3] = [
+        Self::new("session", PoolMode::Session, false),
+        Self::new("transaction", PoolMode::Transaction, false),
+        Self::new("switching", PoolMode::Transaction, true),
+    ];
+
+    const fn new(name: &'static str, mode: PoolMode, switch_always: bool) -> Self {
+        Self {
+            name,
+            mode,
+            switch_always,
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|pooling| pooling.name == name)
+    }
+}
 
 /// What MySQL's own driver of these tests starts its servers with, as far as it shows in results.
 fn servers(replicas: usize) -> ClusterBuilder {
@@ -128,14 +154,16 @@ impl Lone {
 
 /// A primary and two replicas behind the proxy, started again whenever a file left them changed.
 pub(crate) struct Behind {
+    pooling: Pooling,
     through: Runner,
     straight: Runner,
     running: Option<(Cluster, State)>,
 }
 
 impl Behind {
-    pub(crate) fn new(through: Runner, straight: Runner) -> Self {
+    pub(crate) fn new(pooling: Pooling, through: Runner, straight: Runner) -> Self {
         Self {
+            pooling,
             through,
             straight,
             running: None,
@@ -147,7 +175,7 @@ impl Behind {
         let (cluster, state) = self.clean().await;
         let var = home(cluster.primary());
         let socket = var.join("highwater.sock");
-        let proxy = Proxy::start(config(&cluster, candidate, &socket))
+        let proxy = Proxy::start(config(self.pooling, &cluster, candidate, &socket))
             .await
             .unwrap();
         let setup = Setup { proxy, cluster };
@@ -217,7 +245,7 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-fn config(cluster: &Cluster, candidate: &Candidate, socket: &Path) -> Config {
+fn config(pooling: Pooling, cluster: &Cluster, candidate: &Candidate, socket: &Path) -> Config {
     let mut config = support::config(cluster);
     let own = candidate.accounts.iter();
     config.users = std::iter::once(Account::new("root", ""))
@@ -225,6 +253,8 @@ fn config(cluster: &Cluster, candidate: &Candidate, socket: &Path) -> Config {
         .collect();
     config.proxy.socket = Some(socket.to_owned());
     config.proxy.drain_timeout = Duration::from_secs(2);
+    config.pool.mode = pooling.mode;
+    config.pool.switch_always = pooling.switch_always;
     // Many files wait until the server has as few connections as at their start.
     config.pool.min_idle = 0;
     config.pool.idle_timeout = Duration::from_millis(100);

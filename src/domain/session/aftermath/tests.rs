@@ -1,3 +1,5 @@
+//! What replies tell, statement by statement, as the servers were seen to answer.
+
 use super::*;
 use crate::domain::sql::{Dialect, LexMode, Seed, explain};
 

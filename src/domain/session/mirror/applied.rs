@@ -69,7 +69,7 @@ pub struct Restore {
     pub schema: Option<Box<[u8]>>,
     /// One SET statement.
     pub set: Option<Vec<u8>>,
-    values: Vec<(Box<[u8]>, Box<[u8]>)>,
+    values: Variables,
     users: UserVariables,
     words: Option<Role>,
 }
@@ -161,7 +161,7 @@ impl Mirror {
             return Err(CannotRestore);
         }
         let mut set = Vec::new();
-        let mut values = Vec::new();
+        let mut values = Variables::new();
         for (name, value) in self.differences(applied, guarded) {
             let value = value.ok_or(CannotRestore)?;
             set.extend_from_slice(if set.is_empty() { b"SET " } else { b", " });
@@ -169,7 +169,7 @@ impl Mirror {
             set.extend_from_slice(name);
             set.push(b'=');
             literal(name, value, &mut set)?;
-            values.push((name.into(), value.into()));
+            values.insert(name.into(), value.into());
         }
         users.put_missing(&applied.users, &mut set);
         let schema = wanted.clone().filter(|_| *wanted != applied.schema);

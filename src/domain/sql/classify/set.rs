@@ -106,7 +106,9 @@ fn assignments(mut tokens: Tokens<'_>, facts: &Facts) -> Decision {
             Target::Session(name) => match variables::kind_of(name) {
                 Kind::Own => own = true,
                 Kind::Managed => effects = effects.with(Effects::MENTIONS_MANAGED_VARIABLE),
-                _ => opaque |= variables::is_unrestorable(name),
+                _ => {
+                    opaque |= variables::is_unrestorable(name) || variables::is_recorder(name);
+                }
             },
         }
         if !skip_value(&mut tokens) {

@@ -195,6 +195,11 @@ fn locks() {
             ("SELECT IF(1, 2, RELEASE_ALL_LOCKS())", "unlock"),
             ("UPDATE t SET a = GET_LOCK('x', 1)", "lock:x"),
             ("FLUSH STATUS", "status:false"),
+            (
+                "TRUNCATE performance_schema.file_summary_by_event_name",
+                "performance_schema:false",
+            ),
+            ("TRUNCATE TABLE t", ""),
             ("FLUSH LOCAL LOGS", ""),
             ("FLUSH TABLES WITH READ LOCK", "+Reads"),
             ("FLUSH TABLES t WITH READ LOCK", ""),

@@ -37,6 +37,9 @@ pub(super) fn facts(verb: &[u8], mut cursor: Cursor<'_>, reader: Reader<'_>) -> 
         b"lock" if cursor.eat("instance") => vec![StateFact::LocksServer(ServerLock::Instance)],
         b"unlock" => unlock(cursor),
         b"flush" => flush(cursor),
+        b"truncate" if cursor.has("performance_schema") => {
+            vec![StateFact::Untracked((*b"performance_schema").into(), false)]
+        }
         b"backup" => backup(cursor),
         b"handler" => handler(cursor),
         b"prepare" => prepare(cursor, reader),

@@ -1,0 +1,188 @@
+//! What a session gives back between two statements, what it keeps, and in whose turn.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use highwater::rig::Cluster;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error};
+
+use crate::lends;
+use crate::measure::{count, until};
+use crate::support::{Setup, cell, run};
+
+async fn one_connection(workers: usize) -> Setup {
+    Setup::with(Cluster::builder().replicas(0), |config| {
+        lends(1)(config);
+        config.proxy.workers = workers;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_connection_is_called_back_from_other_threads() {
+    let setup = one_connection(4).await;
+    let mut conns = Vec::new();
+    for number in 0..8 {
+        let mut conn = setup.connect().await;
+        run(
+            &mut conn,
+            &format!("SET group_concat_max_len = {}", 5_000 + number),
+        )
+        .await;
+        conns.push(conn);
+    }
+    for _ in 0..5 {
+        for (number, conn) in conns.iter_mut().enumerate() {
+            let length = cell(conn, "SELECT @@group_concat_max_len").await.unwrap();
+            assert_eq!(length, (5_000 + number).to_string());
+        }
+    }
+    let recalls = count(&setup.proxy, "recalls_total", &[]);
+    assert!(recalls > 0);
+    // A session alone keeps its connection from one statement to the next.
+    for _ in 0..10 {
+        run(&mut conns[0], "SELECT 1").await;
+    }
+    assert!(count(&setup.proxy, "recalls_total", &[]) <= recalls + 1);
+}
+
+#[tokio::test]
+async fn a_session_that_never_pauses_starves_nobody() {
+    let setup = one_connection(2).await;
+    let mut greedy = setup.connect().await;
+    run(
+        &mut greedy,
+        "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY)",
+    )
+    .await;
+    let over = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&over);
+    let greedy = tokio::spawn(async move {
+        let mut statements = 0;
+        while !stop.load(Ordering::Relaxed) {
+            run(&mut greedy, "INSERT INTO t VALUES ()").await;
+            statements += 1;
+        }
+        statements
+    });
+    let mut others = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let mut conn = setup.connect().await;
+        others.spawn(async move {
+            for _ in 0..5 {
+                run(&mut conn, "INSERT INTO t VALUES ()").await;
+            }
+        });
+    }
+    others.join_all().await;
+    over.store(true, Ordering::Relaxed);
+    assert!(greedy.await.unwrap() > 0);
+}
+
+#[tokio::test]
+async fn connections_that_are_not_needed_go_back_by_themselves() {
+    let setup = Setup::with(Cluster::builder().replicas(0), lends(10)).await;
+    let mut conn = setup.connect().await;
+    run(&mut conn, "SELECT 1").await;
+    let state = |state: &str| {
+        let label = format!("state=\"{state}\"");
+        count(&setup.proxy, "backend_connections", &[&label])
+    };
+    until("the connection goes back", || {
+        state("idle") == 1 && state("leased") == 0 && state("lent") == 0
+    })
+    .await;
+    assert_eq!(
+        count(&setup.proxy, "handovers_total", &["how=\"reset\""]),
+        0
+    );
+}
+
+fn is_exhausted(result: mysql_async::Result<()>) -> bool {
+    match result {
+        Ok(()) => false,
+        Err(Error::Server(error)) => error.message.contains("connections"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Whether another session gets the only connection.
+async fn is_free(other: &mut Conn) -> bool {
+    !is_exhausted(other.query_drop("DO 1").await)
+}
+
+#[tokio::test]
+async fn what_cannot_be_restored_keeps_its_connection() {
+    let setup = Setup::with(Cluster::builder().replicas(0), |config| {
+        lends(1)(config);
+        config.pool.acquire_timeout = Duration::from_millis(200);
+    })
+    .await;
+    let mut other = setup.connect().await;
+    let mut conn = setup.connect().await;
+    run(&mut conn, "CREATE TABLE t (id INT PRIMARY KEY)").await;
+    // What holds the connection, and what lets go of it; nothing stands for a reset.
+    let cases: [(&[&str], &[&str]); 11] = [
+        (&["BEGIN"], &["ROLLBACK"]),
+        (&["START TRANSACTION READ ONLY"], &["COMMIT"]),
+        (&["LOCK TABLES t READ"], &["UNLOCK TABLES"]),
+        (&["SET TRANSACTION READ ONLY"], &["BEGIN", "COMMIT"]),
+        (&["SET autocommit = 0", "SELECT * FROM t"], &["COMMIT"]),
+        (&["CREATE TEMPORARY TABLE tt (id INT)"], &[]),
+        (&["SELECT GET_LOCK('here', 1)"], &[]),
+        (&["SET @x = (SELECT COUNT(*) FROM t)"], &[]),
+        (&["PREPARE p FROM 'SELECT 1'"], &[]),
+        (&["HANDLER t OPEN"], &[]),
+        (&["XA START 'x'"], &[]),
+    ];
+    for (holds, ends) in cases {
+        assert!(is_free(&mut other).await, "before {holds:?}");
+        for hold in holds {
+            run(&mut conn, hold).await;
+        }
+        assert!(!is_free(&mut other).await, "{holds:?}");
+        for end in ends {
+            run(&mut conn, end).await;
+        }
+        if ends.is_empty() {
+            assert!(conn.reset().await.unwrap(), "{holds:?}");
+        }
+        assert!(is_free(&mut other).await, "after {holds:?} and {ends:?}");
+        conn.reset().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn prepared_statements_leave_nothing_to_others() {
+    let setup = one_connection(1).await;
+    let mut conns = [setup.connect().await, setup.connect().await];
+    let statements: Vec<_> = {
+        let mut statements = Vec::new();
+        for (number, conn) in conns.iter_mut().enumerate() {
+            let sql = format!("SELECT {number} + ?");
+            statements.push(conn.prep(sql).await.unwrap());
+        }
+        statements
+    };
+    for round in 0..20_usize {
+        for (number, conn) in conns.iter_mut().enumerate() {
+            let sum: Option<usize> = conn
+                .exec_first(&statements[number], (round,))
+                .await
+                .unwrap();
+            assert_eq!(sum, Some(number + round));
+        }
+    }
+    let known = "SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'";
+    let mut root = setup
+        .cluster
+        .primary()
+        .connect(&highwater::rig::ROOT)
+        .await
+        .unwrap();
+    let (_, left): (String, usize) = root.query_first(known).await.unwrap().unwrap();
+    assert!(left <= 2, "{left} statements are left on the server");
+    root.disconnect().await.unwrap();
+}
