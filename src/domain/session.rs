@@ -123,8 +123,8 @@ pub struct Session {
     pub positions: Positions,
     /// What binds it to its connection to the primary.
     pub pins: Pins,
-    /// Whether the text of the statement at hand may name a temporary table of the session.
-    pub names_temporary: bool,
+    /// What the statement at hand needs of the primary's connection, by its text.
+    pub needs: Option<PinReason>,
     /// What it asked its server to track for it.
     pub wish: TrackerWish,
     /// Whether the servers' default isolation level is SERIALIZABLE.
@@ -166,7 +166,7 @@ impl Session {
             mirror: Mirror::default(),
             positions: Positions::default(),
             pins: Pins::default(),
-            names_temporary: false,
+            needs: None,
             wish: TrackerWish::default(),
             serializable_by_default: false,
             read_committed_by_default: false,

@@ -67,6 +67,20 @@ impl Relay {
                 self.on_primary_side(ReplyKind::Statistics, COMMAND, total)
                     .await
             }
+            CommandCode::RegisterReplica => self.register_replica(total).await,
+            CommandCode::BinlogDump
+            | CommandCode::BinlogDumpGtid
+            | CommandCode::Clone
+            | CommandCode::SubscribeGroupReplication => self.tunnel(total).await,
+            CommandCode::Debug | CommandCode::Refresh | CommandCode::Shutdown => {
+                self.on_primary_side(ReplyKind::Simple, COMMAND, total)
+                    .await
+            }
+            CommandCode::CreateDb | CommandCode::DropDb => {
+                let profile = StatementProfile::unread(Doubt::Writes);
+                self.on_primary_side(ReplyKind::Simple, profile, total)
+                    .await
+            }
             CommandCode::ProcessInfo => {
                 let bound = Some((self.state_side(), Reason::Command));
                 let task = Task::AsIs(ReplyKind::Query);

@@ -60,6 +60,42 @@ async fn a_role_is_taken_on_replicas_and_stays_with_its_session() {
 }
 
 #[tokio::test]
+async fn a_role_that_is_taken_again_has_its_rights_of_then_everywhere() {
+    let stage = stage().await;
+    let root = stage.setup.cluster.primary();
+    for sql in [
+        "CREATE SCHEMA hw_lent",
+        "CREATE VIEW hw_lent.v AS SELECT 1",
+        "CREATE ROLE hw_lent",
+        "GRANT SHOW VIEW, SELECT ON *.* TO hw_lent",
+        "GRANT hw_lent TO second",
+    ] {
+        root.exec(sql).await.unwrap();
+    }
+    stage.setup.cluster.wait_all_caught_up().await.unwrap();
+    let opts = stage
+        .setup
+        .opts()
+        .user(Some("second"))
+        .pass(Some("second-pw"));
+    let mut client = Conn::new(Opts::from(opts)).await.unwrap();
+    let show = "SHOW CREATE VIEW hw_lent.v";
+    run(&mut client, "SET ROLE hw_lent").await;
+    let (shown, went) = observed(stage.setup, &mut client, show).await;
+    assert_eq!((shown.error, &*went[0].target), (None, "replica"));
+    root.exec("REVOKE SHOW VIEW ON *.* FROM hw_lent")
+        .await
+        .unwrap();
+    stage.setup.cluster.wait_all_caught_up().await.unwrap();
+    run(&mut client, "SET ROLE hw_lent").await;
+    let (refused, went) = observed(stage.setup, &mut client, show).await;
+    assert_eq!((refused.error, &*went[0].target), (Some(1142), "replica"));
+    leave(stage.setup, client).await;
+    root.exec("DROP ROLE hw_lent").await.unwrap();
+    root.exec("DROP SCHEMA hw_lent").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_resource_group_binds() {
     let stage = stage().await;
     let root = stage.setup.cluster.primary();
