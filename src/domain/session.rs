@@ -416,7 +416,7 @@ impl Session {
                     && !self.transaction.is_open()
                     && self.transaction.autocommit()
                     && !profile.effects.contains(Effects::TEMPORARY_TABLE)
-                    && !self.pins.has_temporary_tables() =>
+                    && !self.names_temporary_table() =>
             {
                 match self.client.found_rows {
                     // Perhaps nothing changed.
@@ -434,6 +434,12 @@ impl Session {
             true => by_outcome.max(Unsaid::Position),
             false => by_outcome,
         }
+    }
+
+    /// Whether the statement at hand may name a temporary table: what it writes there is no one else's,
+    /// and has no position. A write to any other table that has none is in no binary log.
+    fn names_temporary_table(&self) -> bool {
+        self.pins.has_temporary_tables() && self.needs == Some(PinReason::TemporaryTable)
     }
 
     /// Whether the statement showed the session data that others may have written. An error shows

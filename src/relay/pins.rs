@@ -60,7 +60,7 @@ impl Relay {
         } else if state::may_touch(profile) || profile.access == Access::Write {
             self.touches = self.touches_of(statement, temporary);
         }
-        if profile.access == Access::Read {
+        if profile.access == Access::Read || temporary && profile.access == Access::Write {
             self.state.needs = self.needs(statement, temporary);
         }
     }
@@ -97,7 +97,7 @@ impl Relay {
         Some(self.state.resolve(touches))
     }
 
-    /// What a read needs of the primary's connection.
+    /// What a read, or a write, needs of the primary's connection.
     fn needs(&mut self, statement: &Statement, temporary: bool) -> Option<PinReason> {
         if temporary && self.may_name_temporary(statement) {
             return Some(PinReason::TemporaryTable);
