@@ -45,21 +45,7 @@ impl Setup {
 
     /// Waits until so many replicas take reads.
     pub async fn replicas_usable(&self, count: usize) {
-        let mut topology = self.proxy.watch().topology();
-        while topology.usable_replicas().count() != count || !topology.backends[0].usable() {
-            topology = self.proxy.watch().changed(topology.epoch).await;
-        }
-        // Connections are opened to a server only once its defaults are known.
-        let known = |id| {
-            self.proxy
-                .watch()
-                .facts(id)
-                .is_some_and(|facts| facts.baseline.is_some())
-        };
-        let usable = || topology.backends.iter().filter(|view| view.usable());
-        while !usable().all(|view| known(view.id)) {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+        usable(&self.proxy, count).await;
     }
 
     pub fn opts(&self) -> OptsBuilder {
@@ -76,6 +62,25 @@ impl Setup {
     /// A client of the proxy.
     pub async fn connect(&self) -> Conn {
         Conn::new(Opts::from(self.opts())).await.unwrap()
+    }
+}
+
+/// Waits until so many replicas of a proxy take reads.
+pub async fn usable(proxy: &Proxy, count: usize) {
+    let watch = proxy.watch();
+    let mut topology = watch.topology();
+    while topology.usable_replicas().count() != count || !topology.backends[0].usable() {
+        topology = watch.changed(topology.epoch).await;
+    }
+    // Connections are opened to a server only once its defaults are known.
+    let known = |id| {
+        watch
+            .facts(id)
+            .is_some_and(|facts| facts.baseline.is_some())
+    };
+    let usable = || topology.backends.iter().filter(|view| view.usable());
+    while !usable().all(|view| known(view.id)) {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
 

@@ -101,11 +101,17 @@ impl Raw {
 
     /// Reads a whole reply: its frames, whose sequence ids must be right.
     pub async fn reply(&mut self, kind: ReplyKind) -> Vec<Vec<u8>> {
+        let reply = self.try_reply(kind).await;
+        reply.expect("the connection ended in a reply")
+    }
+
+    /// The same; `None` when the connection ended before the reply did.
+    pub async fn try_reply(&mut self, kind: ReplyKind) -> Option<Vec<Vec<u8>>> {
         let mut tracker = ReplyTracker::new(kind, self.profile);
         let (mut frames, mut pending) = (Vec::new(), Vec::new());
         let mut seq = self.seq;
         while !tracker.is_done() {
-            let frame = self.frame().await.expect("the connection ended in a reply");
+            let frame = self.frame().await?;
             assert_eq!(frame[3], seq, "sequence id");
             seq = seq.wrapping_add(1);
             pending.extend_from_slice(&frame);
@@ -119,7 +125,7 @@ impl Raw {
                 pending.drain(..used);
             }
         }
-        frames
+        Some(frames)
     }
 
     /// Sends a command and reads its reply.

@@ -1,0 +1,291 @@
+//! Plays the same steps on one bare server and through a proxy, and compares the packets.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use highwater::protocol::caps::CapabilityFlags;
+use highwater::protocol::packets::ErrView;
+use highwater::protocol::reply::ReplyKind;
+use highwater::rig::{APP, Cluster, ROOT};
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+
+use super::steps::{Move, Step, Value};
+use super::words::TABLES;
+use crate::support::raw::{Param, Raw, about, execute, fetch, long_data, shown, usual};
+
+/// No step takes that long.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Both sides of the comparison.
+pub(crate) struct Arena<'a> {
+    pub(crate) bare: &'a Cluster,
+    pub(crate) cluster: &'a Cluster,
+    /// Where the proxy listens.
+    pub(crate) proxy: String,
+    pub(crate) sessions: usize,
+    pub(crate) flags: CapabilityFlags,
+}
+
+/// Where two answers differ.
+pub(crate) struct Difference {
+    /// The number of the step.
+    pub(crate) at: usize,
+    pub(crate) bare: String,
+    pub(crate) proxied: String,
+}
+
+/// Names of schemas are never used twice.
+static ROUND: AtomicUsize = AtomicUsize::new(0);
+
+/// The schemas of a session: `{A}`, `{B}`, and the next session's first one.
+#[derive(Clone)]
+struct Names([String; 3]);
+
+impl Names {
+    fn new(round: usize, session: usize, sessions: usize) -> Self {
+        let first = |session: usize| format!("same_{round}_{session}");
+        let own = first(session);
+        Self([
+            own.clone(),
+            format!("{own}b"),
+            first((session + 1) % sessions),
+        ])
+    }
+
+    fn put(&self, text: &str) -> String {
+        let [a, b, o] = &self.0;
+        text.replace("{A}", a).replace("{B}", b).replace("{O}", o)
+    }
+}
+
+/// A client of one of both.
+struct Player {
+    address: String,
+    names: Names,
+    flags: CapabilityFlags,
+    raw: Option<Raw>,
+    slots: BTreeMap<usize, (u32, usize)>,
+}
+
+impl Player {
+    async fn new(address: &str, names: &Names, flags: CapabilityFlags) -> Self {
+        let mut player = Self {
+            address: address.to_owned(),
+            names: names.clone(),
+            flags,
+            raw: None,
+            slots: BTreeMap::new(),
+        };
+        player.come().await;
+        player
+    }
+
+    async fn come(&mut self) {
+        self.slots.clear();
+        let account = (APP.user, APP.password);
+        let schema = self.names.put("{A}");
+        let raw = Raw::connect(&self.address, account, Some(&schema), self.flags).await;
+        self.raw = Some(raw.unwrap());
+    }
+
+    /// The packets of the answer; one line of words where there are none.
+    async fn play(&mut self, step: &Step) -> Vec<Vec<u8>> {
+        match tokio::time::timeout(PATIENCE, self.answer(step)).await {
+            Ok(Some(frames)) => frames,
+            Ok(None) => {
+                self.come().await;
+                vec![b"the connection ended".to_vec()]
+            }
+            Err(_) => {
+                self.come().await;
+                vec![b"no answer".to_vec()]
+            }
+        }
+    }
+
+    async fn answer(&mut self, step: &Step) -> Option<Vec<Vec<u8>>> {
+        if let Step::Again = step {
+            let raw = self.raw.as_mut()?;
+            raw.send(&[1]).await;
+            while raw.frame().await.is_some() {}
+            self.come().await;
+            return Some(Vec::new());
+        }
+        let names = self.names.clone();
+        let raw = self.raw.as_mut()?;
+        let known = |slot| self.slots.get(slot).copied().unwrap_or((999, 0));
+        let (payload, kind) = match step {
+            Step::Query(sql) => {
+                let mut payload = vec![3];
+                payload.extend_from_slice(names.put(sql).as_bytes());
+                (payload, ReplyKind::Query)
+            }
+            Step::Prepare(slot, sql) => return self.prepare(*slot, &names.put(sql)).await,
+            Step::Execute {
+                slot,
+                values,
+                cursor,
+            } => {
+                let (id, count) = known(slot);
+                let values: Vec<Param<'_>> = values.iter().take(count).map(param).collect();
+                let payload = execute(id, u8::from(*cursor), &values, true, false);
+                (payload, ReplyKind::Execute { cursor: *cursor })
+            }
+            Step::Fetch(slot) => (fetch(known(slot).0, 2), ReplyKind::Fetch),
+            Step::StatementReset(slot) => (about(0x1A, known(slot).0), ReplyKind::Simple),
+            Step::Close(slot) => {
+                raw.send(&about(0x19, known(slot).0)).await;
+                self.slots.remove(slot);
+                return Some(Vec::new());
+            }
+            Step::LongData(slot, text) => {
+                raw.send(&long_data(known(slot).0, 0, text.as_bytes()))
+                    .await;
+                return Some(Vec::new());
+            }
+            Step::InitDb(schema) => {
+                let payload = [b"\x02", names.put(schema).as_bytes()].concat();
+                (payload, ReplyKind::Simple)
+            }
+            Step::SetOption(on) => (vec![0x1B, u8::from(!on), 0], ReplyKind::Simple),
+            Step::Ping => (vec![0x0E], ReplyKind::Simple),
+            Step::Reset => {
+                self.slots.clear();
+                (vec![0x1F], ReplyKind::Simple)
+            }
+            Step::ChangeUser(schema) => {
+                self.slots.clear();
+                let schema = names.put(schema);
+                let last = raw.change_user(APP.user, APP.password, &schema).await;
+                return Some(vec![last]);
+            }
+            Step::Again => unreachable!("done above"),
+        };
+        raw.send(&payload).await;
+        let mut frames = raw.try_reply(kind).await?;
+        if let Step::InitDb(_) | Step::SetOption(_) | Step::Ping = step {
+            forget_warnings(&mut frames);
+        }
+        Some(frames)
+    }
+
+    async fn prepare(&mut self, slot: usize, sql: &str) -> Option<Vec<Vec<u8>>> {
+        let raw = self.raw.as_mut()?;
+        // As a client does that uses a variable again.
+        if let Some((id, _)) = self.slots.remove(&slot) {
+            raw.send(&about(0x19, id)).await;
+        }
+        raw.send(&[b"\x16", sql.as_bytes()].concat()).await;
+        let mut frames = raw.try_reply(ReplyKind::Prepare).await?;
+        if let Some([0, a, b, c, d, _, _, count, ..]) = frames.first().map(Vec::as_slice) {
+            let id = u32::from_le_bytes([*a, *b, *c, *d]);
+            self.slots.insert(slot, (id, usize::from(*count)));
+            frames[0][1..5].fill(0);
+        }
+        Some(frames)
+    }
+}
+
+/// The OK of a command that is no statement has the number of warnings of the statement before, which
+/// is left open: Highwater's has that of some statement of the connection.
+fn forget_warnings(frames: &mut [Vec<u8>]) {
+    if let [frame] = frames
+        && let [0, _, _, _, _, warnings @ ..] = frame.as_mut_slice()
+    {
+        warnings.iter_mut().take(2).for_each(|byte| *byte = 0);
+    }
+}
+
+fn param(value: &Value) -> Param<'_> {
+    match value {
+        Value::Int(number) => Param::Int(*number),
+        Value::Text(text) => Param::Text(text.as_bytes()),
+        Value::Null => Param::Null,
+    }
+}
+
+impl Arena<'_> {
+    /// Plays all steps, or up to the first difference.
+    pub(crate) async fn play(&self, moves: &[Move]) -> Option<Difference> {
+        let round = ROUND.fetch_add(1, Ordering::Relaxed);
+        let names: Vec<Names> = (0..self.sessions)
+            .map(|session| Names::new(round, session, self.sessions))
+            .collect();
+        let script = names.iter().flat_map(|names| {
+            let lines = TABLES.lines().map(str::trim).filter(|it| !it.is_empty());
+            lines.map(|line| names.put(line))
+        });
+        let script: Vec<String> = script.collect();
+        self.both(&script).await;
+        self.cluster.wait_all_caught_up().await.unwrap();
+        let difference = self.compare(&names, moves).await;
+        let drop = names.iter().flat_map(|it| {
+            ["{A}", "{B}", "{A}x"].map(|name| format!("DROP DATABASE IF EXISTS {}", it.put(name)))
+        });
+        let drop: Vec<String> = drop.collect();
+        self.both(&drop).await;
+        difference
+    }
+
+    async fn both(&self, script: &[String]) {
+        let [bare, cluster] = [self.bare, self.cluster].map(|it| it.primary().connect(&ROOT));
+        for conn in [&mut bare.await.unwrap(), &mut cluster.await.unwrap()] {
+            run(conn, script).await;
+        }
+    }
+
+    async fn compare(&self, names: &[Names], moves: &[Move]) -> Option<Difference> {
+        let mut players = Vec::new();
+        for names in names {
+            let bare = self.bare.primary().address();
+            players.push([
+                Player::new(&bare, names, self.flags).await,
+                Player::new(&self.proxy, names, self.flags).await,
+            ]);
+        }
+        for (at, Move { session, step }) in moves.iter().enumerate() {
+            let [bare, proxied] = &mut players[*session];
+            let (bare, proxied) = (bare.play(step).await, proxied.play(step).await);
+            if !same(&bare, &proxied) {
+                return Some(Difference {
+                    at,
+                    bare: shown(&bare),
+                    proxied: shown(&proxied),
+                });
+            }
+        }
+        None
+    }
+}
+
+async fn run(conn: &mut Conn, script: &[String]) {
+    for sql in script {
+        conn.query_drop(sql)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+}
+
+/// What clients of this seed ask for on top of what they must.
+pub(crate) fn flags(seed: u64) -> CapabilityFlags {
+    let mut flags = usual();
+    flags.set(CapabilityFlags::CLIENT_SESSION_TRACK, seed % 4 == 3);
+    flags.set(CapabilityFlags::CLIENT_DEPRECATE_EOF, seed % 3 != 2);
+    flags
+}
+
+/// Words of errors may differ where they are Highwater's own, and say so.
+fn same(bare: &[Vec<u8>], proxied: &[Vec<u8>]) -> bool {
+    let own = |(bare, proxied): (&Vec<u8>, &Vec<u8>)| {
+        let [bare, proxied] = [bare, proxied].map(|frame| ErrView::parse(frame));
+        let (Some(bare), Some(proxied)) = (bare, proxied) else {
+            return false;
+        };
+        proxied.message.starts_with(b"Highwater: ")
+            && (bare.code, bare.state) == (proxied.code, proxied.state)
+    };
+    let mut frames = bare.iter().zip(proxied);
+    bare.len() == proxied.len() && frames.all(|it| it.0 == it.1 || own(it))
+}

@@ -1,0 +1,40 @@
+//! Makes a sequence that differs as short as it will be: leaves out what is not needed.
+
+use super::play::{Arena, Difference};
+use super::steps::Move;
+
+/// Tries at most, since each plays the whole sequence on real servers.
+const TRIES: usize = 150;
+
+/// The shortest sequence found, and how it differs.
+pub(crate) async fn shrunk(
+    arena: &Arena<'_>,
+    mut moves: Vec<Move>,
+    mut difference: Difference,
+) -> (Vec<Move>, Difference) {
+    moves.truncate(difference.at + 1);
+    let mut tries = 0;
+    let mut part = moves.len().div_ceil(2);
+    loop {
+        let mut at = 0;
+        let mut shorter = false;
+        while at < moves.len() && tries < TRIES {
+            let mut fewer = moves.clone();
+            fewer.drain(at..(at + part).min(moves.len()));
+            tries += 1;
+            match arena.play(&fewer).await {
+                Some(found) => {
+                    fewer.truncate(found.at + 1);
+                    (moves, difference, shorter) = (fewer, found, true);
+                }
+                None => at += part,
+            }
+        }
+        if tries >= TRIES || (part == 1 && !shorter) {
+            return (moves, difference);
+        }
+        if !shorter || part > moves.len() {
+            part = part.min(moves.len()).div_ceil(2).max(1);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What a session does, step by step, made from a seed.
+
+use std::fmt;
+
+use super::chance::Chance;
+use super::words::{CHARSETS, CONSTANTS, KINDS, MODES, PREPARED, VARIABLES};
+
+/// Statements that a session has prepared at a time, by the binary protocol.
+const SLOTS: usize = 3;
+
+/// A parameter's value.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    Int(i64),
+    Text(&'static str),
+    Null,
+}
+
+/// One command.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Query(String),
+    Prepare(usize, String),
+    /// With the types sent along or not, and with a cursor or not.
+    Execute {
+        slot: usize,
+        values: Vec<Value>,
+        cursor: bool,
+    },
+    Fetch(usize),
+    StatementReset(usize),
+    Close(usize),
+    LongData(usize, &'static str),
+    InitDb(&'static str),
+    SetOption(bool),
+    Ping,
+    Reset,
+    ChangeUser(&'static str),
+    /// The client leaves, and comes again.
+    Again,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Query(sql) => out.write_str(sql),
+            other => write!(out, "{other:?}"),
+        }
+    }
+}
+
+/// A step of one of the sessions.
+#[derive(Clone, Debug)]
+pub(crate) struct Move {
+    pub(crate) session: usize,
+    pub(crate) step: Step,
+}
+
+/// The steps of so many sessions, in their order.
+pub(crate) fn moves(seed: u64, sessions: usize, count: usize) -> Vec<Move> {
+    let mut chance = Chance::new(seed);
+    let one = |_| {
+        let session = chance.below(sessions);
+        let step = step(&mut chance);
+        Move { session, step }
+    };
+    (0..count).map(one).collect()
+}
+
+fn step(chance: &mut Chance) -> Step {
+    let slot = chance.below(SLOTS);
+    match chance.below(200) {
+        0..140 => Step::Query(statement(chance)),
+        140..145 => {
+            let some = 2 + chance.below(2);
+            let all: Vec<String> = (0..some).map(|_| statement(chance)).collect();
+            Step::Query(all.join("; "))
+        }
+        145..160 => Step::Prepare(slot, {
+            let text = chance.of(&PREPARED).0;
+            filled(text, chance)
+        }),
+        160..180 => Step::Execute {
+            slot,
+            values: (0..2).map(|_| value(chance)).collect(),
+            cursor: chance.one_in(8),
+        },
+        180 | 181 => Step::Fetch(slot),
+        182 => Step::StatementReset(slot),
+        183..186 => Step::Close(slot),
+        186 => Step::LongData(slot, "12"),
+        187..190 => Step::InitDb(chance.of(&["{A}", "{B}", "nosuch"])),
+        190 => Step::SetOption(chance.one_in(2)),
+        191 | 192 => Step::Ping,
+        193..195 => Step::Reset,
+        195 | 196 => Step::ChangeUser(chance.of(&["{A}", "{B}", ""])),
+        197 => Step::Again,
+        _ => Step::Query("ROLLBACK".to_owned()),
+    }
+}
+
+fn value(chance: &mut Chance) -> Value {
+    match chance.below(4) {
+        0 => Value::Null,
+        1 => Value::Text(chance.of(&["x", "2", "ANSI", ""])),
+        _ => Value::Int(i64::try_from(chance.below(12)).unwrap()),
+    }
+}
+
+fn statement(chance: &mut Chance) -> String {
+    let total: u32 = KINDS.iter().map(|kind| kind.weight).sum();
+    let mut at = u32::try_from(chance.below(total as usize)).unwrap();
+    for kind in &KINDS {
+        if at < kind.weight {
+            return {
+                let text = chance.of(kind.texts);
+                filled(text, chance)
+            };
+        }
+        at -= kind.weight;
+    }
+    unreachable!("below the total")
+}
+
+/// Puts something in each place of a text but the schemas, which are known only when it runs.
+fn filled(text: &str, chance: &mut Chance) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (place, behind) = after.split_once('}').unwrap();
+        out.push_str(before);
+        out.push_str(&choice(place, chance));
+        rest = behind;
+    }
+    out + rest
+}
+
+fn choice(place: &str, chance: &mut Chance) -> String {
+    let of = |chance: &mut Chance, choices: &[&str]| chance.of(choices).to_owned();
+    match place {
+        "int" => chance.below(10).to_string(),
+        "var" => of(chance, &["@a", "@b", "@c", "@d"]),
+        "const" => of(chance, &CONSTANTS),
+        "sys" => chance.of(&VARIABLES).0.to_owned(),
+        "sys=" => {
+            let (name, values) = chance.of(&VARIABLES);
+            let value = chance.of(values);
+            format!("{name} = {}", filled(value, chance))
+        }
+        "tmp" => of(chance, &["x", "x", "y", "t"]),
+        "sp" => of(chance, &["a", "b"]),
+        "ps" => of(chance, &["s", "q"]),
+        "lock" => of(chance, &["{A}_1", "{A}_2"]),
+        "mode" => of(chance, &MODES),
+        "charset" => of(chance, &CHARSETS),
+        schema => format!("{{{schema}}}"),
+    }
+}
