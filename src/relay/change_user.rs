@@ -1,6 +1,6 @@
 //! COM_CHANGE_USER: another account on the same client connection. Positions stay.
 
-use super::links::{Links, SIDES};
+use super::links::SIDES;
 use super::login::{Client, Configured};
 use super::session::{End, Relay};
 use crate::frontend::ClientError;
@@ -49,7 +49,7 @@ impl Relay {
         self.state.transaction.on_lost();
         self.registered.becomes(client.user.clone());
         self.diary.user = client.user.clone();
-        self.links = Links::new(self.shared.clone(), client.key());
+        self.links = self.links.of_other_user(client.key());
         self.who = client;
         self.state.on_other_user();
         self.after_reset();

@@ -55,6 +55,15 @@ impl Links {
         }
     }
 
+    /// None yet, for the same client as another user: COM_CHANGE_USER leaves as it is what
+    /// COM_SET_OPTION said.
+    pub(super) fn of_other_user(&self, key: PoolKey) -> Self {
+        Self {
+            multi_statements: self.multi_statements,
+            ..Self::new(Arc::clone(&self.shared), key)
+        }
+    }
+
     /// Whether others may have the connections between statements.
     pub(super) fn lends(&self) -> bool {
         self.shared.config.pool.mode == PoolMode::Transaction

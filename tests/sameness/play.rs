@@ -164,7 +164,11 @@ impl Player {
             Step::Again => unreachable!("done above"),
         };
         raw.send(&payload).await;
-        raw.try_reply(kind).await
+        let mut frames = raw.try_reply(kind).await?;
+        if let Step::InitDb(_) | Step::SetOption(_) | Step::Ping = step {
+            forget_warnings(&mut frames);
+        }
+        Some(frames)
     }
 
     async fn prepare(&mut self, slot: usize, sql: &str) -> Option<Vec<Vec<u8>>> {
@@ -181,6 +185,16 @@ impl Player {
             frames[0][1..5].fill(0);
         }
         Some(frames)
+    }
+}
+
+/// The OK of a command that is no statement has the number of warnings of the statement before, which
+/// is left open: Highwater's has that of some statement of the connection.
+fn forget_warnings(frames: &mut [Vec<u8>]) {
+    if let [frame] = frames
+        && let [0, _, _, _, _, warnings @ ..] = frame.as_mut_slice()
+    {
+        warnings.iter_mut().take(2).for_each(|byte| *byte = 0);
     }
 }
 
