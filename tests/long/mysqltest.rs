@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use highwater::rig::TestSuite;
 
-use candidates::{Candidate, candidates};
+use candidates::candidates;
 use kept::Kept;
 use runner::{Outcome, Runner};
 use servers::{Behind, Lone, Pooling};
