@@ -177,7 +177,7 @@ impl Proxy {
             tracing::warn!("not every server has answered yet");
         }
         tracing::info!(
-            mysql = %addresses.mysql, admin = %addresses.admin, http = %addresses.http, "listening"
+            mysql = %addresses.mysql, http = %addresses.http, admin = %addresses.admin, "listening"
         );
         Ok(Self {
             shared,
@@ -385,9 +385,11 @@ async fn tend(shared: Arc<Shared>) {
                 .get(pool.backend())
                 .is_some_and(|v| v.usable());
             // In shadow mode nothing is sent to replicas, so nothing is kept ready there.
-            let split = shared.config.proxy.mode == Mode::Split;
-            let used =
-                pool.backend().is_primary() || split && !shared.switches.is_drained(pool.backend());
+            if shared.switches.is_drained(pool.backend()) {
+                pool.ebb();
+                continue;
+            }
+            let used = pool.backend().is_primary() || shared.config.proxy.mode == Mode::Split;
             if usable && used {
                 pool.tend().await;
             }

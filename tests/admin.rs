@@ -4,6 +4,8 @@
 
 #[path = "admin/login.rs"]
 mod login;
+#[path = "admin/manual.rs"]
+mod manual;
 #[path = "support/python.rs"]
 mod python;
 #[path = "admin/routes.rs"]

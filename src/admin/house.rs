@@ -54,16 +54,11 @@ pub trait House: Send + Sync {
     fn shut_down(&self);
 }
 
-/// The table of this name, in any case; a trailing `s` may be missing.
+/// The table of this name, in any case, as one or as many.
 pub fn table(name: &str) -> Option<&'static Table> {
-    let same = |table: &&Table| {
-        table.name.eq_ignore_ascii_case(name)
-            || table
-                .name
-                .strip_suffix('s')
-                .is_some_and(|one| one.eq_ignore_ascii_case(name))
-    };
-    TABLES.iter().find(same)
+    let one = |name: &str| name.to_ascii_lowercase().trim_end_matches('s').to_owned();
+    let wanted = one(name);
+    TABLES.iter().find(|table| one(table.name) == wanted)
 }
 
 /// The rows of a table now.

@@ -287,7 +287,7 @@ impl House for Proxied {
         }
         self.shared.switches.drain(view.id, drain);
         if let Some(pool) = self.shared.pool(view.id).filter(|_| drain) {
-            pool.clear();
+            pool.ebb();
         }
         tracing::warn!(backend, drain, "DRAIN BACKEND or ONLINE BACKEND");
         Ok(())

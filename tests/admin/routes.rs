@@ -38,31 +38,23 @@ async fn an_explained_route_is_the_one_that_is_taken() {
         // It need not succeed: where it was sent is what counts.
         let _ = mysql_async::prelude::Queryable::query_drop(&mut newcomer, sql).await;
         let route = format!("SHOW ROUTE LAST 1 FOR SESSION {}", newcomer.id());
-        let taken = until_rows(&mut conn, &route, |rows| rows.len() == 1).await;
-        let [_, _, digest, _, class, level, target, backend, reason, ..] = &*taken[0] else {
-            panic!("{taken:?}");
-        };
+        let digest = line("digest");
+        let is_it = |rows: &[Vec<String>]| rows.first().is_some_and(|row| row[2] == digest);
+        let taken = until_rows(&mut conn, &route, is_it).await.remove(0);
+        let (class, level, target, reason) = (&taken[4], &taken[5], &*taken[6], &*taken[8]);
         assert_eq!(line("level"), *level, "{sql}");
-        assert_eq!(line("digest"), *digest, "{sql}");
         assert!(
             line("class").starts_with(class),
             "{sql}: {said:?} {taken:?}"
         );
-        let waited = reason == "waited" && line("reason") == "fresh";
-        assert!(
-            line("reason") == *reason || waited,
-            "{sql}: {said:?} {taken:?}"
-        );
-        let decision = match target.as_str() {
-            "replica" => format!("replica {backend}"),
-            target => target.to_owned(),
-        };
-        // Of two that are equally busy the one whose turn it is; between the two questions the
-        // monitor may have had its say.
-        if target == "replica" {
-            assert!(line("decision").starts_with("replica "), "{sql}: {said:?}");
-        } else {
-            assert_eq!(line("decision"), decision, "{sql}: {said:?}");
+        // The replica may get there in between the two.
+        let settled = |reason: &str| reason.replace("waited", "fresh");
+        assert_eq!(settled(&line("reason")), settled(reason), "{sql}: {said:?}");
+        let decision = line("decision");
+        match target {
+            // Of two that are equally busy it is the one whose turn it is.
+            "replica" => assert!(decision.contains("replica "), "{sql}: {said:?}"),
+            target => assert_eq!(decision, target, "{sql}: {said:?}"),
         }
     }
     let said = explained(&mut conn, READ).await;
@@ -82,7 +74,7 @@ async fn a_session_sees_its_own_routes_and_its_trace() {
     run(&mut app, "CREATE TABLE routed (id INT PRIMARY KEY, v INT)").await;
     run(&mut app, "INSERT INTO routed VALUES (1, 7)").await;
     cell(&mut app, READ).await;
-    let own = rows(&mut app, "SHOW HIGHWATER ROUTE").await;
+    let own = rows(&mut app, "SHOW HIGHWATER ROUTE LAST 3").await;
     let texts: Vec<_> = own
         .iter()
         .map(|row| (&*row[1], &*row[2], &*row[4]))
@@ -100,10 +92,12 @@ async fn a_session_sees_its_own_routes_and_its_trace() {
         ]
     );
     assert!(own[0][10].contains(':'), "a write's position: {own:?}");
-    let last = rows(&mut app, "SHOW HIGHWATER ROUTE LAST 1").await;
-    assert_eq!(last[0][1], "show highwater route");
+    let all = rows(&mut app, "SHOW HIGHWATER ROUTE").await;
+    assert_eq!(all[0][1], "show highwater route last ?");
+    assert!(all.len() > 3, "{all:?}");
     assert_eq!(error(&mut app, "SHOW HIGHWATER ROAD").await.0, 1064);
 
+    cell(&mut app, READ).await;
     assert_eq!(rows(&mut app, "SHOW WARNINGS").await.len(), 0);
     run(&mut app, "SET @@highwater_trace = 1").await;
     assert_eq!(

@@ -31,7 +31,7 @@ async fn the_mysql_client_and_pymysql_look_around() {
         ])
         .args([
             "--execute",
-            "SHOW BACKENDS; status; SELECT @@version_comment; SHOW HELP",
+            "SHOW BACKENDS; SELECT @@version_comment; SHOW HELP",
         ])
         .arg("highwater");
     let shown = output(client).await;

@@ -7,10 +7,12 @@ use mysql_async::prelude::Queryable;
 use super::support::{Setup, cell, run};
 use super::{admin, error, explained, rows, until_rows};
 
-/// The reason for which the last statement of a session went where it went.
-async fn reason(conn: &mut mysql_async::Conn, session: u32) -> String {
+const SERVED: [&str; 2] = ["fresh", "waited"];
+
+/// Waits until a session's last statement is known to have gone its way for one of these reasons.
+async fn went(conn: &mut mysql_async::Conn, session: u32, reasons: &[&str]) {
     let sql = format!("SHOW ROUTE LAST 1 FOR SESSION {session}");
-    rows(conn, &sql).await[0][8].clone()
+    until_rows(conn, &sql, |rows| reasons.contains(&&*rows[0][8])).await;
 }
 
 async fn stage(setup: &Setup) -> mysql_async::Conn {
@@ -28,13 +30,13 @@ async fn offload_off_keeps_every_read_on_the_primary() {
     let read = "SELECT v FROM switched";
     let id = app.id();
     cell(&mut app, read).await;
-    assert!(["fresh", "waited"].contains(&&*reason(&mut conn, id).await));
+    went(&mut conn, id, &SERVED).await;
 
     run(&mut conn, "OFFLOAD OFF").await;
     cell(&mut app, read).await;
-    assert_eq!(reason(&mut conn, id).await, "offload_off");
+    went(&mut conn, id, &["offload_off"]).await;
     run(&mut app, "START TRANSACTION READ ONLY").await;
-    assert_eq!(reason(&mut conn, id).await, "offload_off");
+    went(&mut conn, id, &["offload_off"]).await;
     run(&mut app, "COMMIT").await;
     let said = explained(&mut conn, read).await;
     assert!(said.contains(&"decision: primary".to_owned()), "{said:?}");
@@ -64,7 +66,11 @@ async fn offload_off_keeps_every_read_on_the_primary() {
     let mut on_replicas = 0;
     for other in &others {
         let sql = format!("SHOW ROUTE LAST 2 FOR SESSION {}", other.id());
-        let routes = rows(&mut conn, &sql).await;
+        let both = |rows: &[Vec<String>]| {
+            let is_read = |row: &Vec<String>| row[3] == "select v from switched";
+            rows.len() == 2 && rows.iter().all(is_read)
+        };
+        let routes = until_rows(&mut conn, &sql, both).await;
         assert_eq!(routes[0][6], routes[1][6], "{routes:?}");
         let offload = format!("SELECT offload FROM sessions WHERE id = {}", other.id());
         let takes_part = rows(&mut conn, &offload).await[0][0] == "yes";
@@ -75,7 +81,7 @@ async fn offload_off_keeps_every_read_on_the_primary() {
     run(&mut conn, "OFFLOAD ON").await;
     cell(&mut others[0], read).await;
     let id = others[0].id();
-    assert!(["fresh", "waited"].contains(&&*reason(&mut conn, id).await));
+    went(&mut conn, id, &SERVED).await;
 }
 
 #[tokio::test]
@@ -102,10 +108,10 @@ async fn a_drained_replica_gets_no_reads_until_it_is_online() {
     let state = "SELECT state FROM backends WHERE role = 'replica'";
     assert_eq!(rows(&mut conn, state).await, [["draining"]]);
     cell(&mut app, read).await;
-    assert_eq!(reason(&mut conn, id).await, "read_only_transaction");
+    went(&mut conn, id, &["read_only_transaction"]).await;
     run(&mut app, "COMMIT").await;
     cell(&mut app, read).await;
-    assert_eq!(reason(&mut conn, id).await, "no_replica");
+    went(&mut conn, id, &["no_replica"]).await;
     let said = explained(&mut conn, read).await;
     let drained = format!("candidate {replica}: not taken: it is drained (DRAIN BACKEND)");
     assert!(
@@ -118,7 +124,7 @@ async fn a_drained_replica_gets_no_reads_until_it_is_online() {
     run(&mut conn, &format!("ONLINE BACKEND `{replica}`")).await;
     assert_eq!(rows(&mut conn, state).await, [["online"]]);
     cell(&mut app, read).await;
-    assert!(["fresh", "waited"].contains(&&*reason(&mut conn, id).await));
+    went(&mut conn, id, &SERVED).await;
 
     let primary = rows(&mut conn, "SELECT address FROM backends WHERE id = 0").await;
     let (code, text) = error(&mut conn, &format!("DRAIN BACKEND {}", primary[0][0])).await;

@@ -117,7 +117,7 @@ fn explained(text: &str) -> Option<&str> {
         let start = text.len() - text.trim_start().len();
         let end = start + word.len();
         let same = text.get(start..end)?.eq_ignore_ascii_case(word);
-        let next = text.get(end..)?.chars().next()?;
+        let next = text.get(end..)?.chars().next().unwrap_or(' ');
         (same && !next.is_alphanumeric() && next != '_').then_some(end)
     };
     let text = text.get(behind(text, "explain")?..)?;
@@ -155,6 +155,10 @@ fn show(house: &dyn House, tokens: &mut Tokens<'_>) -> Result<Answer, AdminError
         return describe(tokens);
     }
     *tokens = full;
+    // First, since SHOW SESSION VARIABLES is not about sessions.
+    if let Some(answer) = usual::show(&mut tokens.clone()) {
+        return answer;
+    }
     if let Some(Token::Word(name, _)) = tokens.peek()
         && let Some(table) = house::table(name)
     {
@@ -163,14 +167,8 @@ fn show(house: &dyn House, tokens: &mut Tokens<'_>) -> Result<Answer, AdminError
         let rows = filter.limit(filter.select(house::rows(house, table)));
         return Ok(Answer::Rows(heads(table), rows));
     }
-    let what = tokens.rest().to_owned();
-    match usual::show(tokens) {
-        Some(answer) => answer,
-        None => {
-            let words = format!("SHOW {}", what.to_uppercase());
-            Err(AdminError::UnknownCommand(shorten(words.trim())))
-        }
-    }
+    let words = format!("SHOW {}", tokens.rest().to_uppercase());
+    Err(AdminError::UnknownCommand(shorten(words.trim())))
 }
 
 fn heads(table: &Table) -> Vec<Head> {
