@@ -27,9 +27,6 @@ pub enum ClientError {
         /// The id.
         id: u64,
     },
-    /// KILL whose id is no plain number.
-    #[error("KILL takes the plain number of a connection here, no expression")]
-    KillExpression,
     /// GET DIAGNOSTICS about a statement whose connection is gone, or asked for what no reply tells.
     #[error(
         "GET DIAGNOSTICS asks for what is no longer known of the statement before, which ran on another connection; use SHOW WARNINGS, or run both in a transaction"
@@ -247,9 +244,7 @@ impl ClientError {
             Self::UnknownCommand => (1047, *b"08S01"),
             Self::NoSuchThread { .. } => (1094, *b"HY000"),
             Self::NotOwner { .. } => (1095, *b"HY000"),
-            Self::KillExpression | Self::DiagnosticsElsewhere | Self::Unsupported(_) => {
-                (1235, *b"42000")
-            }
+            Self::DiagnosticsElsewhere | Self::Unsupported(_) => (1235, *b"42000"),
             Self::UnknownStatement { .. } => (1243, *b"HY000"),
             Self::NoCursor { .. } => (1421, *b"HY000"),
             Self::TooManyStatements { .. } => (1461, *b"42000"),
@@ -293,7 +288,6 @@ impl ClientError {
             Self::UnknownCommand
             | Self::TlsNotOffered
             | Self::ClientTooOld
-            | Self::KillExpression
             | Self::DiagnosticsElsewhere
             | Self::PacketTooLong
             | Self::LevelBroken { .. }
@@ -342,7 +336,6 @@ impl ClientError {
             | Self::UnknownCommand
             | Self::NoSuchThread { .. }
             | Self::NotOwner { .. }
-            | Self::KillExpression
             | Self::DiagnosticsElsewhere
             | Self::UnknownStatement { .. }
             | Self::TooManyStatements { .. }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::attempt::Task;
+use super::bulk::GATHERED;
 use super::groups::{group_of, settings_of};
 use super::hints;
 use super::kill::{self, Named};
@@ -118,12 +119,13 @@ impl Relay {
     }
 
     async fn query(&mut self, total: usize) -> Result<(), End> {
-        let payload = self
-            .client
-            .input
-            .data()
-            .get(HEADER..total)
-            .unwrap_or_default();
+        let payload = match total {
+            GATHERED => &*self.gathered,
+            _ => {
+                let packet = self.client.input.data().get(HEADER..total);
+                packet.unwrap_or_default()
+            }
+        };
         let Some(range) = query_text(payload, self.who.profile.query_attributes()) else {
             return self.refuse_and_end(ClientError::Malformed).await;
         };

@@ -14,7 +14,7 @@ use super::statement::Statement;
 use crate::domain::ids::ClientStmtId;
 use crate::domain::routing::Reason;
 use crate::domain::session::aftermath::{Asked, Condition, Conditions, Look, Place, Severity};
-use crate::domain::session::{Outcome, Side};
+use crate::domain::session::{Outcome, Side, Way};
 use crate::domain::sql::control::{Answers, Item, Mentions, Previous, Target, parse_previous};
 use crate::domain::sql::{Access, Doubt, Effects, LexMode, StatementProfile};
 use crate::frontend::ClientError;
@@ -126,7 +126,8 @@ impl Relay {
             return false;
         };
         let in_transaction = state.transaction.open_on() == Some(side);
-        let ready = state.mirror.is_applied(&link.applied)
+        let guarded = side == Side::Replica;
+        let ready = state.mirror.way(&link.applied, guarded) == Way::Nothing
             && !link.applied.lacks_guard(in_transaction)
             && prepared.is_none_or(|id| {
                 let statement = statements.get_mut(id);

@@ -163,6 +163,9 @@ impl Relay {
 
     /// Asks the connection that the charset was set on for the collation that came with it.
     pub(super) async fn learn_collation(&mut self, side: Side) -> bool {
+        if !self.save_aftermath(side).await {
+            return false;
+        }
         let Some(link) = self.links.get_mut(side) else {
             return false;
         };

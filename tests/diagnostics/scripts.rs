@@ -10,7 +10,7 @@ use super::support::Setup;
 use super::support::stage::stage;
 
 /// Statements in one session, each of whose answers must be that of one server.
-const SCRIPTS: [(&str, &[&str]); 12] = [
+const SCRIPTS: [(&str, &[&str]); 15] = [
     (
         "found rows of a replica, after a write",
         &[
@@ -160,6 +160,52 @@ const SCRIPTS: [(&str, &[&str]); 12] = [
             "SELECT * FROM u",
             "UPDATE t SET v = 32 WHERE id = LAST_INSERT_ID()",
             "SELECT v FROM t WHERE id = @@last_insert_id",
+        ],
+    ),
+    (
+        "a profiled session, in which nothing else runs",
+        &[
+            "SET profiling = 1",
+            "SHOW WARNINGS",
+            "SELECT 1",
+            "SHOW WARNINGS",
+            "SELECT COUNT(DISTINCT query_id) FROM information_schema.profiling",
+            "SET profiling = 0",
+        ],
+    ),
+    (
+        "settings that warn, and of which more has to be asked",
+        &[
+            "SET NAMES utf8mb3",
+            "SHOW WARNINGS",
+            "SET NAMES utf8mb3",
+            "SELECT @@warning_count, ROW_COUNT()",
+            "SET SESSION session_track_system_variables = 'autocommit', sql_mode = 'NO_ZERO_DATE'",
+            "SHOW WARNINGS",
+            "UPDATE u SET v = v",
+            "SET session_track_system_variables = 'autocommit'",
+            "SELECT FOUND_ROWS()",
+            "SELECT GET_LOCK('l', 0), 1/0",
+            "SHOW WARNINGS",
+            "SELECT RELEASE_ALL_LOCKS()",
+            "SET sql_mode = DEFAULT",
+            "SET NAMES utf8mb4",
+        ],
+    ),
+    (
+        "SQLSTATEs of warnings",
+        &[
+            "SELECT 1/0, CAST('x' AS SIGNED) FROM u LIMIT 1",
+            "GET DIAGNOSTICS CONDITION 1 @a = RETURNED_SQLSTATE, @c = MYSQL_ERRNO",
+            "GET DIAGNOSTICS CONDITION 2 @b = RETURNED_SQLSTATE",
+            "SELECT @a = '22012', @c, @b = '22007'",
+            "INSERT IGNORE INTO t (v) VALUES (5), (1000)",
+            "GET DIAGNOSTICS CONDITION 1 @a = RETURNED_SQLSTATE",
+            "GET DIAGNOSTICS CONDITION 2 @b = RETURNED_SQLSTATE",
+            "SELECT @a = '23000', @b = '22003'",
+            "DROP TABLE IF EXISTS nosuch",
+            "GET DIAGNOSTICS CONDITION 1 @a = RETURNED_SQLSTATE",
+            "SELECT @a = '42S02'",
         ],
     ),
     (

@@ -34,9 +34,9 @@ impl Relay {
         settled
     }
 
-    /// Asks a connection on which the session holds nothing for what it alone can tell. `false` when it
-    /// failed.
-    pub(in crate::relay) async fn settle_unheld(&mut self, side: Side) -> bool {
+    /// Asks a connection for the same, before a question of Highwater's own is sent there or others get it.
+    /// `false` when the connection failed.
+    pub(in crate::relay) async fn save_aftermath(&mut self, side: Side) -> bool {
         self.ask_before(side, false).await
     }
 
