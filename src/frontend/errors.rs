@@ -32,11 +32,13 @@ pub enum ClientError {
         "GET DIAGNOSTICS asks for what is no longer known of the statement before, which ran on another connection; use SHOW WARNINGS, or run both in a transaction"
     )]
     DiagnosticsElsewhere,
-    /// A statement id that was never given out, or was closed.
-    #[error("unknown prepared statement handler ({id})")]
+    /// A statement id that was never given out, or was closed. The words are the server's.
+    #[error("Unknown prepared statement handler ({id}) given to {given_to}")]
     UnknownStatement {
         /// The id.
         id: u32,
+        /// What the server calls whom it was given to.
+        given_to: &'static str,
     },
     /// One more prepared statement than a session may have. The words are the server's.
     #[error("Can't create more than max_prepared_stmt_count statements (current value: {limit})")]
@@ -44,8 +46,8 @@ pub enum ClientError {
         /// The most there may be.
         limit: usize,
     },
-    /// COM_STMT_FETCH without an open cursor.
-    #[error("the statement ({id}) has no open cursor")]
+    /// COM_STMT_FETCH without an open cursor. The words are the server's.
+    #[error("The statement ({id}) has no open cursor.")]
     NoCursor {
         /// The id.
         id: u32,
@@ -380,6 +382,8 @@ impl ClientError {
             | Self::NoSuchThread { .. }
             | Self::NotOwner { .. }
             | Self::UnknownCommand
+            | Self::UnknownStatement { .. }
+            | Self::NoCursor { .. }
             | Self::Inactive
             | Self::Interrupted => self.to_string(),
             _ => format!("Highwater: {self}"),

@@ -10,7 +10,6 @@ use super::staleness::StaleNote;
 use super::statement::Statement;
 use crate::backend::ServerConn;
 use crate::domain::consistency::Level;
-use crate::domain::ids::BackendId;
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::{Outcome, Side};
 use crate::domain::sql::control::begins_with_kill;
@@ -241,16 +240,7 @@ impl Relay {
         if self.links.died_idle(side).await && !self.drop_primary() {
             return Ok(Err(ClientError::PrimaryLostIdle.into()));
         }
-        let Self {
-            links,
-            state,
-            registered,
-            ..
-        } = self;
-        if let Err(error) = links
-            .hold(side, BackendId::PRIMARY, &state.mirror, registered)
-            .await
-        {
+        if let Err(error) = self.hold_primary().await {
             return Ok(Err(client_error(&error).into()));
         }
         if self.is_restored(side).await? {

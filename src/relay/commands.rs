@@ -467,8 +467,23 @@ impl Relay {
     }
 
     async fn unknown_statement(&mut self, total: usize) -> Result<(), End> {
-        let id = stmt_id(self.payload(total)).unwrap_or_default();
-        self.refuse(ClientError::UnknownStatement { id }).await
+        let payload = self.payload(total);
+        let id = stmt_id(payload).unwrap_or_default();
+        let code = payload.first().copied().and_then(CommandCode::from_byte);
+        let error = self.unknown(code.unwrap_or(CommandCode::StmtExecute), id);
+        self.refuse(error).await
+    }
+
+    /// The error for a statement that a command names and nobody knows, in the words of each engine.
+    pub(super) fn unknown(&mut self, code: CommandCode, id: u32) -> ClientError {
+        let mode = self.lexer.mode(&self.state).unwrap_or_default();
+        let given_to = match code {
+            _ if !mode.dialect.is_mariadb() => "mysql_stmt_precheck",
+            CommandCode::StmtFetch => "mysqld_stmt_fetch",
+            CommandCode::StmtReset => "mysqld_stmt_reset",
+            _ => "mysqld_stmt_execute",
+        };
+        ClientError::UnknownStatement { id, given_to }
     }
 
     /// A part of a parameter's value, without a reply: the execution goes where the parts went.

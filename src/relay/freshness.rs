@@ -308,12 +308,12 @@ fn still_there(shared: &Shared, session: &Session, terms: &Terms, server: Server
     let positions = &session.positions;
     let covers = |position: &Position| shared.covers(server, position);
     let usable = || {
-        let topology = shared.watch.topology();
-        let view = topology.get(server.backend);
-        view.is_some_and(|view| {
+        let is_usable = |view: &BackendView| {
             let same_life = view.generation == Some(server.generation);
             view.usable() && same_life && view.flaws.breaks(terms.level).is_none()
-        })
+        };
+        let watch = &shared.watch;
+        watch.look(|servers| servers.get(server.backend).is_some_and(is_usable))
     };
     let at_mark = |mark: &Watermark| mark.unknown_since().is_none() && covers(mark.position());
     if terms.level == Level::Eventual && terms.after.is_empty() {
@@ -378,17 +378,17 @@ impl Servers for Shared {
     }
 
     fn may_keep(&self, backend: BackendId, level: Level) -> bool {
-        let topology = self.watch.topology();
-        let view = topology.get(backend);
-        view.is_some_and(|view| view.flaws.breaks(level).is_none())
+        let keeps = |view: &BackendView| view.flaws.breaks(level).is_none();
+        self.watch
+            .look(|servers| servers.get(backend).is_some_and(keeps))
     }
 }
 
 /// What on the primary breaks this level, if something does: nobody can hold it then.
 pub(super) fn refusal(shared: &Shared, level: Level) -> Option<ClientError> {
-    let topology = shared.watch.topology();
-    let primary = topology.get(BackendId::PRIMARY)?;
-    let flaw = primary.flaws.breaks(level)?;
+    let flaw = shared
+        .watch
+        .look(|servers| servers.get(BackendId::PRIMARY)?.flaws.breaks(level))?;
     Some(ClientError::LevelBroken {
         level: level.name(),
         setting: flaw.setting(),

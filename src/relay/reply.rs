@@ -23,7 +23,9 @@ use crate::monitor::Watch;
 use crate::net::Conn;
 use crate::protocol::caps::CapabilityFlags;
 use crate::protocol::frame::{self, FrameHeader, HEADER};
-use crate::protocol::ok::{OkView, TrackEntry, change_status, rewrite_ok, strip_ok_in_place};
+use crate::protocol::ok::{
+    OkView, TrackEntry, change_status, rewrite_ok, set_warnings, strip_ok_in_place,
+};
 use crate::protocol::packets::{self, ErrView};
 use crate::protocol::reply::{Event, EventKind, ReplyKind, ReplyTracker};
 use crate::protocol::status::Status;
@@ -283,6 +285,10 @@ impl Relay {
                 *place = id.0.to_le_bytes();
             }
             return event.len;
+        }
+        if expect.kind == ReplyKind::Simple && event.kind == EventKind::Ok {
+            let packet = input.data_mut().get_mut(at..at + event.len);
+            set_warnings(packet.unwrap_or_default(), state.aftermath.warnings_told());
         }
         if (lacks, extra) != (0, 0) && event.kind != EventKind::Err {
             let packet = input.data_mut().get_mut(at..at + event.len);

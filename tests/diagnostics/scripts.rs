@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use highwater::config::PoolMode;
-use highwater::rig::Cluster;
+use highwater::domain::session::aftermath::state_of;
+use highwater::rig::{Cluster, ROOT};
+use mysql_async::prelude::Queryable;
 
 use super::compare::Pair;
 use super::support::Setup;
@@ -239,6 +241,24 @@ const SCRIPTS: [(&str, &[&str]); 15] = [
 async fn what_comes_in_between() {
     let stage = stage().await;
     all(stage.setup).await;
+}
+
+/// SHOW WARNINGS tells no SQLSTATE, so it is derived.
+#[tokio::test]
+async fn sqlstates_are_the_servers() {
+    let stage = stage().await;
+    let mut root = stage.setup.cluster.primary().connect(&ROOT).await.unwrap();
+    let sql = "SELECT error_number, sql_state FROM \
+               performance_schema.events_errors_summary_global_by_error \
+               WHERE error_number < 10000 AND sql_state IS NOT NULL";
+    let states: Vec<(u16, String)> = root.query(sql).await.unwrap();
+    assert!(states.len() > 1000);
+    for (code, state) in states {
+        if let Some(derived) = state_of(code, false) {
+            assert_eq!(derived.escape_ascii().to_string(), state, "{code}");
+        }
+    }
+    root.disconnect().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! SET ROLE and SET RESOURCE GROUP: no reset of a connection undoes them, so nobody else may get it.
 
+use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts};
 
-use crate::script::{STATEMENTS, leave, reasons};
+use crate::script::{STATEMENTS, leave, reasons, second_in};
 use crate::support::script::{answer, observed};
 use crate::support::stage::{Stage, stage};
 use crate::support::{cell, run};
@@ -12,14 +12,7 @@ const SHOW: &str = "SHOW CREATE VIEW pin_roles.v";
 
 /// The account without rights of its own on views' definitions.
 async fn second(stage: &Stage) -> Conn {
-    let opts = stage
-        .setup
-        .opts()
-        .user(Some("second"))
-        .pass(Some("second-pw"));
-    Conn::new(Opts::from(opts.db_name(Some("pin_roles"))))
-        .await
-        .unwrap()
+    second_in(stage, "pin_roles").await
 }
 
 #[tokio::test]

@@ -18,6 +18,10 @@
 //!   diagnostic ones begins a new list; on MariaDB one that uses no table and warns of nothing keeps the old
 //!   one, although its reply counts none.
 
+mod states;
+
+pub use states::state_of;
+
 use crate::domain::sql::{Access, Effects, StatementProfile};
 
 /// A moment of one connection: it holds for as long as no other command is sent there.
@@ -358,6 +362,13 @@ impl Aftermath {
             all.list.push(own.clone());
         }
         all
+    }
+
+    /// What the OK packet of a command that is no statement counts: the conditions of the statement before,
+    /// errors among them (tried on both engines).
+    pub fn warnings_told(&self) -> u16 {
+        let count = self.conditions.value.count + u64::from(self.own.is_some());
+        u16::try_from(count).unwrap_or(u16::MAX)
     }
 
     /// Whether a server that is asked there, next, answers all that is asked for as one server would.

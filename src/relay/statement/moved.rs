@@ -1,7 +1,6 @@
 //! A READ ONLY transaction that cannot stay on its replica: ended there, or begun again on the primary.
 
 use super::Next;
-use crate::domain::ids::BackendId;
 use crate::domain::routing::{Reason, Route};
 use crate::domain::session::Side;
 use crate::frontend::ClientError;
@@ -21,16 +20,7 @@ impl Relay {
     /// Ends the READ ONLY transaction on the replica and begins it on the primary.
     pub(super) async fn move_transaction(&mut self, reason: Reason) -> Result<Next, End> {
         self.end_replica_transaction().await?;
-        let Self {
-            links,
-            state,
-            registered,
-            ..
-        } = self;
-        if let Err(error) = links
-            .hold(Side::Primary, BackendId::PRIMARY, &state.mirror, registered)
-            .await
-        {
+        if let Err(error) = self.hold_primary().await {
             let error = client_error(&error);
             return self.answer_error(error, Side::Primary, reason).await;
         }

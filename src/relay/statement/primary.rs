@@ -31,21 +31,12 @@ impl Relay {
             self.hold_again(Side::Primary);
         }
         self.free_other_to_lease(Side::Primary).await;
-        let Self {
-            links,
-            state,
-            registered,
-            ..
-        } = self;
-        if state.transaction.open_on() == Some(Side::Primary) && links.get(Side::Primary).is_none()
-        {
+        let open = self.state.transaction.open_on() == Some(Side::Primary);
+        if open && self.links.get(Side::Primary).is_none() {
             // Another connection would take what follows for statements of their own.
             return self.state_lost().await;
         }
-        if let Err(error) = links
-            .hold(Side::Primary, BackendId::PRIMARY, &state.mirror, registered)
-            .await
-        {
+        if let Err(error) = self.hold_primary().await {
             if !matches!(error, BackendError::PoolExhausted { .. }) {
                 self.shared.watch.suspect(BackendId::PRIMARY);
             }
@@ -133,6 +124,19 @@ impl Relay {
         }
         self.refuse(ClientError::PrimaryLost).await?;
         Err(End::StateLost)
+    }
+
+    /// Makes sure that a connection to the primary is held.
+    pub(in crate::relay) async fn hold_primary(&mut self) -> Result<(), BackendError> {
+        let Self {
+            links,
+            state,
+            registered,
+            ..
+        } = self;
+        links
+            .hold(Side::Primary, BackendId::PRIMARY, &state.mirror, registered)
+            .await
     }
 
     /// Closes the primary's connection. `false` when a transaction or state of the session went
