@@ -47,10 +47,12 @@ pub enum ClientError {
         limit: usize,
     },
     /// COM_STMT_FETCH without an open cursor. The words are the server's.
-    #[error("The statement ({id}) has no open cursor.")]
+    #[error("The statement ({id}) has no open cursor{}", if *.mariadb { "" } else { "." })]
     NoCursor {
         /// The id.
         id: u32,
+        /// Whether the servers are MariaDB, which end the sentence otherwise.
+        mariadb: bool,
     },
     /// A variable of Highwater's own that this version does not have.
     #[error("unknown system variable '{name}'")]

@@ -13,7 +13,7 @@ use super::session::{End, Relay};
 use super::statement::{Statement, asks_previous};
 use crate::domain::ids::{BackendId, ClientStmtId};
 use crate::domain::routing::Reason;
-use crate::domain::session::{Lease, Outcome, Side};
+use crate::domain::session::{Aftermath, Lease, Outcome, Side};
 use crate::domain::sql::{Access, Doubt, Effects, Hints, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::command::{
@@ -214,6 +214,8 @@ impl Relay {
             self.after_reset();
             return self.answer_ok().await;
         }
+        // Its OK counts nothing of the statement before.
+        self.state.aftermath = Aftermath::default();
         let statement = Statement {
             task: Task::AsIs(ReplyKind::Simple),
             profile: STATE,
@@ -476,9 +478,8 @@ impl Relay {
 
     /// The error for a statement that a command names and nobody knows, in the words of each engine.
     pub(super) fn unknown(&mut self, code: CommandCode, id: u32) -> ClientError {
-        let mode = self.lexer.mode(&self.state).unwrap_or_default();
         let given_to = match code {
-            _ if !mode.dialect.is_mariadb() => "mysql_stmt_precheck",
+            _ if !self.mode().dialect.is_mariadb() => "mysql_stmt_precheck",
             CommandCode::StmtFetch => "mysqld_stmt_fetch",
             CommandCode::StmtReset => "mysqld_stmt_reset",
             _ => "mysqld_stmt_execute",
@@ -555,7 +556,8 @@ impl Relay {
             return self.unknown_statement(total).await;
         };
         let Some(side) = self.home_of(statement) else {
-            return self.refuse(ClientError::NoCursor { id: id.0 }).await;
+            let (id, mariadb) = (id.0, self.mode().dialect.is_mariadb());
+            return self.refuse(ClientError::NoCursor { id, mariadb }).await;
         };
         let outcome = self
             .about_statement(side, id, ReplyKind::Fetch, total)

@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::time::sleep;
+
 use super::kill::Registered;
 use super::links::Links;
 use super::shared::Shared;
@@ -26,6 +28,12 @@ use crate::telemetry::{Outcome, SessionGauge, SessionState};
 
 /// Most waits are over sooner than a connection would be given back and taken again.
 const MOMENT: Duration = Duration::from_millis(20);
+
+/// How long a read on the primary asks at least what its session has seen: without an answer it can only
+/// fail, and a server that is too busy to answer a probe in time still answers the next one.
+const ASKED_FOR: Duration = Duration::from_secs(3);
+/// Pause before it asks again.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A replica that may answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -445,14 +453,15 @@ pub(super) async fn primary_ready(
     let positions = &mut session.positions;
     let watch = &shared.watch;
     let mut gate = PrimaryGate::new(level, Instant::now(), timeout);
+    let until = Instant::now() + timeout.max(ASKED_FOR);
     while let Some(step) = gate.poll(positions, shared, Instant::now()) {
         match step {
             Step::AskSeen(read) => {
-                let sights = seen(watch, read).await;
+                let sights = insist(until, || seen(watch, read)).await;
                 gate.on_seen(sights.as_ref().map_err(no_positions));
             }
             Step::AskPrimary { not_before } => {
-                let sights = watch.sights(BackendId::PRIMARY, not_before).await;
+                let sights = insist(until, || watch.sights(BackendId::PRIMARY, not_before)).await;
                 gate.on_primary(positions, sights.as_ref().map_err(no_positions));
             }
             Step::AskAgain { not_before } => {
@@ -479,6 +488,19 @@ pub(super) async fn primary_ready(
         }
     }
     Ok(())
+}
+
+/// Asks until somebody answers, or it is that late: the servers may be busy, or begin another life.
+async fn insist<A: Future<Output = Result<Sights, ProbeError>>>(
+    until: Instant,
+    ask: impl Fn() -> A,
+) -> Result<Sights, ProbeError> {
+    loop {
+        match ask().await {
+            Err(error) if error.passes() && Instant::now() < until => sleep(ASK_AGAIN).await,
+            answer => return answer,
+        }
+    }
 }
 
 /// The common case of a session on the primary.

@@ -177,7 +177,9 @@ impl Relay {
     /// Answers a command that is no statement with OK.
     pub(super) async fn answer_ping(&mut self) -> Result<(), End> {
         self.state.aftermath.on_ping();
-        self.send_ok(self.state.aftermath.warnings_told()).await
+        let mariadb = self.mode().dialect.is_mariadb();
+        let warnings = self.state.aftermath.warnings_told(mariadb);
+        self.send_ok(warnings).await
     }
 
     async fn send_ok(&mut self, warnings: u16) -> Result<(), End> {

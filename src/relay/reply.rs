@@ -266,6 +266,13 @@ impl Relay {
     /// Makes an event's packet what the client may see; gives its length, which may have changed.
     fn show(&mut self, expect: Expect, at: usize, event: Event) -> usize {
         let (lacks, extra) = self.flags_to_show(expect.side);
+        let warnings = match (expect.kind, event.kind) {
+            (ReplyKind::Simple, EventKind::Ok) => {
+                let mariadb = self.mode().dialect.is_mariadb();
+                Some(self.state.aftermath.warnings_told(mariadb))
+            }
+            _ => None,
+        };
         let Self {
             links, state, who, ..
         } = self;
@@ -286,9 +293,9 @@ impl Relay {
             }
             return event.len;
         }
-        if expect.kind == ReplyKind::Simple && event.kind == EventKind::Ok {
+        if let Some(count) = warnings {
             let packet = input.data_mut().get_mut(at..at + event.len);
-            set_warnings(packet.unwrap_or_default(), state.aftermath.warnings_told());
+            set_warnings(packet.unwrap_or_default(), count);
         }
         if (lacks, extra) != (0, 0) && event.kind != EventKind::Err {
             let packet = input.data_mut().get_mut(at..at + event.len);

@@ -1,5 +1,6 @@
 //! SET ROLE and SET RESOURCE GROUP: no reset of a connection undoes them, so nobody else may get it.
 
+use highwater::rig::APP;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
@@ -68,12 +69,7 @@ async fn a_role_that_is_taken_again_has_its_rights_of_then_everywhere() {
         root.exec(sql).await.unwrap();
     }
     stage.setup.cluster.wait_all_caught_up().await.unwrap();
-    let opts = stage
-        .setup
-        .opts()
-        .user(Some("second"))
-        .pass(Some("second-pw"));
-    let mut client = Conn::new(Opts::from(opts)).await.unwrap();
+    let mut client = second_in(stage, APP.database.unwrap()).await;
     let show = "SHOW CREATE VIEW hw_lent.v";
     run(&mut client, "SET ROLE hw_lent").await;
     let (shown, went) = observed(stage.setup, &mut client, show).await;

@@ -364,9 +364,12 @@ impl Aftermath {
         all
     }
 
-    /// What the OK packet of a command that is no statement counts: the conditions of the statement before,
-    /// errors among them (tried on both engines).
-    pub fn warnings_told(&self) -> u16 {
+    /// What the OK packet of a command that is no statement counts: on MySQL the conditions of the statement
+    /// before, errors among them, on MariaDB nothing (tried on both).
+    pub fn warnings_told(&self, mariadb: bool) -> u16 {
+        if mariadb {
+            return 0;
+        }
         let count = self.conditions.value.count + u64::from(self.own.is_some());
         u16::try_from(count).unwrap_or(u16::MAX)
     }
