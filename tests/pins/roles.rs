@@ -1,8 +1,8 @@
 //! SET ROLE and SET RESOURCE GROUP: no reset of a connection undoes them, so nobody else may get it.
 
 use highwater::rig::APP;
-use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts};
 
 use crate::script::{STATEMENTS, leave, reasons, second_in};
 use crate::support::script::{answer, observed};
@@ -69,7 +69,7 @@ async fn a_role_that_is_taken_again_has_its_rights_of_then_everywhere() {
         root.exec(sql).await.unwrap();
     }
     stage.setup.cluster.wait_all_caught_up().await.unwrap();
-    let mut client = second_in(stage, APP.database.unwrap()).await;
+    let mut client = second_in(&stage, APP.database.unwrap()).await;
     let show = "SHOW CREATE VIEW hw_lent.v";
     run(&mut client, "SET ROLE hw_lent").await;
     let (shown, went) = observed(stage.setup, &mut client, show).await;
