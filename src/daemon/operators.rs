@@ -14,7 +14,6 @@ use crate::admin::sql;
 use crate::config::Account;
 
 /// The admin port, which listens; clients wait until [`Operators::serve`].
-#[derive(Debug)]
 pub(super) struct Operators {
     /// Where it listens.
     pub(super) address: SocketAddr,
