@@ -1,6 +1,6 @@
 //! Runs one statement: route, freshness, connection, attempt; and what to do when one fails.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::attempt::{Task, Tried};
 use super::budget::Permit;
@@ -8,7 +8,7 @@ use super::deferred::Opened;
 use super::diagnostics::Recall;
 use super::errors::client_error;
 use super::fallback::Fell;
-use super::freshness::{self, Failed, Seeker, Settled, Terms};
+use super::freshness::{self, Failed, Seeker, Terms};
 use super::history::{Went, failed};
 use super::replica::Held;
 use super::reply::{Relayed, Swallowed, ahead_of, left};
@@ -425,10 +425,7 @@ impl Relay {
             }
             () = left(client, ahead_of(shared)) => return Err(End::ClientGone),
         };
-        self.tally.waited = match &settled {
-            Ok(Settled { waited: false, .. }) => Duration::ZERO,
-            _ => terms.arrived.elapsed(),
-        };
+        self.tally.searched(&settled, terms.arrived);
         // In a transaction no older answer will do.
         let no_older = transaction || self.state.transaction.is_open();
         let settled = match settled {
