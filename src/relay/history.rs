@@ -177,7 +177,7 @@ impl Slot {
         }
         fence(Ordering::Acquire);
         let after = self.version.load(Ordering::Relaxed);
-        (before == after && before % 2 == 0).then_some(words)
+        (before == after && before.is_multiple_of(2)).then_some(words)
     }
 }
 
