@@ -8,6 +8,9 @@ use super::words::{CHARSETS, CONSTANTS, KINDS, MODES, PREPARED, VARIABLES};
 /// Statements that a session has prepared at a time, by the binary protocol.
 const SLOTS: usize = 3;
 
+/// What stands between statements that must follow each other.
+const BETWEEN: &str = ";; ";
+
 /// A parameter's value.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
@@ -20,6 +23,8 @@ pub(crate) enum Value {
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Query(String),
+    /// Several of them, one after the other.
+    Script(Vec<String>),
     Prepare(usize, String),
     /// With the types sent along or not, and with a cursor or not.
     Execute {
@@ -44,6 +49,7 @@ impl fmt::Display for Step {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Query(sql) => out.write_str(sql),
+            Self::Script(all) => out.write_str(&all.join(";; ")),
             other => write!(out, "{other:?}"),
         }
     }
@@ -70,11 +76,17 @@ pub(crate) fn moves(seed: u64, sessions: usize, count: usize) -> Vec<Move> {
 fn step(chance: &mut Chance) -> Step {
     let slot = chance.below(SLOTS);
     match chance.below(200) {
-        0..140 => Step::Query(statement(chance)),
+        0..140 => {
+            let text = statement(chance);
+            match text.contains(BETWEEN) {
+                true => Step::Script(text.split(BETWEEN).map(str::to_owned).collect()),
+                false => Step::Query(text),
+            }
+        }
         140..145 => {
             let some = 2 + chance.below(2);
             let all: Vec<String> = (0..some).map(|_| statement(chance)).collect();
-            Step::Query(all.join("; "))
+            Step::Query(all.join("; ").replace(BETWEEN, "; "))
         }
         145..160 => Step::Prepare(slot, {
             let text = chance.of(&PREPARED).0;

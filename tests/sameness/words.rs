@@ -2,7 +2,7 @@
 //! the session's two schemas, `{O}` another session's, `{int}` a number, `{var}` a user variable,
 //! `{const}` a constant, `{sys}` a session variable and `{sys=}` one with a value, `{tmp}` a table that
 //! may be temporary, `{sp}` a savepoint, `{ps}` a statement prepared as text, `{lock}` a named lock,
-//! `{mode}` an sql_mode, `{charset}` a character set.
+//! `{mode}` an sql_mode, `{charset}` a character set. `;;` stands between statements that follow each other in this session.
 
 /// Statements of one kind, and how often one of them is taken.
 pub(crate) struct Kind {
@@ -243,9 +243,9 @@ pub(crate) const KINDS: [Kind; 20] = [
     kind(
         2,
         &[
-            "SELECT RAND()",
+            "SET rand_seed1 = 7{int}, rand_seed2 = {int}9;; SELECT RAND(), RAND();; SELECT RAND()",
             "SELECT RAND(3), RAND(4)",
-            "SELECT RAND() FROM t ORDER BY id",
+            "SET rand_seed2 = {int}, rand_seed1 = 5;; SELECT RAND() FROM t ORDER BY id",
         ],
     ),
     // User variables.
@@ -313,7 +313,6 @@ pub(crate) const KINDS: [Kind; 20] = [
             "SELECT GET_LOCK('{lock}', 0)",
             "SELECT RELEASE_LOCK('{lock}')",
             "SELECT IS_FREE_LOCK('{lock}'), IS_FREE_LOCK('{O}_1'), IS_USED_LOCK('{O}_2') IS NULL",
-            "SELECT IS_USED_LOCK('{lock}') = CONNECTION_ID()",
             "SELECT RELEASE_ALL_LOCKS()",
             "DO GET_LOCK('{lock}', 0)",
             "DO RELEASE_LOCK('{lock}')",
