@@ -1,5 +1,6 @@
 //! Highwater beside HAProxy in TCP mode: CPU per query of the proxy process, and the latency each
-//! adds to a direct connection. Same servers, same load, turns taken in one run, medians printed.
+//! adds to a direct connection; once with each session's own connections, once with lent ones
+//! (`[pool] mode = "transaction"`). Same servers, same load, turns taken in one run, medians printed.
 //!
 //! `cargo bench --bench side_by_side` needs `sysbench` and `haproxy` on PATH; the servers come from
 //! the rig. `HIGHWATER_BENCH_SECONDS` sets the length of one turn (8), `HIGHWATER_BENCH_ROUNDS` how
@@ -38,12 +39,14 @@ async fn bench() {
     cluster.wait_all_caught_up().await.unwrap();
 
     let haproxy = start_haproxy(&cluster, &folder.0);
-    let highwater = start_highwater(&cluster, &folder.0, "warn");
+    let highwater = start_highwater(&cluster, &folder.0, "warn", "session");
+    let lending = start_highwater(&cluster, &folder.0, "warn", "transaction");
     let direct = Target::server(&cluster.replicas()[0]);
     let targets = [
         ("direct", &direct),
         ("haproxy", &haproxy),
         ("highwater", &highwater),
+        ("lending", &lending),
     ];
     let mut turns: BTreeMap<(&str, bool), Vec<Turn>> = BTreeMap::new();
     for round in 0..number("HIGHWATER_BENCH_ROUNDS", 3) {
@@ -70,7 +73,8 @@ fn report(turns: &BTreeMap<(&str, bool), Vec<Turn>>) {
     for prepared in [false, true] {
         let of = |name: &'static str| median(&turns[&(name, prepared)]);
         let (direct, haproxy) = (of("direct"), of("haproxy"));
-        for (name, turn) in [("haproxy", haproxy), ("highwater", of("highwater"))] {
+        let ours = ["highwater", "lending"].map(|name| (name, of(name)));
+        for (name, turn) in [("haproxy", haproxy)].into_iter().chain(ours) {
             println!(
                 "{name:9} {:8} {:7.0} {:13.1} {:13.3} {:13.3} {:14.2}",
                 protocol(prepared),

@@ -60,7 +60,7 @@ async fn bench() {
 /// One load through a proxy of its own, so that its counters tell of this load alone.
 fn run(cluster: &Cluster, load: &Load<'_>, name: &str) {
     let folder = Folder::new();
-    let mut target = start_highwater(cluster, &folder.0, "info");
+    let mut target = start_highwater(cluster, &folder.0, "info", "session");
     let report = load.run(&target);
     let metrics = target.metrics();
     target.terminate();
@@ -85,7 +85,7 @@ fn run(cluster: &Cluster, load: &Load<'_>, name: &str) {
 /// The smallest and largest share of a session's statements that replicas answered, from the log
 /// lines of the sessions' ends. sysbench's first connection only looks at the server.
 fn per_session(folder: &Path) -> (f64, f64) {
-    let log = fs::read_to_string(folder.join("highwater.log")).unwrap();
+    let log = fs::read_to_string(folder.join("session.log")).unwrap();
     let number = |line: &str, name: &str| {
         let (_, rest) = line.split_once(&format!("\"{name}\":"))?;
         rest.split([',', '}']).next()?.parse::<f64>().ok()

@@ -13,6 +13,7 @@ mod classify;
 mod commands;
 mod deferred;
 mod diagnostics;
+mod dump;
 mod errors;
 mod fallback;
 mod freshness;

@@ -213,7 +213,7 @@ async fn questions_about_the_previous_statement_follow_it() {
          r SELECT SQL_CALC_FOUND_ROWS v FROM t ORDER BY v LIMIT 1
          r:follows_previous SELECT FOUND_ROWS()
          r SELECT v FROM t ORDER BY v
-         r SELECT ROW_COUNT()
+         - SELECT ROW_COUNT()
          p UPDATE t SET v = 9 WHERE id = 3
          p SELECT ROW_COUNT(), LAST_INSERT_ID()
          r SELECT CAST('abc' AS SIGNED)

@@ -160,8 +160,13 @@ pub fn protocol(prepared: bool) -> &'static str {
     if prepared { "prepared" } else { "text" }
 }
 
-/// Highwater's binary in front of a cluster, logging to `highwater.log` in the folder.
-pub fn start_highwater(cluster: &Cluster, folder: &Path, log_level: &str) -> Target {
+/// Highwater's binary in front of a cluster, with this `[pool] mode`, logging to the file of that name in the folder.
+pub fn start_highwater(
+    cluster: &Cluster,
+    folder: &Path,
+    log_level: &str,
+    pool_mode: &str,
+) -> Target {
     let (port, http) = (free_port(), free_port());
     let replicas: Vec<_> = cluster
         .replicas()
@@ -173,13 +178,14 @@ pub fn start_highwater(cluster: &Cluster, folder: &Path, log_level: &str) -> Tar
          [admin]\nlisten = \"127.0.0.1:0\"\n[cluster]\nprimary = \"{}\"\nreplicas = [{}]\n\
          [monitor]\nuser = \"{}\"\npassword_env = \"BENCH_MONITOR\"\n\
          [[user]]\nname = \"{}\"\npassword_env = \"BENCH_APP\"\n\
+         [pool]\nmode = \"{pool_mode}\"\n\
          [log]\nformat = \"json\"\nlevel = \"{log_level}\"\n",
         cluster.primary().address(),
         replicas.join(", "),
         MONITOR.user,
         APP.user
     );
-    let file = folder.join("highwater.toml");
+    let file = folder.join(format!("{pool_mode}.toml"));
     fs::write(&file, config).unwrap();
     let process = Command::new(env!("CARGO_BIN_EXE_highwater"))
         .arg("run")
@@ -188,7 +194,7 @@ pub fn start_highwater(cluster: &Cluster, folder: &Path, log_level: &str) -> Tar
         .env("BENCH_MONITOR", MONITOR.password)
         .env("BENCH_APP", APP.password)
         .stdout(Stdio::null())
-        .stderr(File::create(folder.join("highwater.log")).unwrap())
+        .stderr(File::create(folder.join(format!("{pool_mode}.log"))).unwrap())
         .spawn()
         .unwrap();
     wait_open(port);

@@ -247,11 +247,12 @@ impl Parked {
             applied,
             sent: 0,
             pending: Vec::new(),
+            copies: Box::default(),
             multi_statements: None,
             turn: 1,
-            copies: Box::default(),
             key: key.clone(),
-            listed: std::sync::Arc::<super::threads::Threads>::default().enter(ServerThreadId(serial)),
+            listed: std::sync::Arc::new(super::threads::Threads::default())
+                .enter(ServerThreadId(serial)),
         };
         (parked, theirs)
     }

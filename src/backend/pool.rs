@@ -122,7 +122,7 @@ struct Inner {
 
 /// What a lease finds.
 enum Found {
-    Idle(Parked),
+    Idle(Box<Parked>),
     Place,
     Line(Ticket),
 }
@@ -263,7 +263,7 @@ impl Pool {
                 Some(idle) if only_again && inner.open < self.limits.max_connections => {
                     inner.idle.put(idle);
                 }
-                Some(idle) => return Found::Idle(idle),
+                Some(idle) => return Found::Idle(Box::new(idle)),
                 None => {}
             }
             if inner.open < self.limits.max_connections {
@@ -332,7 +332,7 @@ impl Pool {
     /// What was granted to one who left goes to the next.
     fn regrant(&self, grant: Grant) {
         match grant {
-            Grant::Parked(parked) => self.put_parked(parked),
+            Grant::Parked(parked) => self.put_parked(*parked),
             Grant::Place => self.free(1),
         }
     }

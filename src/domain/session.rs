@@ -123,8 +123,8 @@ pub struct Session {
     pub positions: Positions,
     /// What binds it to its connection to the primary.
     pub pins: Pins,
-    /// Whether the text of the statement at hand may name a temporary table of the session.
-    pub names_temporary: bool,
+    /// What the statement at hand needs of the primary's connection, by its text.
+    pub needs: Option<PinReason>,
     /// What it asked its server to track for it.
     pub wish: TrackerWish,
     /// Whether the servers' default isolation level is SERIALIZABLE.
@@ -166,7 +166,7 @@ impl Session {
             mirror: Mirror::default(),
             positions: Positions::default(),
             pins: Pins::default(),
-            names_temporary: false,
+            needs: None,
             wish: TrackerWish::default(),
             serializable_by_default: false,
             read_committed_by_default: false,
@@ -416,7 +416,7 @@ impl Session {
                     && !self.transaction.is_open()
                     && self.transaction.autocommit()
                     && !profile.effects.contains(Effects::TEMPORARY_TABLE)
-                    && !self.pins.has_temporary_tables() =>
+                    && !self.names_temporary_table() =>
             {
                 match self.client.found_rows {
                     // Perhaps nothing changed.
@@ -434,6 +434,12 @@ impl Session {
             true => by_outcome.max(Unsaid::Position),
             false => by_outcome,
         }
+    }
+
+    /// Whether the statement at hand may name a temporary table: what it writes there is no one else's,
+    /// and has no position. A write to any other table that has none is in no binary log.
+    fn names_temporary_table(&self) -> bool {
+        self.pins.has_temporary_tables() && self.needs == Some(PinReason::TemporaryTable)
     }
 
     /// Whether the statement showed the session data that others may have written. An error shows

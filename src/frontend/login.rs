@@ -228,6 +228,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<'_, S> {
         let named = Plugin::from_name(claim.plugin);
         let (plugin, switch) = match named {
             _ if !can_switch => (Plugin::Native, false),
+            // Some clients that lack the plugin of the greeting say nothing until they are asked by
+            // theirs: MariaDB's replicas.
+            Some(Plugin::Native) if matches!(claim.auth, [] | [0]) => (Plugin::Native, true),
             Some(plugin) => (plugin, claim.switch_always),
             None => (Plugin::CachingSha2, true),
         };

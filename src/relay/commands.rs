@@ -12,7 +12,7 @@ use super::session::{End, Relay};
 use super::statement::{Statement, asks_previous};
 use crate::domain::ids::{BackendId, ClientStmtId};
 use crate::domain::routing::Reason;
-use crate::domain::session::{Outcome, Side};
+use crate::domain::session::{Lease, Outcome, Side};
 use crate::domain::sql::{Access, Doubt, Effects, Hints, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::command::{
@@ -65,6 +65,20 @@ impl Relay {
             }
             CommandCode::Statistics => {
                 self.on_primary_side(ReplyKind::Statistics, COMMAND, total)
+                    .await
+            }
+            CommandCode::RegisterReplica => self.register_replica(total).await,
+            CommandCode::BinlogDump
+            | CommandCode::BinlogDumpGtid
+            | CommandCode::Clone
+            | CommandCode::SubscribeGroupReplication => self.tunnel(total).await,
+            CommandCode::Debug | CommandCode::Refresh | CommandCode::Shutdown => {
+                self.on_primary_side(ReplyKind::Simple, COMMAND, total)
+                    .await
+            }
+            CommandCode::CreateDb | CommandCode::DropDb => {
+                let profile = StatementProfile::unread(Doubt::Writes);
+                self.on_primary_side(ReplyKind::Simple, profile, total)
                     .await
             }
             CommandCode::ProcessInfo => {
@@ -190,9 +204,11 @@ impl Relay {
     /// COM_RESET_CONNECTION: on the primary's connection it is the client's own command; the
     /// replica's goes back to its pool. Positions stay.
     async fn reset_connection(&mut self, total: usize) -> Result<(), End> {
+        // What is known of a connection that holds nothing is restored by difference.
+        let holds = matches!(self.lease(Side::Primary), Lease::Keep(_));
         self.links.release(Side::Replica, &self.registered);
         self.state.transaction.on_lost();
-        if self.links.get(Side::Primary).is_none() {
+        if self.links.get(Side::Primary).is_none() || self.links.lends() && !holds {
             self.after_reset();
             return self.answer_ok().await;
         }

@@ -219,6 +219,12 @@ impl Links {
         Ok(())
     }
 
+    /// The session has no need of a connection until it claims it. `false` when it has to be given back
+    /// at once.
+    pub(super) fn offer(&mut self, side: Side) -> bool {
+        self.get_mut(side).is_some_and(ServerConn::offer)
+    }
+
     /// Takes back what the pool may have lent to others. `false` when nothing is held there any more:
     /// it was called back, and was given back now.
     pub(super) fn claim(&mut self, side: Side, registered: &Registered) -> bool {

@@ -42,8 +42,7 @@ impl Relay {
             return;
         }
         let at_once = self.shared.config.pool.switch_always || !self.suits(side);
-        let offered = |link: &mut crate::backend::ServerConn| !at_once && link.offer();
-        if !self.links.get_mut(side).is_some_and(offered) {
+        if at_once || !self.links.offer(side) {
             self.part_with(side).await;
         }
     }
@@ -98,6 +97,33 @@ impl Relay {
             links, registered, ..
         } = self;
         links.claim(side, registered) || links.regain(side, registered)
+    }
+
+    /// Before something that may take long on this side, so that others can have the connection of the
+    /// other side meanwhile, if the session holds nothing there: it is kept from them only for what it
+    /// could tell of the statement before.
+    pub(super) async fn free_other(&mut self, side: Side) {
+        let other = match side {
+            Side::Primary => Side::Replica,
+            Side::Replica => Side::Primary,
+        };
+        let kept = |link: &crate::backend::ServerConn| !link.is_offered();
+        let kept = self.links.lends() && self.links.get(other).is_some_and(kept);
+        if !kept || matches!(self.lease(other), Lease::Keep(_)) {
+            return;
+        }
+        if !self.settle_unheld(other).await {
+            self.links.discard(other, &self.registered);
+        } else if !self.links.offer(other) {
+            self.part_with(other).await;
+        }
+    }
+
+    /// The same where this side needs a connection that the session does not hold.
+    pub(super) async fn free_other_to_lease(&mut self, side: Side) {
+        if self.links.get(side).is_none() {
+            self.free_other(side).await;
+        }
     }
 
     /// Waits until the client has sent so many bytes of its next command. Meanwhile others may have

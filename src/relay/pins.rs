@@ -11,7 +11,7 @@ use super::statement::Statement;
 use crate::domain::ids::SessionId;
 use crate::domain::session::{Ending, Held, Outcome, Pin, PinReason, Side};
 use crate::domain::sql::state::{self, Constant, Mention, StateFact, Touches};
-use crate::domain::sql::{Access, StatementProfile};
+use crate::domain::sql::{Access, Effects, StatementProfile};
 use crate::protocol::reply::ReplyKind;
 
 /// A pin that was in force for so long is told of when it ends.
@@ -52,7 +52,7 @@ impl Relay {
         let profile = &statement.profile;
         self.touches = None;
         self.may_trigger = matches!(profile.access, Access::Read | Access::PrimaryRead);
-        self.state.names_temporary = false;
+        self.state.needs = None;
         let temporary = self.state.pins.has_temporary_tables();
         let prepares = matches!(statement.task, Task::Prepare(_) | Task::PrepareRewritten(_));
         if prepares {
@@ -60,8 +60,8 @@ impl Relay {
         } else if state::may_touch(profile) || profile.access == Access::Write {
             self.touches = self.touches_of(statement, temporary);
         }
-        if temporary && profile.access == Access::Read {
-            self.state.names_temporary = self.may_name_temporary(statement);
+        if profile.access == Access::Read || temporary && profile.access == Access::Write {
+            self.state.needs = self.needs(statement, temporary);
         }
     }
 
@@ -95,6 +95,17 @@ impl Relay {
             _ => Touches::unread(),
         };
         Some(self.state.resolve(touches))
+    }
+
+    /// What a read, or a write, needs of the primary's connection.
+    fn needs(&mut self, statement: &Statement, temporary: bool) -> Option<PinReason> {
+        if temporary && self.may_name_temporary(statement) {
+            return Some(PinReason::TemporaryTable);
+        }
+        // Since 8.0.22 a prepared statement keeps the types that its variables had at its PREPARE.
+        let prepared = !matches!(statement.task, Task::AsIs(_) | Task::Rewritten(_));
+        let variables = statement.profile.effects.contains(Effects::USER_VARIABLE);
+        (prepared && variables).then_some(PinReason::UserVariable)
     }
 
     fn may_name_temporary(&mut self, statement: &Statement) -> bool {

@@ -5,7 +5,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -356,6 +356,7 @@ impl Relay {
     ) -> Result<bool, End> {
         let ahead = ahead_of(&self.shared);
         let mut parting = Parting::default();
+        let mut silent = false;
         let woke = loop {
             let Self {
                 links,
@@ -370,16 +371,22 @@ impl Relay {
             let heard = poll_fn(|cx| poll_both(cx, links, side, (client, ahead), &mut parting));
             let woke = match replica {
                 None => heard.await,
-                Some(replica) => unless_down(&shared.watch, replica, heard).await,
+                Some(replica) if silent => unless_down(&shared.watch, replica, heard).await,
+                // Nearly every answer is there before anybody has to look at the topology.
+                Some(_) => timeout(SILENCE, heard).await.unwrap_or(Woke::Silent),
             };
             match woke {
+                Woke::Silent => {
+                    silent = true;
+                    self.free_other(side).await;
+                }
                 Woke::Recalled => links.give_back_recalled(&self.registered),
                 woke => break woke,
             }
         };
         match woke {
             // Taken care of above.
-            Woke::Recalled => Ok(true),
+            Woke::Recalled | Woke::Silent => Ok(true),
             Woke::Server(Ok(count)) => Ok(count > 0),
             Woke::Server(Err(_)) => Ok(false),
             Woke::ClientLeft => Err(self.client_left(side)),
@@ -535,15 +542,12 @@ enum Woke {
     ServerDown,
     /// Others wait for the connection of the other side.
     Recalled,
+    /// The answer takes its time.
+    Silent,
 }
 
 /// Waits for a replica's answer until that replica is down.
 async fn unless_down(watch: &Watch, replica: Identity, heard: impl Future<Output = Woke>) -> Woke {
-    let mut heard = pin!(heard);
-    // Nearly every answer is there before anybody has to look at the topology.
-    if let Ok(woke) = timeout(SILENCE, heard.as_mut()).await {
-        return woke;
-    }
     tokio::select! {
         biased;
         woke = heard => woke,

@@ -52,6 +52,8 @@ pub(super) enum End {
     Malformed,
     /// The client killed its own session.
     Killed,
+    /// The client replicated from the primary, and either of them closed.
+    Replicated,
     /// The connection to the primary broke, and state of the session with it.
     StateLost,
     /// A reply broke off after part of it had been forwarded: the client cannot be told more.
@@ -70,6 +72,7 @@ impl End {
             Self::Refused => "login refused",
             Self::Malformed => "malformed packet",
             Self::Killed => "killed by itself",
+            Self::Replicated => "replication ended",
             Self::StateLost => "session state lost with the primary's connection",
             Self::ReplyBroken => "reply broken off",
         }
@@ -425,6 +428,7 @@ impl Relay {
                 | End::ClientGone
                 | End::Malformed
                 | End::Killed
+                | End::Replicated
                 | End::StateLost => {
                     self.links.release(side, &self.registered);
                 }

@@ -13,6 +13,7 @@ use super::replica::Held;
 use super::reply::{Relayed, Swallowed, ahead_of, left};
 use super::session::{End, Relay};
 use super::staleness::StaleNote;
+use crate::backend::BackendError;
 use crate::domain::consistency::{GroupKey, Level};
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
@@ -254,6 +255,7 @@ impl Relay {
         if reason == Reason::FollowsPrevious {
             self.hold_again(Side::Primary);
         }
+        self.free_other_to_lease(Side::Primary).await;
         let Self {
             links,
             state,
@@ -269,7 +271,9 @@ impl Relay {
             .hold(Side::Primary, BackendId::PRIMARY, &state.mirror, registered)
             .await
         {
-            self.shared.watch.suspect(BackendId::PRIMARY);
+            if !matches!(error, BackendError::PoolExhausted { .. }) {
+                self.shared.watch.suspect(BackendId::PRIMARY);
+            }
             return self
                 .answer_error(client_error(&error), Side::Primary, reason)
                 .await;
@@ -428,6 +432,7 @@ impl Relay {
             }
             return Ok(Next::Again(Route::Primary(Reason::CannotRestore)));
         }
+        self.free_other_to_lease(Side::Replica).await;
         match self.hold_replica(settled).await {
             Held::Yes => {}
             Held::No => {

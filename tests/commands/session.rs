@@ -17,26 +17,13 @@ const SIMPLE: ReplyKind = ReplyKind::Simple;
 async fn what_is_no_command_of_ours_is_refused_and_the_session_goes_on() {
     let stage = stage().await;
     let mut raw = stage.raw("app", usual()).await;
-    let binlog_dump = [
-        &[0x12][..],
-        &4_u32.to_le_bytes(),
-        &[0, 0],
-        &9_u32.to_le_bytes(),
-        b"binlog.000001",
-    ]
-    .concat();
     for payload in [
         vec![0xEE],
         vec![0x22],
         vec![0x00],
-        vec![0x05, b'x'],
         vec![0x0B],
         vec![0x10],
-        binlog_dump,
-        vec![0x15; 40],
         vec![0x1D],
-        vec![0x1E; 40],
-        vec![0x20],
     ] {
         let frames = raw.ask(&payload, SIMPLE).await;
         assert_eq!(

@@ -113,6 +113,13 @@ async fn what_a_server_keeps_has_the_servers_id() {
         .await;
     assert_ne!(raw.cell("SELECT f()").await, id);
     assert_eq!(raw.cell("SELECT CONNECTION_ID()").await, id);
+    for same in [
+        "SELECT GET_LOCK('ids_kept', 9) AND IS_USED_LOCK('ids_kept') = CONNECTION_ID()",
+        "SELECT COUNT(*) FROM information_schema.processlist WHERE id = CONNECTION_ID()",
+        "SELECT COUNT(*) FROM performance_schema.threads WHERE processlist_id = CONNECTION_ID()",
+    ] {
+        assert_eq!(raw.cell(same).await, "1", "{same}");
+    }
     raw.query("CREATE TABLE connection_id (a INT)").await;
     let frames = raw.query("INSERT INTO connection_id() VALUES ()").await;
     assert_eq!(error_of(&frames), None, "{}", shown(&frames));

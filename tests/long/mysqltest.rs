@@ -178,7 +178,7 @@ async fn one_through(
     let ended = behind.run(candidate, THROUGH).await;
     progress(way, name, &ended);
     through.keep(name, &ended);
-    if ended.outcome != Outcome::Equal {
+    if ended.outcome != Outcome::Equal && replicated.outcome(name).is_none() {
         let ended = behind.run_straight(candidate, STRAIGHT).await;
         progress("straight-replicated", name, &ended);
         replicated.keep(name, &ended);

@@ -9,6 +9,11 @@ use crate::support::Setup;
 use crate::support::script::{answer, observed};
 use crate::support::stage::stage;
 
+/// What each thread of a MySQL server ran last: what it runs or ran just now, and what it ended before.
+pub(crate) const STATEMENTS: &str = "\
+    (SELECT THREAD_ID, SQL_TEXT FROM performance_schema.events_statements_current UNION ALL \
+     SELECT THREAD_ID, SQL_TEXT FROM performance_schema.events_statements_history) AS statements";
+
 /// One line of a script: a place, what binds the session afterwards, a statement.
 type Step<'a> = [&'a str; 3];
 

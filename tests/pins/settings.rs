@@ -7,7 +7,7 @@ use highwater::rig::{ROOT, Server};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts};
 
-use crate::script::leave;
+use crate::script::{STATEMENTS, leave};
 use crate::support::script::observed;
 use crate::support::stage::{Stage, stage};
 
@@ -47,11 +47,14 @@ const OTHERWISE: [(&str, &str); 12] = [
 
 /// Variables with which reads stay on the primary, where the session's own connection has them, and the
 /// reason that is told.
-const KEPT: [(&str, &str); 7] = [
+const KEPT: [(&str, &str); 9] = [
     // A charset in which the ends of strings cannot be found; others are carried over.
     ("character_set_client", "not_understood"),
     // For one statement, or of the connection: no tracker tells them.
     ("insert_id", "cannot_restore"),
+    // What the session asks next tells of its statements where they ran.
+    ("optimizer_trace", "cannot_restore"),
+    ("profiling", "cannot_restore"),
     ("pseudo_replica_mode", "cannot_restore"),
     ("pseudo_slave_mode", "cannot_restore"),
     ("pseudo_thread_id", "cannot_restore"),
@@ -100,10 +103,10 @@ async fn variables(conn: &mut Conn, thread: &str) -> BTreeMap<String, String> {
     conn.query(sql).await.unwrap().into_iter().collect()
 }
 
-/// The thread of a server that ran a statement with this mark last.
+/// The thread of a server that ran a statement with this mark as one of its last.
 async fn thread(conn: &mut Conn, mark: &str) -> Option<String> {
     let sql = format!(
-        "SELECT CAST(THREAD_ID AS CHAR) FROM performance_schema.events_statements_current \
+        "SELECT CAST(THREAD_ID AS CHAR) FROM {STATEMENTS} \
          JOIN performance_schema.threads USING (THREAD_ID) \
          WHERE SQL_TEXT LIKE '%{mark}%' AND PROCESSLIST_USER = 'second'"
     );

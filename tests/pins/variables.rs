@@ -1,12 +1,14 @@
 //! User variables that were given constants are the same on every server that a session reads from.
 
+use highwater::config::PoolMode;
+use highwater::rig::Cluster;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
 
 use crate::script::leave;
 use crate::support::script::observed;
 use crate::support::stage::stage;
-use crate::support::{cell, run};
+use crate::support::{Setup, cell, run};
 
 /// All that a client can see of `@a`.
 async fn shown(conn: &mut Conn, hint: &str) -> (String, String) {
@@ -119,4 +121,38 @@ async fn too_many_constants_pin() {
         Some("63")
     );
     leave(stage.setup, client).await;
+}
+
+/// In `[pool] mode = "transaction"`, with another session's connection in its hand at every statement.
+#[tokio::test]
+async fn constants_are_the_same_on_any_connection() {
+    let setup = Setup::with(Cluster::builder().replicas(1), |config| {
+        config.pool.mode = PoolMode::Transaction;
+        config.pool.switch_always = true;
+    })
+    .await;
+    let mut one = setup.connect().await;
+    let mut other = setup.connect().await;
+    run(&mut other, "SET @a = 'other', @b = 2").await;
+    for sql in CONSTANTS {
+        for sql in sql.split("; ") {
+            run(&mut one, sql).await;
+        }
+        let here = shown(&mut one, "/* highwater: primary */").await;
+        assert_eq!(
+            cell(&mut other, "SELECT @a").await.as_deref(),
+            Some("other")
+        );
+        let primary = "/* highwater: primary */ SELECT @a";
+        assert_eq!(cell(&mut other, primary).await.as_deref(), Some("other"));
+        assert_eq!(
+            shown(&mut one, "/* highwater: primary */").await,
+            here,
+            "{sql}"
+        );
+        assert_eq!(shown(&mut one, "").await, here, "{sql}");
+        let never = "/* highwater: primary */ SELECT @b";
+        assert_eq!(cell(&mut one, never).await, None, "{sql}");
+    }
+    assert!(setup.proxy.pins().is_empty());
 }

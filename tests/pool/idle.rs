@@ -54,24 +54,3 @@ async fn a_session_that_holds_nothing_outlives_its_connections() {
         assert_eq!(mode_now.as_deref(), Some("ANSI_QUOTES"), "{mode:?}");
     }
 }
-
-#[tokio::test]
-async fn a_wait_timeout_of_the_clients_own_closes_connections_and_no_session() {
-    for mode in PoolMode::ALL {
-        let setup = Setup::with(Cluster::builder().replicas(1), |config| {
-            config.pool.mode = mode;
-            config.pool.min_idle = 0;
-        })
-        .await;
-        let mut conn = setup.connect().await;
-        run(&mut conn, "SET SESSION wait_timeout = 1").await;
-        run(&mut conn, "DO 1").await;
-        closed(&setup).await;
-        let timeout = cell(&mut conn, "SELECT @@wait_timeout").await;
-        assert_eq!(timeout.as_deref(), Some("1"), "{mode:?}");
-        // What it holds is lost with the connection, as on one server, and that is told.
-        run(&mut conn, "BEGIN").await;
-        closed(&setup).await;
-        assert!(conn.query_drop("DO 1").await.is_err(), "{mode:?}");
-    }
-}

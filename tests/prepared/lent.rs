@@ -7,7 +7,7 @@ use highwater::config::{Config, PoolMode};
 use highwater::protocol::reply::ReplyKind;
 
 use crate::measure::count;
-use crate::support::raw::{Param, about, error_of, execute, fetch, long_data, number};
+use crate::support::raw::{Param, about, error_of, execute, fetch, long_data, number, usual};
 use crate::support::stage::stage;
 use crate::{CURSOR, EXECUTE, client, lone, prepared};
 
@@ -72,16 +72,21 @@ async fn user_variables_have_the_types_of_their_own_session() {
     let stage = stage().await;
     let proxy = lone(&stage, one_connection).await;
     let mut sessions = Vec::new();
-    for (value, length) in [("1", 1), ("'four'", 4), ("1234567", 7)] {
+    for value in ["1", "'four'", "1.5e0"] {
+        let mut direct = stage.raw_direct("app", usual()).await;
         let mut raw = client(&proxy, "app").await;
-        raw.query(&format!("SET @a = {value}")).await;
-        let id = raw.prepare("SELECT CAST(LENGTH(@a) AS SIGNED)").await;
-        sessions.push((raw, id, length));
+        let mut ids = Vec::new();
+        for raw in [&mut direct, &mut raw] {
+            raw.query(&format!("SET @a = {value}")).await;
+            ids.push(raw.prepare("SELECT @a").await);
+        }
+        let run = |id| execute(id, 0, &[], true, false);
+        let expected = direct.ask(&run(ids[0]), EXECUTE).await;
+        sessions.push((raw, run(ids[1]), expected));
     }
     for _ in 0..3 {
-        for (raw, id, length) in &mut sessions {
-            let frames = raw.ask(&execute(*id, 0, &[], true, false), EXECUTE).await;
-            assert_eq!(number(&frames), *length);
+        for (raw, payload, expected) in &mut sessions {
+            assert_eq!(raw.ask(payload, EXECUTE).await, *expected);
         }
     }
 }

@@ -17,7 +17,7 @@ use super::sim::{Defect, GROUPS, Sim};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Read,
-    /// Reads a user variable as well.
+    /// Reads a variable of one server as well.
     PrimaryRead,
     Locking,
     /// A read by its text; a view in it writes.
@@ -57,10 +57,10 @@ impl Kind {
         )
     }
 
-    fn sql(self) -> &'static str {
+    pub(crate) fn sql(self) -> &'static str {
         match self {
             Self::Read => "SELECT * FROM t",
-            Self::PrimaryRead => "SELECT @a, b FROM t",
+            Self::PrimaryRead => "SELECT @@server_id, b FROM t",
             Self::Locking => "SELECT * FROM t FOR UPDATE",
             Self::HiddenWrite => "SELECT * FROM view_that_writes",
             Self::Write | Self::Unlogged => "INSERT INTO t VALUES (1)",

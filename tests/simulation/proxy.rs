@@ -9,8 +9,8 @@ use highwater::domain::consistency::{
 use highwater::domain::ids::BackendId;
 use highwater::domain::position::Position;
 use highwater::domain::routing::{Reason, Route, route};
-use highwater::domain::session::{Outcome, RanOn, Side, Tracked, Unsaid};
-use highwater::domain::sql::{Access, Effects, StatementProfile};
+use highwater::domain::session::{Applied, Ending, Outcome, RanOn, Side, Tracked, Unsaid};
+use highwater::domain::sql::{Access, Effects, LexMode, StatementProfile, state};
 
 use super::bits::Bits;
 use super::client::{Client, Kind, Op, group};
@@ -532,6 +532,19 @@ impl Client {
             backend: link.backend,
             generation: link.generation.unwrap_or_default(),
         };
+        if state::may_touch(profile) {
+            let touches = state::touches(op.kind.sql().as_bytes(), LexMode::default());
+            let ending = Ending {
+                side,
+                outcome,
+                results: usize::from(matches!(outcome, Outcome::Done { .. })),
+                may_trigger: false,
+                now: sim.clock.now(),
+            };
+            let mut applied = Applied::default();
+            self.session
+                .on_touched(profile, &touches, ending, &mut applied);
+        }
         self.session.on_end(profile, on, outcome, sim.clock.now());
         if op.kind == Kind::TemporaryTable {
             self.pinned = Some(link.serial);

@@ -19,7 +19,7 @@ const LOOK: usize = 64;
 #[derive(Debug)]
 pub(super) enum Grant {
     /// A connection.
-    Parked(Parked),
+    Parked(Box<Parked>),
     /// The right to open one.
     Place,
 }
@@ -85,7 +85,7 @@ impl Line {
     pub(super) fn give(&mut self, mut parked: Parked, closed: &mut Vec<Parked>) -> Option<Parked> {
         while let Some(waiter) = self.next_for(&parked) {
             let grant = match waiter.takes(&parked) {
-                true => Grant::Parked(parked),
+                true => Grant::Parked(Box::new(parked)),
                 false => {
                     closed.push(parked);
                     // Whoever comes next opens one.
@@ -96,7 +96,7 @@ impl Line {
             match waiter.tell.send(grant) {
                 Ok(()) => return None,
                 // It does not wait any more.
-                Err(Grant::Parked(back)) => parked = back,
+                Err(Grant::Parked(back)) => parked = *back,
                 Err(Grant::Place) => return None,
             }
         }

@@ -57,9 +57,10 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
     match profile.access {
         Access::Read if in_server_local_schema(session) => Route::Primary(Reason::ServerLocal),
         Access::Read if asks_primary(session) => Route::Primary(Reason::Hint),
-        Access::Read if session.names_temporary => Route::Primary(Reason::TemporaryTables),
-        Access::Read if needs_variables(session, profile) => Route::Primary(Reason::UserVariable),
-        Access::Read => Route::Replica { transaction: false },
+        Access::Read => match needs(session, profile) {
+            Some(reason) => Route::Primary(reason),
+            None => Route::Replica { transaction: false },
+        },
         Access::PrimaryRead | Access::Write => Route::Primary(profile.doubt.into()),
         Access::Session => Route::Primary(Reason::SessionState),
         Access::Diagnostics => match session.previous {
@@ -128,10 +129,17 @@ fn asks_primary(session: &Session) -> bool {
     session.hints.asks_primary()
 }
 
-/// Whether a user variable that the statement reads may have a value that only the primary's
-/// connection knows.
-fn needs_variables(session: &Session, profile: &StatementProfile) -> bool {
-    profile.effects.contains(Effects::USER_VARIABLE) && session.pins.has_user_variables()
+/// What a read needs that only the primary's connection has: a temporary table, or a user variable
+/// whose value only that connection knows.
+fn needs(session: &Session, profile: &StatementProfile) -> Option<Reason> {
+    match session.needs {
+        Some(PinReason::TemporaryTable) => return Some(Reason::TemporaryTables),
+        Some(_) => return Some(Reason::UserVariable),
+        None => {}
+    }
+    let variables = profile.effects.contains(Effects::USER_VARIABLE);
+    let untold = variables && session.pins.has_user_variables();
+    untold.then_some(Reason::UserVariable)
 }
 
 /// Whether a table without a schema in its name is one whose contents differ from server to server.

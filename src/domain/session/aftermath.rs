@@ -430,6 +430,7 @@ impl Aftermath {
     fn found_rows(&self, ended: &Ended<'_>) -> Fate<u64> {
         let effects = ended.profile.effects;
         let opaque = effects.contains(Effects::OPAQUE);
+        let sets = effects.contains(Effects::SETS_FOUND_ROWS);
         match (&ended.ending, ended.kind) {
             (Ending::Rows { .. }, Kind::Look(Look::Count)) => Fate::Becomes(1),
             (_, Kind::Look(_) | Kind::Prepare | Kind::Command) => Fate::Kept,
@@ -440,11 +441,12 @@ impl Aftermath {
                 }
             }
             (_, _) if effects.contains(Effects::KEEPS_FOUND_ROWS) && !opaque => Fate::Kept,
-            (Ending::Rows { count, .. }, _) => Fate::Perhaps(*count),
             (Ending::Error(_), _) if !ended.mariadb && !opaque => Fate::Kept,
+            (Ending::Error(_), _) => Fate::KeptOrNot,
+            (Ending::Rows { count, .. }, _) if opaque || sets => Fate::Perhaps(*count),
             (Ending::Ok { .. }, _) if ended.rows_before => Fate::Perhaps(self.found_rows.value),
             // UPDATE counts what matched, which is near enough if the connection is lost.
-            (Ending::Ok { affected, .. }, _) if !opaque => Fate::Perhaps(*affected),
+            (Ending::Ok { affected, .. }, _) if sets && !opaque => Fate::Perhaps(*affected),
             _ => Fate::KeptOrNot,
         }
     }

@@ -39,8 +39,9 @@ struct Wanted {
 /// What SET ROLE said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// These words.
-    Words(Box<[u8]>),
+    /// These words, which are said again on every connection whenever they are said (the number tells
+    /// which time it was): the role's privileges are read anew then.
+    Words(Box<[u8]>, u64),
     /// Words that cannot be repeated elsewhere.
     Odd,
 }

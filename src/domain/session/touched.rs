@@ -150,7 +150,10 @@ impl Session {
             }
             StateFact::Deallocates(name) => self.pins.release(&Held::Prepared(name.clone())),
             StateFact::TakesRole(words) => {
-                let role = words.clone().map_or(Role::Odd, Role::Words);
+                let time = self.mirror.version();
+                let role = words
+                    .clone()
+                    .map_or(Role::Odd, |words| Role::Words(words, time));
                 taking.applied.set_role(role.clone());
                 self.mirror.set_role(role);
                 self.hold(Held::Role, taking);
@@ -248,5 +251,135 @@ fn named_lock(name: Option<&[u8]>) -> Held {
     match name {
         Some(name) => Held::NamedLock(name.to_ascii_lowercase().into()),
         None => Held::SomeNamedLocks,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::consistency::Settings;
+    use crate::domain::session::{ClientTraits, Tracked};
+    use crate::domain::sql::state::touches;
+    use crate::domain::sql::{LexMode, Seed, explain};
+
+    /// How a statement ended.
+    #[derive(Clone, Copy)]
+    struct End {
+        results: usize,
+        error: u16,
+        told: bool,
+    }
+
+    const OK: End = End {
+        results: 1,
+        error: 0,
+        told: false,
+    };
+    const TOLD: End = End { told: true, ..OK };
+
+    const fn failed(results: usize, error: u16) -> End {
+        End {
+            results,
+            error,
+            told: false,
+        }
+    }
+
+    fn run(session: &mut Session, sql: &str, end: End) {
+        let mode = LexMode::default();
+        let profile = explain(sql.as_bytes(), mode, &Seed::new(1));
+        let touches = session.resolve(touches(sql.as_bytes(), mode));
+        let mut applied = Applied::default();
+        session.on_start(&profile);
+        if end.told {
+            session.on_tracked(Side::Primary, Tracked::StateChange, &mut applied);
+        }
+        session.on_error(end.error);
+        let outcome = match end.error {
+            0 => Outcome::Done {
+                affected: 0,
+                rows: false,
+            },
+            _ => Outcome::Failed,
+        };
+        let ending = Ending {
+            side: Side::Primary,
+            outcome,
+            results: end.results,
+            may_trigger: crate::domain::sql::state::may_trigger(sql.as_bytes()),
+            now: Instant::now(),
+        };
+        session.on_touched(&profile, &touches, ending, &mut applied);
+    }
+
+    fn pins(session: &Session) -> String {
+        let names: Vec<_> = session.pins.iter().map(|pin| pin.reason.name()).collect();
+        names.join(" ")
+    }
+
+    #[test]
+    fn what_came_of_statements() {
+        let client = ClientTraits {
+            found_rows: false,
+            state_after_rows: true,
+        };
+        for (sql, end, expected) in [
+            ("CREATE TEMPORARY TABLE t (a INT)", TOLD, "temporary_table"),
+            ("CREATE TEMPORARY TABLE t (a INT)", failed(0, 1050), ""),
+            ("SET @a = NOW()", TOLD, "user_variable"),
+            ("SET @a = 1", TOLD, ""),
+            ("SET @a = 1, @b = nosuch", failed(0, 1054), ""),
+            ("SET @a = 1", failed(0, 1317), "user_variable"),
+            ("SELECT 1, 2 INTO @a, @b", OK, "user_variable user_variable"),
+            ("CALL p()", OK, "unknown"),
+            ("CALL p()", TOLD, "unknown temporary_table"),
+            ("CALL p()", failed(0, 1305), "unknown"),
+            ("CALL p()", failed(1, 1644), "unknown temporary_table"),
+            ("SELEC 1", failed(0, 1064), ""),
+            ("FROBNICATE", OK, "unknown"),
+            ("INSERT INTO t VALUES (1)", OK, ""),
+            ("INSERT INTO t VALUES (1)", TOLD, "unknown temporary_table"),
+            ("SET sql_mode = ''", TOLD, ""),
+            (
+                "SET @a = NOW(); SELECT nosuch; DO GET_LOCK('l', 1)",
+                failed(1, 1054),
+                "user_variable",
+            ),
+            (
+                "SET @a = 1; CALL p(); DO 1",
+                failed(2, 1644),
+                "unknown temporary_table user_variable",
+            ),
+            ("CREATE PROCEDURE p() BEGIN DO 1; END", OK, ""),
+            (
+                "CREATE PROCEDURE p() DO 1; SET @a = NOW()",
+                End { results: 2, ..TOLD },
+                "unknown temporary_table",
+            ),
+            ("EXECUTE nosuch", failed(0, 1243), "unknown"),
+            ("XA START 'x'", OK, "xa"),
+            ("SET ROLE r", OK, "role"),
+            ("SET RESOURCE GROUP g", OK, "resource_group"),
+            ("SET timestamp = 5", TOLD, "setting"),
+        ] {
+            let mut session = Session::new(Settings::default(), client);
+            run(&mut session, sql, end);
+            assert_eq!(pins(&session), expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_was_prepared_is_executed() {
+        let client = ClientTraits {
+            found_rows: false,
+            state_after_rows: true,
+        };
+        let mut session = Session::new(Settings::default(), client);
+        run(&mut session, "PREPARE s FROM 'SET @a = NOW()'", TOLD);
+        run(&mut session, "EXECUTE s", TOLD);
+        assert_eq!(pins(&session), "text_prepared user_variable");
+        run(&mut session, "SET @a = 1", TOLD);
+        run(&mut session, "DEALLOCATE PREPARE s", TOLD);
+        assert_eq!(pins(&session), "");
     }
 }

@@ -108,6 +108,8 @@ impl Effects {
     pub const COUNTS_ROWS: Self = Self(1 << 18);
     /// FOUND_ROWS() after it is as before.
     pub const KEEPS_FOUND_ROWS: Self = Self(1 << 19);
+    /// FOUND_ROWS() after it is something else than before, which only the server knows.
+    pub const SETS_FOUND_ROWS: Self = Self(1 << 20);
 
     /// Whether all flags of `other` are set.
     pub const fn contains(self, other: Self) -> bool {

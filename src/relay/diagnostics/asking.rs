@@ -34,6 +34,12 @@ impl Relay {
         settled
     }
 
+    /// Asks a connection on which the session holds nothing for what it alone can tell. `false` when it
+    /// failed.
+    pub(in crate::relay) async fn settle_unheld(&mut self, side: Side) -> bool {
+        self.ask_before(side, false).await
+    }
+
     async fn ask_before(&mut self, side: Side, parting: bool) -> bool {
         // The list first: any other statement would clear it. It changes neither of the others.
         const ASKED: [&str; 4] = [

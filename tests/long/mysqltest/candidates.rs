@@ -13,7 +13,9 @@ pub(crate) struct Candidate {
     /// What it must print; `None` where it need only not fail.
     pub(crate) result: Option<PathBuf>,
     /// It makes the replicas stop, which takes new servers for the next file: such files come last.
-    pub(crate) costly: bool,
+    costly: bool,
+    /// Of what it must print, in bytes: short ones are quick.
+    length: u64,
     /// Accounts that it logs in with beside root, with a password each: the proxy has to be told
     /// before.
     pub(crate) accounts: BTreeMap<String, String>,
@@ -31,20 +33,14 @@ pub(crate) fn candidates(suite: &Path) -> Vec<Candidate> {
         .filter(|name| !needs_options(&folder, name))
         .collect();
     names.sort();
-    let found: Vec<Candidate> = names
+    let mut found: Vec<Candidate> = names
         .into_iter()
         .filter_map(|name| candidate(suite, name))
         .collect();
-    let mut ordered: Vec<(usize, Candidate)> = found.into_iter().enumerate().collect();
-    ordered.sort_by_key(|(index, file)| (file.costly, index % STRIDE, *index));
-    ordered
-        .into_iter()
-        .map(|(_, candidate)| candidate)
-        .collect()
+    // A run that is cut short shall have seen as many as possible.
+    found.sort_by_key(|file| (file.costly, file.length));
+    found
 }
-
-/// Neighbours by name test the same things: the first files of a run shall be a sample of all.
-const STRIDE: usize = 7;
 
 /// Whether files beside the test change how the server or the client is started.
 fn needs_options(folder: &Path, name: &str) -> bool {
@@ -83,6 +79,7 @@ fn candidate(suite: &Path, name: String) -> Option<Candidate> {
     Some(Candidate {
         name,
         file,
+        length: fs::metadata(&result).map_or(0, |result| result.len()),
         result: result.is_file().then_some(result),
         costly,
         accounts,
@@ -100,7 +97,7 @@ fn read_all(suite: &Path, file: &Path, depth: u32, texts: &mut Vec<String>) {
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let sourced = text.lines().filter_map(|line| {
         let line = line.trim_start_matches(['-', ' ', '\t']);
-        Some(line.strip_prefix("source ")?.trim().trim_end_matches(';'))
+        Some(after(line, "source ")?.trim().trim_end_matches(';'))
     });
     for name in sourced.filter(|_| depth > 0) {
         read_all(suite, &suite.join(name), depth - 1, texts);
@@ -113,9 +110,9 @@ fn read_all(suite: &Path, file: &Path, depth: u32, texts: &mut Vec<String>) {
 fn accounts_in(text: &str) -> impl Iterator<Item = (String, String)> {
     text.lines().filter_map(|line| {
         let line = line.trim_start_matches(['-', ' ', '\t']);
-        if let Some(arguments) = line.strip_prefix("connect") {
+        if let Some(arguments) = after(line, "connect") {
             nth_and_next(arguments.trim_start().trim_start_matches('('), 2)
-        } else if let Some(arguments) = line.strip_prefix("change_user") {
+        } else if let Some(arguments) = after(line, "change_user") {
             nth_and_next(arguments, 0)
         } else if line.starts_with("exec") {
             in_command(line)
@@ -123,6 +120,12 @@ fn accounts_in(text: &str) -> impl Iterator<Item = (String, String)> {
             None
         }
     })
+}
+
+/// What is behind a command, in whatever case it is written.
+fn after<'t>(line: &'t str, command: &str) -> Option<&'t str> {
+    let (start, rest) = line.split_at_checked(command.len())?;
+    start.eq_ignore_ascii_case(command).then_some(rest)
 }
 
 fn nth_and_next(arguments: &str, user: usize) -> Option<(String, String)> {

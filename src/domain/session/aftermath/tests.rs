@@ -82,8 +82,8 @@ fn what_replies_tell_and_what_they_do_not() {
         ),
         ("SELECT 1 UNION SELECT 2", rows(2), (-1, 2, true), (7, true)),
         ("SHOW TABLES", rows(2), (-1, 2, true), (7, true)),
-        ("SHOW CREATE TABLE t", rows(1), (-1, 1, false), (7, true)),
-        ("EXPLAIN SELECT 1", rows(1), (-1, 1, false), (7, true)),
+        ("SHOW CREATE TABLE t", rows(1), (-1, 9, true), (7, true)),
+        ("EXPLAIN SELECT 1", rows(1), (-1, 9, true), (7, true)),
         (
             "INSERT INTO t VALUES (1)",
             ok(1, 0, 0),

@@ -89,7 +89,7 @@ pub enum Way {
 
 fn set_role(role: &Role) -> Vec<u8> {
     match role {
-        Role::Words(words) => [b"SET ROLE ", &**words].concat(),
+        Role::Words(words, _) => [b"SET ROLE ", &**words].concat(),
         Role::Odd => Vec::new(),
     }
 }
@@ -191,7 +191,7 @@ impl Mirror {
     fn can_have_role(&self, applied: &Applied) -> bool {
         match &self.wanted.role {
             role if *role == applied.role => true,
-            Some(Role::Words(_)) => true,
+            Some(Role::Words(..)) => true,
             _ => false,
         }
     }

@@ -114,17 +114,13 @@ impl UserVariables {
     }
 
     fn missing<'a>(&'a self, applied: &'a Self) -> impl Iterator<Item = (&'a [u8], &'a Value)> {
-        let differs = |(name, value): &(&Box<[u8]>, &Value)| {
-            **value != Value::Untold && applied.0.get(*name) != Some(value)
-        };
-        let known = self.0.iter().filter(differs);
-        known.map(|(name, value)| (&**name, value))
+        let all = self.0.iter().map(|(name, value)| (&**name, value));
+        all.filter(|(name, value)| **value != Value::Untold && applied.0.get(*name) != Some(*value))
     }
 
     fn has_room(&self, name: &[u8], value: &Value) -> bool {
-        let counts =
-            |(other, value): &(&Box<[u8]>, &Value)| ***other != *name && **value != Value::Untold;
-        let others = self.0.iter().filter(counts);
+        let all = self.0.iter().map(|(name, value)| (&**name, value));
+        let others = all.filter(|(other, value)| *other != name && **value != Value::Untold);
         let (mut count, mut bytes) = (1, name.len() + length(value));
         for (name, value) in others {
             count += 1;

@@ -22,20 +22,17 @@ const SHOWN_BY_QUERY: [&str; 14] = [
     "status",
 ];
 
-/// Whether FOUND_ROWS() will be the count of its rows, or stay as it is, or neither is certain. `tokens`
+/// Whether FOUND_ROWS() will be the count of its rows, or stay as it is, or become something else, or
+/// nothing is certain. `tokens`
 /// stand behind the verb.
 pub(super) fn effects(verb: &[u8], mut tokens: Tokens<'_>, dialect: Dialect) -> Effects {
     match verb {
-        b"select" | b"with" | b"values" | b"table" if counts(tokens) => Effects::COUNTS_ROWS,
-        b"show" => {
-            tokens.eat("extended");
-            tokens.eat("full");
-            tokens.eat_any(&["global", "session", "local"]);
-            match tokens.eat_any(&SHOWN_BY_QUERY) {
-                Some(_) => Effects::COUNTS_ROWS,
-                None => Effects::default(),
-            }
-        }
+        b"select" | b"with" | b"values" | b"table" => match counts(tokens) {
+            true => Effects::COUNTS_ROWS,
+            false => Effects::SETS_FOUND_ROWS,
+        },
+        b"show" => shows(tokens),
+        b"explain" | b"describe" | b"desc" => explains(tokens, dialect),
         b"set" | b"use" | b"begin" | b"start" | b"commit" | b"rollback" | b"savepoint"
         | b"release" | b"insert" | b"replace" | b"create" | b"drop" | b"alter" | b"truncate"
         | b"rename" | b"lock" | b"unlock" | b"grant" | b"revoke" | b"prepare" | b"deallocate"
@@ -48,7 +45,32 @@ pub(super) fn effects(verb: &[u8], mut tokens: Tokens<'_>, dialect: Dialect) -> 
         b"do" if dialect.is_mariadb() && !tokens.any(|token| token.is("select")) => {
             Effects::KEEPS_FOUND_ROWS
         }
+        b"insert" | b"replace" | b"delete" | b"update" | b"do" => Effects::SETS_FOUND_ROWS,
         _ => Effects::default(),
+    }
+}
+
+fn shows(mut tokens: Tokens<'_>) -> Effects {
+    tokens.eat("extended");
+    tokens.eat("full");
+    tokens.eat_any(&["global", "session", "local"]);
+    if tokens.eat_any(&SHOWN_BY_QUERY).is_some() {
+        return Effects::COUNTS_ROWS;
+    }
+    match tokens.eat_any(&["create", "grants", "processlist"]) {
+        Some(_) => Effects::KEEPS_FOUND_ROWS,
+        None => Effects::default(),
+    }
+}
+
+/// A table's columns are a query's answer, a plan is none; but on MariaDB a query without tables is
+/// counted while it is planned.
+fn explains(mut tokens: Tokens<'_>, dialect: Dialect) -> Effects {
+    let table = super::read::table_name(&mut tokens) && tokens.at_end();
+    match (table, dialect.is_mariadb()) {
+        (true, _) => Effects::COUNTS_ROWS,
+        (false, true) => Effects::default(),
+        (false, false) => Effects::KEEPS_FOUND_ROWS,
     }
 }
 

@@ -74,11 +74,7 @@ impl<'t> Walk<'t> {
                     self.open.pop();
                 }
             }
-            Lexeme::Op(b',') => {
-                if self.close(at) {
-                    self.begin(at + 1);
-                }
-            }
+            Lexeme::Op(b',') if self.close(at) => self.begin(at + 1),
             Lexeme::Word(_) if self.is_member(at) => {}
             word if word.is("select") => self.begin(at + 1),
             word if self.begins_at(at) && is_one_of(word, &BEFORE_COLUMNS) => self.begin(at + 1),

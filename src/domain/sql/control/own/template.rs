@@ -174,11 +174,15 @@ fn find(
     if !is_evaluated(lexemes) {
         return None;
     }
+    let wanted = |mention: &Mention| {
+        wanted(*mention)
+            && (*mention != Mention::Known(Known::ConnectionId) || !names_threads(lexemes))
+    };
     let mut found = Vec::new();
     let mut at = 0;
     while at < lexemes.len() {
         let mut reader = Reader::at(text, lexemes, at);
-        let Some(mention) = reader.mention().filter(|mention| wanted(*mention)) else {
+        let Some(mention) = reader.mention().filter(&wanted) else {
             at += 1;
             continue;
         };
@@ -212,6 +216,26 @@ pub(in crate::domain::sql::control) fn is_evaluated(lexemes: &[Placed<'_>]) -> b
     let mut verbs = lexemes.iter().map(|(lexeme, _)| lexeme);
     let verb = verbs.find(|lexeme| **lexeme != Lexeme::Op(b'('));
     verb.is_some_and(|verb| EVALUATED.iter().any(|word| verb.is(word)))
+}
+
+/// Whether a statement has to do with a server's own ids of its threads, with which it then compares its
+/// own: IS_USED_LOCK(), and what lists threads or their transactions.
+fn names_threads(lexemes: &[Placed<'_>]) -> bool {
+    const NAMES: [&[u8]; 4] = [
+        b"is_used_lock",
+        b"performance_schema",
+        b"processlist",
+        b"sys",
+    ];
+    let about = |name: &[u8]| {
+        let innodb = name
+            .get(..7)
+            .is_some_and(|it| it.eq_ignore_ascii_case(b"innodb_"));
+        innodb || NAMES.iter().any(|it| name.eq_ignore_ascii_case(it))
+    };
+    lexemes
+        .iter()
+        .any(|(lexeme, _)| lexeme.name().is_some_and(about))
 }
 
 /// The bytes of these tokens.

@@ -348,6 +348,10 @@ fn what_the_session_knows_is_filled_in() {
         "CREATE TRIGGER t BEFORE INSERT ON t FOR EACH ROW BEGIN DO 1; DO CONNECTION_ID(); END",
         "SELECT /*!50000 CONNECTION_ID() */",
         "SELECT @@global.pseudo_thread_id",
+        "SELECT IS_USED_LOCK('l') = CONNECTION_ID()",
+        "SELECT thread_id FROM performance_schema.threads WHERE processlist_id = CONNECTION_ID()",
+        "SELECT trx_id FROM information_schema.INNODB_TRX WHERE trx_mysql_thread_id = CONNECTION_ID()",
+        "SELECT * FROM information_schema.`PROCESSLIST` WHERE id = @@pseudo_thread_id",
         "SET @@pseudo_thread_id = 5",
         "SET SESSION pseudo_thread_id = 5",
     ] {
