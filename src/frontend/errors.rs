@@ -35,8 +35,8 @@ pub enum ClientError {
         "GET DIAGNOSTICS asks for what is no longer known of the statement before, which ran on another connection; use SHOW WARNINGS, or run both in a transaction"
     )]
     DiagnosticsElsewhere,
-    /// A statement id that was never given out, or was closed.
-    #[error("unknown prepared statement handler ({id})")]
+    /// A statement id that was never given out, or was closed. The words are MySQL's.
+    #[error("Unknown prepared statement handler ({id}) given to mysql_stmt_precheck")]
     UnknownStatement {
         /// The id.
         id: u32,
@@ -387,6 +387,7 @@ impl ClientError {
             | Self::NoSuchThread { .. }
             | Self::NotOwner { .. }
             | Self::UnknownCommand
+            | Self::UnknownStatement { .. }
             | Self::Inactive
             | Self::Interrupted => self.to_string(),
             _ => format!("Highwater: {self}"),

@@ -1,6 +1,7 @@
 //! A soak: thousands of sessions over few server connections in `[pool] mode = "transaction"`, each with a
 //! state of its own that it looks at again and again. Nothing of one session may be seen in another
-//! one, and after it has warmed up the daemon may not grow.
+//! one, no read may miss what its level promises, nothing may fail that does not fail on one server,
+//! and after it has warmed up the daemon may not grow.
 //!
 //! `cargo bench --bench soak` runs it, optimised, and prints its figures. `HIGHWATER_LONG_SECONDS` is its
 //! length (600), `HIGHWATER_LONG_SESSIONS` the number of sessions (2000), `HIGHWATER_LONG_CONNECTIONS`
@@ -10,24 +11,27 @@
     reason = "a long test fails by panicking, as others do"
 )]
 
+#[path = "soak/acts.rs"]
+mod acts;
 #[path = "soak/client.rs"]
 mod client;
-#[path = "soak/cost.rs"]
-mod cost;
 #[path = "soak/daemon.rs"]
 mod daemon;
-#[path = "../support/mod.rs"]
-mod support;
+#[path = "soak/shared.rs"]
+mod shared;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use highwater::rig::{Cluster, ROOT};
 use mysql_async::prelude::Queryable;
-use tokio::sync::Semaphore;
 
-use client::{Shared, USERS, run};
 use daemon::Daemon;
+use shared::{GROUPS, Shared, USERS};
+
+/// Seconds between two lines that tell how it goes.
+const TOLD_EVERY: u64 = 10;
 
 fn main() {
     // This is `cargo test` looking at a bench.
@@ -47,9 +51,9 @@ fn number(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
-/// Says whether nothing leaked and nothing grew.
+/// Says whether all was as it must be.
 async fn soak() -> bool {
-    let seconds = number("HIGHWATER_LONG_SECONDS", 600) as u64;
+    let length = Duration::from_secs(number("HIGHWATER_LONG_SECONDS", 600) as u64);
     let sessions = number("HIGHWATER_LONG_SESSIONS", 2000);
     let connections = number("HIGHWATER_LONG_CONNECTIONS", 40);
     let cluster = Cluster::builder()
@@ -61,72 +65,162 @@ async fn soak() -> bool {
         .unwrap();
     prepare(&cluster).await;
     let daemon = Daemon::start(&cluster, connections, sessions);
-    let shared = Arc::new(Shared::new(Semaphore::new(connections / 2)));
+    let shared = Arc::new(Shared::new(daemon.port, connections / 2));
     let mut clients = tokio::task::JoinSet::new();
     for number in 0..sessions {
-        clients.spawn(run(Arc::clone(&shared), daemon.port, number));
+        clients.spawn(client::run(Arc::clone(&shared), number));
     }
-    let begun = Instant::now();
-    let warm = Duration::from_secs(seconds / 5);
-    let (mut memory, mut most) = (Vec::new(), [0; 3]);
-    while begun.elapsed() < Duration::from_secs(seconds) && !shared.is_over() {
+    let mut watched = Watched::new(length / 5);
+    while watched.begun.elapsed() < length && !shared.is_over() {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let page = daemon.metrics().await;
-        for (most, now) in most.iter_mut().zip(page.connections()) {
-            *most = now.max(*most);
-        }
-        if begun.elapsed() > warm {
-            memory.push(daemon.resident());
-        }
+        watched.look(&daemon, &shared).await;
     }
-    let took = begun.elapsed();
     let page = daemon.metrics().await;
+    watched.tell(&daemon, &shared, sessions);
+    for (what, count) in page.counted(&[
+        "pins_total",
+        "handovers_total",
+        "restores_total",
+        "recalls_total",
+        "statements_total",
+        "errors_total",
+    ]) {
+        println!("| {what} | {count} |");
+    }
     shared.end();
     while let Some(ended) = clients.join_next().await {
         ended.unwrap();
     }
-    let statements = shared.statements();
-    println!("| what | figure |\n|---|---|");
-    println!("| sessions | {sessions} |\n| seconds | {:.0} |", took.as_secs_f64());
-    println!("| statements | {statements} |");
-    println!("| statements/s | {:.0} |", statements as f64 / took.as_secs_f64());
-    println!("| connections at most, each server | {most:?} |");
-    for (what, count) in page.counted(&["pins_total", "recalls_total", "restores_total", "handovers_total"]) {
-        println!("| {what} | {count} |");
+    let log = daemon.log();
+    if !log.is_empty() {
+        println!(
+            "\nlogged:\n{}",
+            log.lines().take(20).collect::<Vec<_>>().join("\n")
+        );
     }
-    let part = (memory.len() / 10).max(1);
-    let first = memory.iter().take(part).max().copied().unwrap_or_default();
-    let last = memory.iter().rev().take(part).max().copied().unwrap_or_default();
-    println!("| memory once warm, KiB | {first} |\n| memory at the end, KiB | {last} |");
-    for line in cost::lines(&cluster).await {
-        println!("{line}");
-    }
-    let wrong = shared.wrong();
+    let mut wrong = shared.wrong();
+    wrong.extend(watched.wrong(connections as u64));
     for line in &wrong {
-        println!("{line}");
+        println!("WRONG: {line}");
     }
-    // What an allocator keeps differs from moment to moment.
-    let grew = last > first + first / 10 + 4096;
-    wrong.is_empty() && !grew && most.into_iter().all(|most| most <= connections as u64)
+    wrong.is_empty()
+}
+
+/// What was seen of the daemon.
+struct Watched {
+    begun: Instant,
+    warm: Duration,
+    told: u64,
+    /// KiB, each second once it was warm.
+    memory: Vec<u64>,
+    /// Connections at most, of each server's pool.
+    most: BTreeMap<String, u64>,
+}
+
+impl Watched {
+    fn new(warm: Duration) -> Self {
+        Self {
+            begun: Instant::now(),
+            warm,
+            told: 0,
+            memory: Vec::new(),
+            most: BTreeMap::new(),
+        }
+    }
+
+    async fn look(&mut self, daemon: &Daemon, shared: &Shared) {
+        let page = daemon.metrics().await;
+        for (backend, now) in page.connections() {
+            let most = self.most.entry(backend).or_default();
+            *most = now.max(*most);
+        }
+        let resident = daemon.resident();
+        let elapsed = self.begun.elapsed();
+        if elapsed > self.warm {
+            self.memory.push(resident);
+        }
+        let due = elapsed.as_secs() / TOLD_EVERY;
+        if due > self.told {
+            self.told = due;
+            eprintln!(
+                "{:4} s  {} statements  {} restores  {} handovers  {} pins  {resident} KiB",
+                elapsed.as_secs(),
+                shared.statements(),
+                page.sum("restores_total"),
+                page.sum("handovers_total"),
+                page.sum("pins_total"),
+            );
+        }
+    }
+
+    fn tell(&self, daemon: &Daemon, shared: &Shared, sessions: usize) {
+        let seconds = self.begun.elapsed().as_secs_f64();
+        let statements = shared.statements();
+        println!("| what | figure |\n|---|---|");
+        println!("| sessions at a time | {sessions} |");
+        println!("| logins and changes of user | {} |", shared.logins());
+        println!("| seconds | {seconds:.0} |");
+        println!("| statements | {statements} |");
+        println!("| statements/s | {:.0} |", statements as f64 / seconds);
+        println!("| answers compared | {} |", shared.looks());
+        let cpu = daemon.cpu() * 1e6 / statements as f64;
+        println!("| CPU of Highwater for a statement, µs | {cpu:.0} |");
+        for (backend, most) in &self.most {
+            println!("| connections at most, {backend} | {most} |");
+        }
+        let [first, last] = self.memory_then_and_now();
+        println!("| memory once warm, KiB | {first} |");
+        println!("| memory at the end, KiB | {last} |");
+    }
+
+    /// The most in the first tenth of the time once warm, and in the last.
+    fn memory_then_and_now(&self) -> [u64; 2] {
+        let part = (self.memory.len() / 10).max(1);
+        let most = |part: &[u64]| part.iter().max().copied().unwrap_or_default();
+        let end = self.memory.len().saturating_sub(part);
+        [
+            most(&self.memory[..part.min(self.memory.len())]),
+            most(&self.memory[end..]),
+        ]
+    }
+
+    fn wrong(&self, connections: u64) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let [first, last] = self.memory_then_and_now();
+        // What an allocator keeps differs from moment to moment.
+        if last > first + first / 10 + 4096 {
+            wrong.push(format!("the daemon grew from {first} to {last} KiB"));
+        }
+        for (backend, most) in &self.most {
+            if *most > connections {
+                wrong.push(format!("{backend} had {most} connections"));
+            }
+        }
+        wrong
+    }
 }
 
 async fn prepare(cluster: &Cluster) {
     let mut root = cluster.primary().connect(&ROOT).await.unwrap();
     let (user, password) = USERS[1];
-    for sql in [
+    let mut script = vec![
         format!("CREATE USER '{user}'@'%' IDENTIFIED BY '{password}'"),
         format!("GRANT ALL ON *.* TO '{user}'@'%'"),
         "CREATE DATABASE soak_a".to_owned(),
         "CREATE DATABASE soak_b".to_owned(),
-        "CREATE TABLE soak_a.rows_of (id INT PRIMARY KEY AUTO_INCREMENT, owner INT, v INT, KEY (owner))".to_owned(),
-        "CREATE TABLE soak_b.rows_of LIKE soak_a.rows_of".to_owned(),
+        "CREATE TABLE soak_a.marks (g INT PRIMARY KEY, v BIGINT NOT NULL)".to_owned(),
+    ];
+    for schema in ["soak_a", "soak_b"] {
+        script.push(format!(
+            "CREATE TABLE {schema}.rows_of (id INT PRIMARY KEY AUTO_INCREMENT, owner INT, v INT, KEY (owner))"
+        ));
         // What a session sees that has no temporary table of this name.
-        "CREATE TABLE soak_a.canary (owner INT)".to_owned(),
-        "CREATE TABLE soak_b.canary (owner INT)".to_owned(),
-        "INSERT INTO soak_a.canary VALUES (-1)".to_owned(),
-        "INSERT INTO soak_b.canary VALUES (-1)".to_owned(),
-    ] {
-        root.query_drop(&sql).await.unwrap();
+        script.push(format!("CREATE TABLE {schema}.canary (owner INT)"));
+        script.push(format!("INSERT INTO {schema}.canary VALUES (-1)"));
+    }
+    script.extend((0..GROUPS).map(|group| format!("INSERT INTO soak_a.marks VALUES ({group}, 0)")));
+    for sql in &script {
+        root.query_drop(sql).await.unwrap();
     }
     root.disconnect().await.unwrap();
     cluster.wait_all_caught_up().await.unwrap();

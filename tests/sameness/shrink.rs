@@ -31,10 +31,37 @@ pub(crate) async fn shrunk(
             }
         }
         if tries >= TRIES || (part == 1 && !shorter) {
-            return (moves, difference);
+            return inside(arena, moves, difference, TRIES - tries).await;
         }
         if !shorter || part > moves.len() {
             part = part.min(moves.len()).div_ceil(2).max(1);
         }
     }
+}
+
+/// The same for steps that are several statements.
+async fn inside(
+    arena: &Arena<'_>,
+    mut moves: Vec<Move>,
+    mut difference: Difference,
+    mut tries: usize,
+) -> (Vec<Move>, Difference) {
+    let mut at = 0;
+    'moves: while let Some(step) = moves.get(at).map(|it| it.step.clone()) {
+        for shorter in step.shorter() {
+            if tries == 0 {
+                return (moves, difference);
+            }
+            tries -= 1;
+            let mut fewer = moves.clone();
+            fewer[at].step = shorter;
+            if let Some(found) = arena.play(&fewer).await {
+                fewer.truncate(found.at + 1);
+                (moves, difference) = (fewer, found);
+                continue 'moves;
+            }
+        }
+        at += 1;
+    }
+    (moves, difference)
 }
