@@ -125,11 +125,17 @@ impl Player {
         }
         let names = self.names.clone();
         let raw = self.raw.as_mut()?;
-        let nothing = Slot {
-            id: 999,
-            ..Slot::default()
-        };
-        let known = |slot| self.slots.get(slot).unwrap_or(&nothing);
+        if let Step::Execute { slot, .. }
+        | Step::Fetch(slot)
+        | Step::StatementReset(slot)
+        | Step::Close(slot)
+        | Step::LongData(slot, _) = step
+            && !self.slots.contains_key(slot)
+        {
+            return Some(Vec::new());
+        }
+        let slots = self.slots.clone();
+        let known = |slot| &slots[slot];
         let (payload, kind) = match step {
             Step::Script(all) => {
                 let mut frames = Vec::new();
@@ -171,7 +177,9 @@ impl Player {
             Step::Ping => (vec![0x0E], ReplyKind::Simple),
             Step::Reset => {
                 self.slots.clear();
-                (vec![0x1F], ReplyKind::Simple)
+                raw.send(&[0x1F]).await;
+                let frames = raw.try_reply(ReplyKind::Simple).await?;
+                return forgets(raw, frames).await;
             }
             Step::ChangeUser(schema) => {
                 self.slots.clear();
@@ -182,7 +190,7 @@ impl Player {
                 if last.first() == Some(&0) {
                     last.truncate(3);
                 }
-                return Some(vec![last]);
+                return forgets(raw, vec![last]).await;
             }
             Step::Again => unreachable!("done above"),
         };
@@ -222,6 +230,12 @@ impl Player {
         }
         Some(frames)
     }
+}
+
+/// FOUND_ROWS() outlives a reset on a server: a statement behind it ends that.
+async fn forgets(raw: &mut Raw, mut frames: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
+    frames.extend(raw.try_query("SELECT 1").await?);
+    Some(frames)
 }
 
 async fn query(raw: &mut Raw, sql: &str) -> Option<Vec<Vec<u8>>> {

@@ -98,23 +98,40 @@ pub(crate) fn moves(seed: u64, sessions: usize, count: usize) -> Vec<Move> {
 /// A READ ONLY transaction runs on a replica, and what it leaves behind is gone with it: README says so, hence
 /// none of them leaves anything.
 fn without_known_limits(all: Vec<Move>, sessions: usize) -> Vec<Move> {
-    let mut read_only = vec![false; sessions];
+    let mut read_only = vec![ReadOnly::default(); sessions];
     let stays = |it: &Move| {
         let text = it.step.to_string();
         let read_only = &mut read_only[it.session];
-        if begins_read_only(&text) {
-            *read_only = true;
-        } else if matches!(it.step, Step::Reset | Step::ChangeUser(_) | Step::Again) {
-            *read_only = false;
-        }
-        !(*read_only && leaves_something(&it.step, &text))
+        read_only.take(&it.step, &text);
+        !(read_only.may_be() && leaves_something(&it.step, &text))
     };
     all.into_iter().filter(stays).collect()
 }
 
-/// Whether READ ONLY transactions may follow, until the session is reset.
-fn begins_read_only(text: &str) -> bool {
-    text.contains("READ ONLY") || text.contains("read_only = 1")
+/// Whether a session may be in a READ ONLY transaction.
+#[derive(Clone, Default)]
+struct ReadOnly {
+    session: bool,
+    transaction: bool,
+}
+
+impl ReadOnly {
+    fn may_be(&self) -> bool {
+        self.session || self.transaction
+    }
+
+    fn take(&mut self, step: &Step, text: &str) {
+        match step {
+            Step::Reset | Step::ChangeUser(_) | Step::Again => *self = Self::default(),
+            // For one transaction, on the primary.
+            Step::Query(sql) if sql == "SET TRANSACTION READ ONLY" => {}
+            _ if text.contains("START TRANSACTION READ ONLY") => self.transaction = true,
+            _ if text.contains("READ ONLY") || text.contains("read_only =") => self.session = true,
+            Step::Query(sql) if sql == "SET SESSION TRANSACTION READ WRITE" => self.session = false,
+            Step::Query(sql) if sql == "COMMIT" || sql == "ROLLBACK" => self.transaction = false,
+            _ => {}
+        }
+    }
 }
 
 fn leaves_something(step: &Step, text: &str) -> bool {

@@ -352,6 +352,8 @@ pub(crate) const KINDS: [Kind; 20] = [
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE",
             "SET SESSION TRANSACTION READ ONLY",
             "SET SESSION TRANSACTION READ WRITE",
+            "SET SESSION TRANSACTION READ WRITE",
+            "SET SESSION TRANSACTION READ WRITE",
             "SET autocommit = 0",
             "SET autocommit = 1",
             "SELECT @@autocommit, @@transaction_isolation, @@transaction_read_only",

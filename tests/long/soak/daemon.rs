@@ -34,8 +34,8 @@ impl Daemon {
         let mut text = format!(
             "[proxy]\nlisten = \"127.0.0.1:{port}\"\n\
              [http]\nlisten = \"127.0.0.1:{http}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [pool]\nmode = \"transaction\"\nmax_connections = {connections}\nacquire_timeout = \"120s\"\n\
-             [limits]\nmax_sessions = {}\nlogin_timeout = \"120s\"\n\
+             [pool]\nmode = \"transaction\"\nmax_connections = {connections}\nacquire_timeout = \"300s\"\n\
+             [limits]\nmax_sessions = {}\nlogin_timeout = \"300s\"\n\
              [consistency]\ncatch_up_timeout = \"60s\"\n\
              [cluster]\nprimary = \"{}\"\nreplicas = [{}]\n\
              [monitor]\nuser = \"{}\"\npassword_env = \"MONITOR_PASSWORD\"\n[log]\nlevel = \"warn\"\n",
