@@ -88,6 +88,7 @@ async fn check(first: u64, change: impl FnOnce(&mut Config)) {
         let steps = number("HIGHWATER_SAMENESS_STEPS", 60);
         let moves = steps::moves(seed, sessions, steps * sessions);
         let Some(difference) = arena.play(&moves).await else {
+            eprintln!("seed {seed} is the same");
             continue;
         };
         let (moves, difference) = shrink::shrunk(&arena, moves, difference).await;

@@ -31,14 +31,15 @@ impl Daemon {
             .iter()
             .map(|it| format!("\"{}\"", it.address()))
             .collect();
+        // A machine that is busy with all this answers late, and nobody is to be told so.
         let mut text = format!(
             "[proxy]\nlisten = \"127.0.0.1:{port}\"\n\
              [http]\nlisten = \"127.0.0.1:{http}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
              [pool]\nmode = \"transaction\"\nmax_connections = {connections}\nacquire_timeout = \"300s\"\n\
              [limits]\nmax_sessions = {}\nlogin_timeout = \"300s\"\n\
-             [consistency]\ncatch_up_timeout = \"60s\"\n\
+             [consistency]\ncatch_up_timeout = \"60s\"\nmax_lag = \"10m\"\nprimary_budget = \"100%\"\n\
              [cluster]\nprimary = \"{}\"\nreplicas = [{}]\n\
-             [monitor]\nuser = \"{}\"\npassword_env = \"MONITOR_PASSWORD\"\n[log]\nlevel = \"warn\"\n",
+             [monitor]\nuser = \"{}\"\npassword_env = \"MONITOR_PASSWORD\"\ntimeout = \"30s\"\n[log]\nlevel = \"warn\"\n",
             // Who is torn away is counted until Highwater sees it.
             sessions + sessions / 2 + 100,
             cluster.primary().address(),
