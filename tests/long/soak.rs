@@ -88,9 +88,7 @@ async fn soak() -> bool {
         println!("| {what} | {count} |");
     }
     shared.end();
-    while let Some(ended) = clients.join_next().await {
-        ended.unwrap();
-    }
+    clients.shutdown().await;
     let log = daemon.log();
     if !log.is_empty() {
         println!(

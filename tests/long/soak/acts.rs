@@ -129,7 +129,9 @@ impl Client {
             let expected = format!("{} {given} {}", self.number, zone(self.number));
             self.is(text, &expected, got.as_deref());
         }
-        let insert = "INSERT INTO rows_of (owner, v) VALUES (@canary, ?)";
+        // Its table is that of the schema that was in use when it was first prepared.
+        let schema = self.schema;
+        let insert = format!("INSERT INTO {schema}.rows_of (owner, v) VALUES (@canary, ?)");
         self.shared.ran();
         self.conn.exec_drop(insert, (-1,)).await?;
         let mine = "SELECT owner FROM rows_of WHERE id = LAST_INSERT_ID()";
