@@ -5,6 +5,7 @@
 //! a connection, restores what it lacks, forwards the command and relays the reply. What the reply
 //! says of the session is taken in **before** its last packet goes to the client.
 
+mod accounts;
 mod attempt;
 mod budget;
 mod bulk;
@@ -42,7 +43,7 @@ mod values;
 
 pub use budget::Budget;
 pub use classify::Classifier;
-pub use kill::Registry;
+pub use kill::{Registry, end_all};
 pub use login::usual_profile;
 pub use pins::SessionPin;
 pub use session::serve;

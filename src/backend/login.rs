@@ -77,6 +77,8 @@ pub enum ConnectError {
         state: String,
         /// The server's words.
         message: String,
+        /// How it greeted before; `None` if it refused at once.
+        server: Option<Box<ServerGreeting>>,
     },
     /// The server cannot do what the connection is needed for.
     #[error("the server lacks capabilities: {missing:?}")]
@@ -98,6 +100,22 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// How the server greeted, if it came to that.
+    pub fn greeting(&self) -> Option<&ServerGreeting> {
+        match self {
+            Self::MissingCapabilities { server, .. } => Some(server),
+            Self::Refused { server, .. } => server.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn greeted(mut self, by: ServerGreeting) -> Self {
+        if let Self::Refused { server, .. } = &mut self {
+            *server = Some(Box::new(by));
+        }
+        self
+    }
+
     /// Whether another try may succeed without a change to configuration or accounts.
     pub fn may_retry(&self) -> bool {
         match self {
@@ -134,7 +152,10 @@ where
     let plugin = Plugin::from_name(&server.plugin).unwrap_or(Plugin::CachingSha2);
     let nonce = server.nonce;
     dialogue.respond(login, caps, plugin, &nonce).await?;
-    let status = dialogue.prove(login, plugin, nonce).await?;
+    let status = match dialogue.prove(login, plugin, nonce).await {
+        Ok(status) => status,
+        Err(error) => return Err(error.greeted(server)),
+    };
     Ok(LoggedIn {
         server,
         caps,
@@ -148,6 +169,7 @@ fn refused(payload: &[u8]) -> ConnectError {
             code: err.code,
             state: String::from_utf8_lossy(&err.state).into_owned(),
             message: String::from_utf8_lossy(err.message).into_owned(),
+            server: None,
         },
         None => ConnectError::Protocol("malformed ERR packet"),
     }

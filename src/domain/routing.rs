@@ -3,7 +3,9 @@
 pub mod balance;
 pub mod decide;
 pub mod reason;
+pub mod toll;
 
 pub use balance::{Candidate, pick};
 pub use decide::{Route, route};
 pub use reason::Reason;
+pub use toll::Toll;

@@ -13,11 +13,10 @@ use super::replica::Held;
 use super::reply::{Relayed, Swallowed, ahead_of, left};
 use super::session::{End, Relay};
 use super::staleness::StaleNote;
-use crate::backend::BackendError;
 use crate::domain::consistency::{GroupKey, Level};
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
-use crate::domain::routing::{Reason, Route, route};
+use crate::domain::routing::{Reason, Route, Toll, route};
 use crate::domain::session::lease::leaves_untold;
 use crate::domain::session::{Outcome, RanOn, Side};
 use crate::domain::sql::{Access, Effects, StatementProfile};
@@ -66,6 +65,8 @@ const DONE: Outcome = Outcome::Done {
 pub(super) struct Progress {
     /// Replicas that failed this statement.
     lost: Vec<BackendId>,
+    /// Servers that were lost while they ran it.
+    toll: Toll,
     /// Times that the primary's connection turned out dead before anything was sent.
     redialled: usize,
     /// The right to run on the primary a read that was meant for a replica.
@@ -216,6 +217,7 @@ impl Relay {
 
     fn first_route(&self, statement: &Statement) -> Route {
         match (statement.bound, route(&self.state, &statement.profile)) {
+            _ if self.links.is_confined() => Route::Primary(Reason::PasswordExpired),
             (Some((Side::Primary, reason)), _) => Route::Primary(reason),
             (Some((Side::Replica, reason)), _) => Route::HeldReplica(reason),
             (None, Route::Replica { .. })
@@ -271,7 +273,7 @@ impl Relay {
             .hold(Side::Primary, BackendId::PRIMARY, &state.mirror, registered)
             .await
         {
-            if !matches!(error, BackendError::PoolExhausted { .. }) {
+            if error.blames_server() {
                 self.shared.watch.suspect(BackendId::PRIMARY);
             }
             return self
@@ -315,7 +317,7 @@ impl Relay {
                 self.primary_lost(&profile, forwarded).await
             }
             // `may_retry` was false, so the client has the refusal already.
-            Tried::Relayed(Relayed::RefusedAsWrite) => {
+            Tried::Relayed(Relayed::RefusedAsWrite | Relayed::GoingDown) => {
                 Ok(Next::Answered(Side::Primary, reason, Outcome::Failed))
             }
             Tried::NotRestored => {
@@ -435,7 +437,7 @@ impl Relay {
         self.free_other_to_lease(Side::Replica).await;
         match self.hold_replica(settled).await {
             Held::Yes => {}
-            Held::No => {
+            Held::No | Held::Refused => {
                 progress.lost.push(settled.backend);
                 return Ok(Next::Again(Route::Replica { transaction }));
             }
@@ -488,9 +490,13 @@ impl Relay {
                     return Err(End::ReplyBroken);
                 }
                 progress.lost.push(settled.backend);
+                if let Err(lost) = progress.toll.on_lost() {
+                    self.refuse(ClientError::ServersLost { lost }).await?;
+                    return Ok(Next::Refused(Reason::ReplicaLost));
+                }
                 Ok(Next::Again(Route::Replica { transaction }))
             }
-            Tried::NotSent => {
+            Tried::NotSent | Tried::Relayed(Relayed::GoingDown) => {
                 self.replica_lost(settled.backend);
                 progress.lost.push(settled.backend);
                 Ok(Next::Again(Route::Replica { transaction }))
@@ -634,6 +640,7 @@ impl Relay {
     }
 
     pub(super) fn ended(&mut self, side: Side, profile: &StatementProfile, outcome: Outcome) {
+        self.end_change(side, outcome);
         let Some(link) = self.links.get_mut(side) else {
             return;
         };

@@ -139,6 +139,7 @@ impl<'t> Walk<'t> {
                 self.facts.kill |= start && word == b"kill";
                 if start {
                     self.in_set = word == b"set";
+                    self.begins(word);
                 }
                 self.set_name(word);
                 self.statement_start = words::begins_statement(word);
@@ -180,6 +181,39 @@ impl<'t> Walk<'t> {
             self.facts.own_in_set |= OwnVariable::of_name(name).is_some();
             self.last_insert_id(name);
             self.known(Known::of_variable(name));
+            self.roles(name);
+        }
+    }
+
+    /// The first word of a statement, which may be one about accounts. Who writes to the tables in `mysql`
+    /// changes nothing before FLUSH PRIVILEGES.
+    fn begins(&mut self, verb: &[u8]) {
+        let mut ahead = self.tokens;
+        let about = match verb {
+            b"grant" | b"revoke" => true,
+            b"create" | b"alter" | b"drop" | b"rename" => {
+                ahead.eat_all(&["or", "replace"]);
+                ahead.eat_any(&["user", "role"]).is_some()
+            }
+            b"set" => ahead.eat("password") || ahead.eat_all(&["default", "role"]),
+            b"flush" => ahead
+                .take_while(|token| !token.is_op(b';'))
+                .any(|token| token.is("privileges")),
+            _ => false,
+        };
+        if about {
+            self.facts.effects = self.facts.effects.with(Effects::ACCOUNTS);
+        }
+    }
+
+    /// Variables that say which roles a login has.
+    fn roles(&mut self, name: &[u8]) {
+        let roles = ["mandatory_roles", "activate_all_roles_on_login"];
+        if roles
+            .iter()
+            .any(|role| name.eq_ignore_ascii_case(role.as_bytes()))
+        {
+            self.facts.effects = self.facts.effects.with(Effects::ACCOUNTS);
         }
     }
 
@@ -357,6 +391,9 @@ impl<'t> Walk<'t> {
         if ahead.eat_op(b'.') {
             global = !matches!(name, b"session" | b"local");
             name = ahead.next().and_then(Token::name).unwrap_or_default();
+        }
+        if self.in_set {
+            self.roles(name);
         }
         if !global {
             self.known(Known::of_variable(name));
