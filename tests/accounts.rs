@@ -31,7 +31,7 @@ async fn proxy(
     config.pool.mode = mode;
     config.pool.min_idle = 0;
     config.users.push(Account::new(ROOT.user, ROOT.password));
-    let named = users.iter().map(|user| Account::new(user, "pw"));
+    let named = users.iter().map(|user| Account::new(*user, "pw"));
     config.users.extend(named);
     change(&mut config);
     let proxy = Proxy::start(config).await.unwrap();

@@ -159,7 +159,12 @@ impl Dialer {
                 conn.confined = false;
                 Ok(())
             }
-            Err(BackendError::Setup { code, .. }) if code == MUST_CHANGE_PASSWORD => Ok(()),
+            // A replica takes no new password.
+            Err(BackendError::Setup { code, .. })
+                if code == MUST_CHANGE_PASSWORD && self.backend.is_primary() =>
+            {
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }

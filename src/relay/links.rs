@@ -210,7 +210,7 @@ impl Links {
                 .left(side)
                 .filter(|_| forced)
                 .map(|left| left.identity.serial),
-            renews: self.renews,
+            renews: self.renews && side == Side::Primary,
         };
         self.meanwhile(registered, pool.lease(want)).await
     }

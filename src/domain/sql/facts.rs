@@ -415,3 +415,49 @@ impl<'t> Walk<'t> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::sql::{Effects, LexMode, Seed, explain};
+
+    #[test]
+    fn statements_about_accounts() {
+        let cases: [(&str, bool); 30] = [
+            ("GRANT SELECT ON *.* TO u", true),
+            ("grant r to 'u'@'%'", true),
+            ("REVOKE IF EXISTS SELECT ON a.* FROM u", true),
+            ("CREATE USER u", true),
+            ("CREATE OR REPLACE USER u", true),
+            ("ALTER USER USER() IDENTIFIED BY 'x'", true),
+            ("DROP USER IF EXISTS u", true),
+            ("RENAME USER a TO b", true),
+            ("CREATE ROLE r", true),
+            ("DROP ROLE r", true),
+            ("SET PASSWORD = 'x'", true),
+            ("SET PASSWORD FOR u = 'x'", true),
+            ("SET DEFAULT ROLE r TO u", true),
+            ("SET PERSIST mandatory_roles = 'r'", true),
+            ("SET @@global.activate_all_roles_on_login = ON", true),
+            ("FLUSH PRIVILEGES", true),
+            ("FLUSH LOCAL STATUS, PRIVILEGES", true),
+            ("DO 1; REVOKE r FROM u; DO 2", true),
+            ("/*!80000 DROP USER u */", true),
+            ("CREATE PROCEDURE p() BEGIN GRANT r TO u; END", true),
+            ("SET ROLE r", false),
+            ("SET @x = 1, autocommit = 0", false),
+            ("FLUSH TABLES", false),
+            ("FLUSH STATUS; SELECT privileges FROM t", false),
+            ("CREATE TABLE user (role INT)", false),
+            ("DROP TABLE user", false),
+            ("SELECT 'GRANT r TO u' FROM t /* DROP USER u */", false),
+            ("SELECT `grant` FROM t; DO 1", false),
+            ("SELECT @@mandatory_roles", false),
+            ("INSERT INTO mysql.user VALUES (1)", false),
+        ];
+        for (sql, expected) in cases {
+            let profile = explain(sql.as_bytes(), LexMode::default(), &Seed::new(0));
+            let found = profile.effects.contains(Effects::ACCOUNTS);
+            assert_eq!(found, expected, "{sql}");
+        }
+    }
+}
