@@ -81,6 +81,8 @@ impl Relay {
         let mut other_columns = false;
         self.told.expect(expect.kind);
         let mut forwarded = false;
+        // The columns wait for the rows that came with them: one write to the client.
+        let mut held = 0;
         let mut outcome = Outcome::Done {
             affected: 0,
             rows: false,
@@ -89,8 +91,9 @@ impl Relay {
             let Some(link) = self.links.get_mut(expect.side) else {
                 return Ok(Relayed::Lost { forwarded });
             };
-            let scan = tracker.scan(link.conn.input.data());
-            let mut ready = scan.forward;
+            let input = link.conn.input.data();
+            let scan = tracker.scan(input.get(held..).unwrap_or_default());
+            let mut ready = held + scan.forward;
             if let Some(event) = scan.event {
                 if event.kind == EventKind::Malformed {
                     return Ok(Relayed::Lost { forwarded });
@@ -116,10 +119,15 @@ impl Relay {
                     self.flag_end(expect.side, ready, event.len);
                 }
                 ready += self.show(expect, ready, event);
+                if event.kind == EventKind::ColumnsEnd && self.has_input(expect.side, ready) {
+                    held = ready;
+                    continue;
+                }
             }
             if ready > 0 {
                 self.forward(expect.side, ready).await?;
                 forwarded = true;
+                held = 0;
                 if scan
                     .event
                     .is_some_and(|event| event.kind == EventKind::LocalInfile)
@@ -135,6 +143,12 @@ impl Relay {
                 return Ok(Relayed::Lost { forwarded });
             }
         }
+    }
+
+    /// Whether more than `count` bytes of the server's are here.
+    fn has_input(&self, side: Side, count: usize) -> bool {
+        let link = self.links.get(side);
+        link.is_some_and(|link| link.conn.input.data().len() > count)
     }
 
     /// Gives the session what an event says. `at` is where its packet begins.
