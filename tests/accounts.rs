@@ -13,11 +13,13 @@ mod refusals;
 #[path = "accounts/rights.rs"]
 mod rights;
 
+use highwater::backend::login::ConnectError;
 use highwater::config::{Account, Config, PoolMode};
 use highwater::daemon::Proxy;
 use highwater::rig::{Cluster, ROOT, Server};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Opts, OptsBuilder};
+use support::raw::{Raw, usual};
 use support::{config, run, usable};
 
 /// A proxy that knows these accounts besides those of the rig; each one's password is `pw`.
@@ -56,9 +58,24 @@ async fn login(proxy: &Proxy, user: &str, schema: Option<&str>) -> mysql_async::
     Conn::new(opts(port, (user, "pw"), schema)).await
 }
 
-/// The same straight at a server.
-async fn direct(server: &Server, user: &str, schema: Option<&str>) -> mysql_async::Result<Conn> {
-    Conn::new(opts(server.port(), (user, "pw"), schema)).await
+/// How a server itself refuses a client.
+async fn refused_directly(
+    server: &Server,
+    user: &str,
+    schema: Option<&str>,
+) -> Option<(u16, String, String)> {
+    let address = server.address();
+    let login = Raw::connect(&address, (user, "pw"), schema, usual());
+    match login.await {
+        Ok(_) => None,
+        Err(ConnectError::Refused {
+            code,
+            state,
+            message,
+            ..
+        }) => Some((code, state, message)),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Who may do everything, through the proxy.

@@ -83,8 +83,8 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// Connects, logs in and sets up. `renews` says whether the client can handle an expired password:
-    /// its connection is confined then instead of refused.
+    /// Connects, logs in and sets up. With `renews`, the client's default schema, one whose password
+    /// expired is not refused but gets a connection that is confined.
     ///
     /// # Errors
     /// When any of it fails or takes longer than the timeout.
@@ -92,7 +92,7 @@ impl Dialer {
         &self,
         key: &PoolKey,
         place: Place,
-        renews: bool,
+        renews: Option<&[u8]>,
     ) -> Result<ServerConn, BackendError> {
         self.within(self.open_unbounded(key, place, renews)).await
     }
@@ -101,17 +101,20 @@ impl Dialer {
         &self,
         key: &PoolKey,
         place: Place,
-        renews: bool,
+        renews: Option<&[u8]>,
     ) -> Result<ServerConn, BackendError> {
         let covers = |position: &Position| self.knowledge.covers(self.backend, position);
         let stamp = self.accounts.stamp(self.backend, covers);
-        let (stream, thread) = match self.login(key, key.profile).await {
-            Err(error) if renews && error.is_expired() => {
+        let mut applied = Applied::default();
+        let (stream, thread) = match (self.login(key, key.profile, None).await, renews) {
+            (Err(error), Some(schema)) if error.is_expired() => {
                 let flag = CapabilityFlags::CLIENT_CAN_HANDLE_EXPIRED_PASSWORDS;
                 let profile = CapabilityProfile::new(key.profile.flags() | flag);
-                self.login(key, profile).await?
+                applied.set_schema(schema);
+                let schema = (!schema.is_empty()).then_some(schema);
+                self.login(key, profile, schema).await?
             }
-            answer => answer?,
+            (answer, _) => answer?,
         };
         let mut conn = ServerConn {
             conn: Conn::new(stream),
@@ -121,7 +124,7 @@ impl Dialer {
                 thread,
                 serial: serial(),
             },
-            applied: Applied::default(),
+            applied,
             pending: Vec::new(),
             copies: Box::default(),
             multi_statements: None,
@@ -210,7 +213,7 @@ impl Dialer {
     ) -> Result<(), BackendError> {
         let what = if query_only { "QUERY" } else { "CONNECTION" };
         self.within(async {
-            let (stream, _) = self.login(key, key.profile).await?;
+            let (stream, _) = self.login(key, key.profile, None).await?;
             let mut conn = Conn::new(stream);
             let sql = format!("KILL {what} {}", thread.0);
             simple::query(&mut conn, key.profile, &self.address, sql.as_bytes()).await?;
@@ -225,7 +228,9 @@ impl Dialer {
     /// # Errors
     /// As [`Self::kill`].
     pub async fn may_kill(&self, key: &PoolKey, victim: &PoolKey) -> Result<(), BackendError> {
-        let (_stream, thread) = self.within(self.login(victim, victim.profile)).await?;
+        let (_stream, thread) = self
+            .within(self.login(victim, victim.profile, None))
+            .await?;
         self.kill(key, thread, false).await
     }
 
@@ -233,6 +238,7 @@ impl Dialer {
         &self,
         key: &PoolKey,
         profile: CapabilityProfile,
+        database: Option<&[u8]>,
     ) -> Result<(Stream, ServerThreadId), BackendError> {
         let unreachable = |source| BackendError::Unreachable {
             address: self.address.clone(),
@@ -253,7 +259,7 @@ impl Dialer {
             password: password.expose().as_bytes(),
             profile,
             charset: LOGIN_COLLATION,
-            database: None,
+            database,
             transport: login::Transport::Open,
         };
         let logged_in = login::login(&mut stream, &login).await;

@@ -69,8 +69,8 @@ pub struct Want<'a> {
     pub bell: Option<&'a Arc<Bell>>,
     /// For tests: not the connection with this serial, if there is another.
     pub avoid: Option<u64>,
-    /// Whether its client can renew an expired password.
-    pub renews: bool,
+    /// Where its client can renew an expired password: its default schema, which may be empty.
+    pub renews: Option<&'a [u8]>,
 }
 
 impl<'a> Want<'a> {
@@ -82,7 +82,7 @@ impl<'a> Want<'a> {
             has_schema: false,
             bell: None,
             avoid: None,
-            renews: false,
+            renews: None,
         }
     }
 
@@ -393,7 +393,7 @@ impl Pool {
                     return;
                 };
                 place.set_leased(false);
-                let opened = self.dialer.open(&key, place, false).await;
+                let opened = self.dialer.open(&key, place, None).await;
                 self.vouched().on_login(&key.user, &opened);
                 match opened {
                     Ok(conn) => self.put(conn),

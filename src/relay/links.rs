@@ -210,7 +210,8 @@ impl Links {
                 .left(side)
                 .filter(|_| forced)
                 .map(|left| left.identity.serial),
-            renews: self.renews && side == Side::Primary,
+            renews: (self.renews && side == Side::Primary)
+                .then(|| mirror.schema().unwrap_or_default()),
         };
         self.meanwhile(registered, pool.lease(want)).await
     }
