@@ -347,9 +347,10 @@ impl Session {
                 ended: now,
             });
         }
-        match self.transaction.tables_locked() {
-            true => self.pins.hold(Held::Tables, profile.fingerprint, now),
-            false => self.pins.release(&Held::Tables),
+        if self.transaction.tables_locked() {
+            self.pins.hold(Held::Tables, profile.fingerprint, now);
+        } else if unlocks_tables(profile) {
+            self.pins.release(&Held::Tables);
         }
         self.transaction.on_statement_end();
     }
@@ -509,6 +510,13 @@ fn may_commit(profile: &StatementProfile) -> bool {
 /// Whether this value of completion_type lets COMMIT be a plain one.
 pub fn is_no_chain(completion_type: &[u8]) -> bool {
     completion_type.eq_ignore_ascii_case(b"NO_CHAIN") || completion_type == b"0"
+}
+
+/// Whether a statement says that it ends LOCK TABLES. The tracker alone is not believed: MySQL (9.7) takes
+/// its letter back where a temporary table is made or dropped, though all tables stay locked.
+fn unlocks_tables(profile: &StatementProfile) -> bool {
+    let unlocks = profile.effects.contains(Effects::TABLE_LOCK);
+    unlocks || matches!(profile.access, Access::Begin(_))
 }
 
 #[cfg(test)]

@@ -68,7 +68,8 @@ impl Relay {
     }
 
     /// A statement ran on the primary: with autocommit off it may have set a savepoint there for the
-    /// transaction that the next one begins.
+    /// transaction that the next one begins, or have failed in a transaction that it began, which an error
+    /// does not tell.
     pub(super) fn note_savepoint(&mut self, statement: &Statement, outcome: Outcome) {
         let transaction = &self.state.transaction;
         let prepares = matches!(statement.task, Task::Prepare(_) | Task::PrepareRewritten(_));
@@ -78,10 +79,11 @@ impl Relay {
         let StatementProfile {
             access, effects, ..
         } = statement.profile;
-        if effects.contains(Effects::OPAQUE) {
+        let failed = outcome == Outcome::Failed;
+        if effects.contains(Effects::OPAQUE) || (failed && access != Access::TransactionEnd) {
             // Also where one of several failed.
             self.state.transaction.on_left_closed(true);
-        } else if access == Access::TransactionEnd && outcome != Outcome::Failed {
+        } else if access == Access::TransactionEnd && !failed {
             let savepoint = !self.ends_plainly(statement);
             self.state.transaction.on_left_closed(savepoint);
         }

@@ -1,5 +1,6 @@
 //! MySQL's own test files through Highwater: those of the main suite that pass straight at a lone
-//! primary are run through the proxy on one primary and two replicas, and must pass there as well.
+//! primary must pass through the proxy on one primary and two replicas as well. A file that prints
+//! through the proxy what it must is equal; any other one is run straight, which tells whether it counts.
 //!
 //! `cargo bench --bench mysqltest` runs it, optimised, and goes on where it stopped. The files are
 //! fetched once (Debian's package mysql-testsuite, 1.2 GB unpacked) and are never part of this project.
@@ -11,7 +12,9 @@
 //!   `differing` stands for all that differ so far;
 //! - `HIGHWATER_LONG_POOL`: how connections are pooled, `session` (as by default), `transaction`, or
 //!   `switching`, which is `transaction` with another connection for each statement;
-//! - `HIGHWATER_LONG_STEP`: `straight` or `through`, where only one is wanted.
+//! - `HIGHWATER_LONG_STEP`: `straight` or `through`, where only one is wanted;
+//! - `HIGHWATER_LONG_PART`: `1/2` takes every second file from the first one on, `2/2` the others, so that
+//!   two programs can share the work. What both found is in the same lists.
 #![allow(
     clippy::unwrap_used,
     reason = "a long test fails by panicking, as others do"
@@ -35,9 +38,9 @@ use std::time::Duration;
 
 use highwater::rig::TestSuite;
 
-use candidates::{Candidate, candidates};
+use candidates::candidates;
 use kept::Kept;
-use runner::{Ended, Outcome, Runner};
+use runner::{Outcome, Runner};
 use servers::{Behind, Lone, Pooling};
 
 /// A file that takes longer straight is left out.
@@ -87,6 +90,7 @@ struct Asked {
     pooling: Pooling,
     straight: bool,
     through: bool,
+    part: (usize, usize),
 }
 
 impl Asked {
@@ -103,7 +107,17 @@ impl Asked {
             ),
             straight: step.as_deref() != Some("through"),
             through: step.as_deref() != Some("straight"),
+            part: given("HIGHWATER_LONG_PART").map_or((1, 1), |part| {
+                let (part, parts) = part.split_once('/').unwrap();
+                (part.parse().unwrap(), parts.parse().unwrap())
+            }),
         }
+    }
+
+    /// Whether the file at this place of the list is among those of this part.
+    fn takes(&self, place: usize) -> bool {
+        let (part, parts) = self.part;
+        place % parts == part - 1
     }
 }
 
@@ -131,104 +145,77 @@ async fn all() -> bool {
     let every = candidates(&suite.folder());
     println!("{} files that start a server as it is", every.len());
     let named = asked.only.as_deref().map(|only| match only {
-        "differing" => through.with(Outcome::Differs),
+        "differing" => differing(&straight, &through),
         names => names.split(',').map(str::to_owned).collect(),
     });
     let mut taken = 0;
-    for candidate in &every {
-        let name = candidate.name.as_str();
-        let wanted = named
-            .as_ref()
-            .is_none_or(|names| names.iter().any(|wanted| wanted == name));
+    for (_, candidate) in every.iter().enumerate().filter(|(at, _)| asked.takes(*at)) {
+        let name = &candidate.name;
+        let again = named.as_ref().is_some_and(|names| names.contains(name));
+        let wanted = again || named.is_none();
         if !wanted || taken == asked.files {
             continue;
         }
+        let fails = |known| known != Outcome::Equal;
+        // What does not pass straight is not asked of the proxy.
+        let fair = !straight.outcome(name).is_some_and(fails);
         let mut ran = false;
+        if asked.through && (again || (fair && through.outcome(name).is_none())) {
+            let ended = behind.run(candidate, THROUGH).await;
+            through.keep(name, &ended);
+            ran = true;
+        }
+        let equal = through.outcome(name) == Some(Outcome::Equal);
         let known = straight.outcome(name);
-        let retry = named.is_some() && known != Some(Outcome::Equal);
-        if asked.straight && (known.is_none() || retry) {
+        if asked.straight && !equal && (known.is_none() || (again && known.is_some_and(fails))) {
             let ended = lone.run(candidate, STRAIGHT).await;
-            progress("straight", name, &ended);
             straight.keep(name, &ended);
             ran = true;
         }
+        // Is it the proxy that makes the difference, or that the primary has replicas?
         let passes = straight.outcome(name) == Some(Outcome::Equal);
-        let again = named.is_some() || through.outcome(name).is_none();
-        if asked.through && passes && again {
-            one_through(way, candidate, &mut behind, &mut through, &mut replicated).await;
-            ran = true;
+        if asked.through && !equal && passes && replicated.outcome(name).is_none() {
+            let ended = behind.run_straight(candidate, STRAIGHT).await;
+            replicated.keep(name, &ended);
         }
         taken += usize::from(ran);
     }
     lone.end();
     behind.end();
+    // With what other parts found meanwhile.
+    let [straight, through, replicated] =
+        ["straight", way, "straight-replicated"].map(|way| Kept::open(&asked.results, way));
     report(&straight, &through, &replicated)
 }
 
-/// Runs a file through the proxy; if it differs, once more straight at the same primary, which tells
-/// whether it is the proxy that makes the difference or a primary that has replicas.
-async fn one_through(
-    way: &str,
-    candidate: &Candidate,
-    behind: &mut Behind,
-    through: &mut Kept,
-    replicated: &mut Kept,
-) {
-    let name = candidate.name.as_str();
-    let ended = behind.run(candidate, THROUGH).await;
-    progress(way, name, &ended);
-    through.keep(name, &ended);
-    if ended.outcome != Outcome::Equal && replicated.outcome(name).is_none() {
-        let ended = behind.run_straight(candidate, STRAIGHT).await;
-        progress("straight-replicated", name, &ended);
-        replicated.keep(name, &ended);
-    }
-}
-
-fn progress(way: &str, name: &str, ended: &Ended) {
-    println!(
-        "{way:>20} {name:<50} {:<8} {:6.1} s  {}",
-        ended.outcome.name(),
-        ended.took.as_secs_f64(),
-        ended.note
-    );
+/// What passes straight, but not through the proxy.
+fn differing(straight: &Kept, through: &Kept) -> Vec<String> {
+    let mut names = straight.with(Outcome::Equal);
+    names.retain(|name| {
+        through
+            .outcome(name)
+            .is_some_and(|way| way != Outcome::Equal)
+    });
+    names
 }
 
 fn report(straight: &Kept, through: &Kept, replicated: &Kept) -> bool {
-    println!();
-    for outcome in Outcome::ALL {
-        println!(
-            "straight: {} {}",
-            straight.with(outcome).len(),
-            outcome.name()
-        );
-    }
-    let passing = straight.with(Outcome::Equal);
-    let tried: Vec<&String> = passing
-        .iter()
-        .filter(|name| through.outcome(name).is_some())
-        .collect();
-    // A file that fails straight at a primary that has replicas says nothing of the proxy.
-    let fair: Vec<&String> = tried
-        .into_iter()
-        .filter(|name| {
-            through.outcome(name) == Some(Outcome::Equal)
-                || replicated.outcome(name) == Some(Outcome::Equal)
-        })
-        .collect();
-    let differing: Vec<&&String> = fair
-        .iter()
-        .filter(|name| through.outcome(name) != Some(Outcome::Equal))
-        .collect();
+    let equal = through.with(Outcome::Equal);
+    // A file that fails straight, or straight at a primary that has replicas, says nothing of the proxy.
+    let mut differing = differing(straight, through);
+    differing.retain(|name| replicated.outcome(name) == Some(Outcome::Equal));
     for name in &differing {
         println!("\n{name}: {}", through.note(name));
         println!("{}", through.first_differences(name));
     }
-    println!(
-        "\nequal {} of {} ({} pass straight)",
-        fair.len() - differing.len(),
-        fair.len(),
-        passing.len()
-    );
+    println!();
+    for outcome in [Outcome::Skipped, Outcome::Differs, Outcome::Late] {
+        let left = straight.with(outcome);
+        let left = left
+            .iter()
+            .filter(|name| through.outcome(name) != Some(Outcome::Equal));
+        println!("straight: {} {}", left.count(), outcome.name());
+    }
+    println!("equal {} of {}", equal.len(), equal.len() + differing.len());
     differing.is_empty()
 }

@@ -130,6 +130,12 @@ async fn what_else_lives_on_a_connection() {
          p table_lock LOCK TABLES t WRITE
          p table_lock INSERT INTO t VALUES (2)
          p - UNLOCK TABLES
+         p table_lock LOCK TABLES t WRITE
+         p table_lock,temporary_table CREATE TEMPORARY TABLE tmp (id INT)
+         p table_lock DROP TEMPORARY TABLE tmp
+         p table_lock SELECT COUNT(*) FROM t
+         p - START TRANSACTION
+         p - ROLLBACK
          p table_lock FLUSH TABLES t WITH READ LOCK
          p - UNLOCK TABLES
          p xa XA START 'pins'
@@ -143,7 +149,15 @@ async fn what_else_lives_on_a_connection() {
          p setting SET timestamp = 1000
          p setting SELECT NOW() + INTERVAL 0 SECOND = FROM_UNIXTIME(1000)
          p - SET timestamp = DEFAULT
-         r - SELECT COUNT(*) FROM t",
+         r - SELECT COUNT(*) FROM t
+         p - CREATE TABLE k (id INT AUTO_INCREMENT PRIMARY KEY)
+         p setting SET sql_auto_is_null = 1
+         p setting INSERT INTO k VALUES (7)
+         p setting INSERT INTO k VALUES (NULL)
+         p setting SELECT id FROM k WHERE id IS NULL
+         p setting SELECT id FROM k WHERE id IS NULL
+         p - SET sql_auto_is_null = OFF
+         r - SELECT id FROM k WHERE id IS NULL",
     )
     .await;
 }

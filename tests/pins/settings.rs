@@ -47,7 +47,7 @@ const OTHERWISE: [(&str, &str); 12] = [
 
 /// Variables with which reads stay on the primary, where the session's own connection has them, and the
 /// reason that is told.
-const KEPT: [(&str, &str); 9] = [
+const KEPT: [(&str, &str); 10] = [
     // A charset in which the ends of strings cannot be found; others are carried over.
     ("character_set_client", "not_understood"),
     // For one statement, or of the connection: no tracker tells them.
@@ -58,6 +58,8 @@ const KEPT: [(&str, &str); 9] = [
     ("pseudo_replica_mode", "cannot_restore"),
     ("pseudo_slave_mode", "cannot_restore"),
     ("pseudo_thread_id", "cannot_restore"),
+    // The key that the session's own connection made last.
+    ("sql_auto_is_null", "cannot_restore"),
     // Writes without a position.
     ("sql_log_bin", "untracked_write"),
     ("timestamp", "cannot_restore"),

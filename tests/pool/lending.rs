@@ -155,6 +155,34 @@ async fn what_cannot_be_restored_keeps_its_connection() {
 }
 
 #[tokio::test]
+async fn a_statement_that_failed_may_have_begun_a_transaction() {
+    let setup = Setup::with(Cluster::builder().replicas(0), |config| {
+        lends(1)(config);
+        config.pool.acquire_timeout = Duration::from_millis(200);
+    })
+    .await;
+    let mut other = setup.connect().await;
+    let mut conn = setup.connect().await;
+    run(&mut conn, "CREATE TABLE t (id INT PRIMARY KEY)").await;
+    run(&mut conn, "SET autocommit = 0").await;
+    assert!(is_free(&mut other).await);
+    let failed = conn.query_drop("INSERT INTO t VALUES (1), (1)").await;
+    assert!(failed.is_err());
+    // It keeps others from changing the table.
+    assert!(!is_free(&mut other).await);
+    run(&mut conn, "ROLLBACK").await;
+    assert!(is_free(&mut other).await);
+    assert!(
+        conn.query_drop("INSERT INTO t VALUES (1), (1)")
+            .await
+            .is_err()
+    );
+    conn.disconnect().await.unwrap();
+    run(&mut other, "SET lock_wait_timeout = 5").await;
+    run(&mut other, "DROP TABLE t").await;
+}
+
+#[tokio::test]
 async fn prepared_statements_leave_nothing_to_others() {
     let setup = one_connection(1).await;
     let mut conns = [setup.connect().await, setup.connect().await];

@@ -6,6 +6,7 @@
     reason = "shared by test binaries, each of which uses a part; a test fails by panicking"
 )]
 
+pub mod daemon;
 pub mod raw;
 pub mod script;
 pub mod stage;

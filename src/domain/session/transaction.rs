@@ -157,14 +157,15 @@ impl Transaction {
         self.read
     }
 
-    /// Whether the primary's connection may have a savepoint though no transaction is open there: with
-    /// autocommit off one can be set first, and what comes next belongs to its transaction.
+    /// Whether the primary's connection may have a savepoint or a transaction though none was told: with
+    /// autocommit off a savepoint can be set first, and a statement that failed began one all the same.
+    /// What comes next belongs to it.
     pub fn has_savepoint(&self) -> bool {
         self.savepoint
     }
 
-    /// A statement on the primary left no transaction open; `savepoint` says whether it may have left a
-    /// savepoint.
+    /// A statement on the primary told of no open transaction; `savepoint` says whether it may have left
+    /// a savepoint or a transaction.
     pub fn on_left_closed(&mut self, savepoint: bool) {
         self.savepoint = savepoint && !self.autocommit;
     }

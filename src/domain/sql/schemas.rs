@@ -64,8 +64,9 @@ static INFORMATION_SCHEMA: [&str; 35] = [
     "libraries",
 ];
 
-/// Tables of the mysql schema that are replicated.
-static MYSQL: [&str; 19] = [
+/// Tables of the mysql schema that are replicated. What password_history keeps goes by a global variable of
+/// each server.
+static MYSQL: [&str; 18] = [
     "*",
     "columns_priv",
     "db",
@@ -76,7 +77,6 @@ static MYSQL: [&str; 19] = [
     "help_keyword",
     "help_relation",
     "help_topic",
-    "password_history",
     "procs_priv",
     "proxies_priv",
     "role_edges",

@@ -9,6 +9,7 @@ use super::runner::{Ended, Outcome};
 
 /// The outcomes of one way of running: a line a file, of which the last one counts.
 pub(crate) struct Kept {
+    way: String,
     list: File,
     folder: PathBuf,
     found: BTreeMap<String, (Outcome, String)>,
@@ -35,6 +36,7 @@ impl Kept {
             .open(path)
             .unwrap();
         Self {
+            way: way.to_owned(),
             list,
             folder,
             found,
@@ -58,7 +60,15 @@ impl Kept {
             .collect()
     }
 
+    /// Keeps it, and tells it as progress.
     pub(crate) fn keep(&mut self, name: &str, ended: &Ended) {
+        println!(
+            "{:>20} {name:<50} {:<8} {:6.1} s  {}",
+            self.way,
+            ended.outcome.name(),
+            ended.took.as_secs_f64(),
+            ended.note
+        );
         writeln!(
             self.list,
             "{name}\t{}\t{:.1}\t{}",

@@ -9,6 +9,7 @@ use std::time::Duration;
 use highwater::config::{Account, Config, PoolMode};
 use highwater::daemon::Proxy;
 use highwater::rig::{Cluster, ClusterBuilder, Server, TestSuite};
+use tokio::time::timeout;
 
 use super::candidates::Candidate;
 use super::runner::{Ended, Runner, Target};
@@ -232,13 +233,28 @@ impl Behind {
 async fn settle(cluster: &Cluster, state: &State) -> Result<(), String> {
     state.restore(cluster.primary()).await?;
     for replica in cluster.replicas() {
-        replica
-            .wait_replicating()
-            .await
-            .map_err(|error| first_line(&error.to_string()))?;
+        if following(replica).await.is_err() {
+            // One whose connection was killed connects again after a minute only.
+            let _ = replica.stop_receiver().await;
+            let _ = replica.start_receiver().await;
+            following(replica).await?;
+        }
     }
-    let caught_up = cluster.wait_all_caught_up().await;
+    let caught_up = timeout(CATCH_UP, cluster.wait_all_caught_up()).await;
+    let caught_up = caught_up.map_err(|_| "a replica does not catch up".to_owned())?;
     caught_up.map_err(|error| first_line(&error.to_string()))
+}
+
+/// Longer than a connection to a server beside this one takes.
+const FOLLOW: Duration = Duration::from_secs(3);
+
+/// Longer than it takes to apply what one file writes.
+const CATCH_UP: Duration = Duration::from_secs(30);
+
+async fn following(replica: &Server) -> Result<(), String> {
+    let replicating = timeout(FOLLOW, replica.wait_replicating()).await;
+    let replicating = replicating.map_err(|_| "a replica that does not follow".to_owned())?;
+    replicating.map_err(|error| first_line(&error.to_string()))
 }
 
 fn first_line(text: &str) -> String {

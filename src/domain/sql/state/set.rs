@@ -89,6 +89,6 @@ fn is_off(mut value: Cursor<'_>) -> bool {
 
 /// Whether a value is what the variable has by itself.
 fn is_default(mut value: Cursor<'_>) -> bool {
-    let default = value.eat_any(&["default", "0"]);
+    let default = value.eat_any(&["default", "0", "off"]);
     default && value.at_end()
 }

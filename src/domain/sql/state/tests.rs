@@ -261,6 +261,11 @@ fn what_else_a_connection_holds() {
             ("SET profiling = 1", "set profiling:false"),
             ("SET profiling = OFF", "set"),
             ("SET @@session.timestamp = DEFAULT", "set timestamp:true"),
+            ("SET sql_auto_is_null = 1", "set sql_auto_is_null:false"),
+            (
+                "SET sql_auto_is_null = OFF, wait_timeout = 5",
+                "set sql_auto_is_null:true",
+            ),
             ("SET gtid_next = 'AUTOMATIC'", "set gtid_next:false"),
             ("USE x", "set"),
         ],
