@@ -1,5 +1,6 @@
 //! The server side: connecting, logging in, pools. Knows nothing of clients.
 
+pub mod accounts;
 pub mod conn;
 pub mod dial;
 pub mod error;
@@ -10,9 +11,10 @@ mod simple;
 pub mod statements;
 pub mod threads;
 
+pub use accounts::{Accounts, Changing};
 pub use conn::{Identity, ServerConn};
 pub use dial::{Credentials, Dialer, Knowledge, Setup};
-pub use error::BackendError;
+pub use error::{BackendError, Refusal};
 pub use lent::{Bell, Listener};
 pub use pool::{Pool, PoolKey, PoolLimits, Want};
 pub use statements::{Copies, CopyAt};

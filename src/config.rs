@@ -290,6 +290,8 @@ pub struct PoolConfig {
     pub acquire_timeout: Duration,
     /// A connection over `min_idle` that nobody used for this long is closed.
     pub idle_timeout: Duration,
+    /// A connection that was opened longer ago is not handed to another session; `None` for no bound.
+    pub max_lifetime: Option<Duration>,
     /// For tests, and no key: in `transaction` mode each statement's end gives its connection back,
     /// and each lease takes another one than last time if there may be one.
     #[doc(hidden)]
@@ -306,6 +308,7 @@ impl Default for PoolConfig {
             min_idle: 4,
             acquire_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(300),
+            max_lifetime: Some(Duration::from_secs(1800)),
             switch_always: false,
             // All connections together stay under a server's default max_prepared_stmt_count, 16382.
             prepared_per_connection: 80,

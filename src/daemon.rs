@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::admin::http::{self, Readiness};
-use crate::backend::{Credentials, Dialer, Pool, PoolKey, PoolLimits};
+use crate::backend::{Accounts, Credentials, Dialer, Pool, PoolKey, PoolLimits};
 use crate::config::{AuroraConsistency, Config, Mode, PoolMode};
 use crate::domain::consistency::Acknowledged;
 use crate::domain::ids::BackendId;
@@ -33,7 +33,8 @@ use crate::domain::topology::{Role, Topology};
 use crate::monitor::{Monitor, Settings, Watch};
 use crate::net::Listener;
 use crate::relay::{
-    Budget, Classifier, Refused, Registry, SessionPin, Shadow, Shared, Switches, usual_profile,
+    self, Budget, Classifier, Refused, Registry, SessionPin, Shadow, Shared, Switches,
+    usual_profile,
 };
 use crate::telemetry::{BackendMetrics, Metrics};
 use house::Proxied;
@@ -235,7 +236,7 @@ impl Proxy {
         let left = self.shared.registry.len();
         if left > 0 {
             tracing::warn!(sessions = left, "drain_timeout is over: ending the rest");
-            self.shared.registry.abort_all();
+            relay::end_all(&self.shared).await;
         }
         self.workers.stop();
         if self.admin.take().is_some_and(|admin| admin.join().is_err()) {
@@ -297,6 +298,11 @@ fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shar
         lends: config.pool.mode == PoolMode::Transaction,
     };
     let delegate = config.cluster.aurora_consistency == AuroraConsistency::Delegate;
+    let accounts = Accounts::new(
+        1 + config.cluster.replicas.len(),
+        config.consistency.max_lag,
+        config.pool.max_lifetime,
+    );
     let knowledge = Arc::new(Known::new(watch.clone(), delegate));
     let servers = std::iter::once((&config.cluster.primary, Role::Primary)).chain(
         config
@@ -314,6 +320,7 @@ fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shar
             timeout: config.pool.acquire_timeout,
             credentials: Arc::clone(&credentials),
             knowledge: Arc::clone(&knowledge) as _,
+            accounts: Arc::clone(&accounts),
             greeting: Default::default(),
         };
         let pool = Pool::new(dialer, limits, backend_metrics);
@@ -339,6 +346,7 @@ fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shar
         config,
         watch,
         pools,
+        accounts,
         metrics,
         registry: Registry::default(),
         classifier,
@@ -416,8 +424,10 @@ async fn observe(shared: Arc<Shared>) {
         .collect();
     let mut topology = shared.watch.topology();
     let mut coalesced = 0;
+    let mut account_statements = HashMap::new();
     loop {
         show(&topology, &metrics);
+        notice_accounts(&shared, &mut account_statements);
         let now: u64 = topology
             .backends
             .iter()
@@ -439,6 +449,20 @@ async fn observe(shared: Arc<Shared>) {
             Ok(changed) => changed,
             Err(_) => shared.watch.topology(),
         };
+    }
+}
+
+/// Takes note of the servers that ran statements about accounts since this was last called.
+fn notice_accounts(shared: &Shared, counted: &mut HashMap<BackendId, u64>) {
+    for pool in &shared.pools {
+        let backend = pool.backend();
+        let Some(facts) = shared.watch.facts(backend) else {
+            continue;
+        };
+        let before = counted.insert(backend, facts.account_statements);
+        if before.is_some_and(|before| before != facts.account_statements) {
+            shared.accounts.noticed(backend);
+        }
     }
 }
 

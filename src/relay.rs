@@ -5,6 +5,7 @@
 //! a connection, restores what it lacks, forwards the command and relays the reply. What the reply
 //! says of the session is taken in **before** its last packet goes to the client.
 
+mod accounts;
 mod alarm;
 mod attempt;
 mod budget;
@@ -50,7 +51,7 @@ pub use budget::Budget;
 pub use classify::Classifier;
 pub use history::Entry;
 pub use inspect::{RouteView, ShapeView};
-pub use kill::{Registry, Seen};
+pub use kill::{Registry, Seen, end_all};
 pub use login::usual_profile;
 pub use pins::SessionPin;
 pub use session::serve;

@@ -81,6 +81,52 @@ async fn no_session_notices_that_a_replica_dies_hangs_or_leaves() {
     setup.proxy.shut_down().await;
 }
 
+/// A statement that its server does not survive must not take all of them with it.
+#[tokio::test]
+async fn a_statement_costs_two_servers_at_most() {
+    const LONG: &str = "SELECT COUNT(*) AS at_work FROM t a, t b, t c, t d, t e, t f";
+    let setup = Setup::start().await;
+    let mut conn = setup.connect().await;
+    run(&mut conn, "CREATE TABLE t (id INT)").await;
+    let rows: Vec<_> = (0..200).map(|id| format!("({id})")).collect();
+    run(
+        &mut conn,
+        &format!("INSERT INTO t VALUES {}", rows.join(",")),
+    )
+    .await;
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    let asked = tokio::spawn(async move { (conn.query_drop(LONG).await, conn) });
+    let mut left: Vec<&Server> = setup.cluster.replicas().iter().collect();
+    while !left.is_empty() {
+        let at = at_work(&left).await;
+        left.remove(at).kill();
+    }
+    let asked = tokio::time::timeout(Duration::from_secs(60), asked).await;
+    let (lost, mut conn) = asked.expect("it was tried on a third server").unwrap();
+    assert_server_error(&lost, 2013, "2 servers were lost");
+    let primary = setup.cluster.primary();
+    let tried = "SELECT COUNT(*) FROM performance_schema.events_statements_summary_by_digest \
+                 WHERE DIGEST_TEXT LIKE '%AS `at_work`%'";
+    assert_eq!(primary.value(tried).await.unwrap().as_deref(), Some("0"));
+    assert_eq!(
+        cell(&mut conn, "SELECT COUNT(*) FROM t").await.as_deref(),
+        Some("200")
+    );
+    setup.proxy.shut_down().await;
+}
+
+/// Which of these servers runs the long statement; waits until one does.
+async fn at_work(servers: &[&Server]) -> usize {
+    let running = "SELECT COUNT(*) FROM performance_schema.threads WHERE PROCESSLIST_INFO LIKE 'SELECT COUNT(*) AS at_work%'";
+    loop {
+        for (at, server) in servers.iter().enumerate() {
+            if server.value(running).await.unwrap().as_deref() == Some("1") {
+                return at;
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn without_the_primary_replicas_go_on_and_writes_fail_clearly() {
     let setup = Setup::start().await;

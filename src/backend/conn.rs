@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::accounts::{Changing, Stamp};
 use super::error::BackendError;
 use super::pool::{Place, PoolKey};
 use super::simple::{self, Rows};
@@ -37,8 +38,14 @@ pub struct ServerConn {
     pub sent: u64,
     /// How often sessions have taken it from the pool.
     pub turn: u64,
+    /// A statement runs on it that may change accounts.
+    pub changing: Option<Changing>,
+    /// Its account's password expired: the server takes nothing but a new one, and the connection is set
+    /// up when it has that. Its session keeps it.
+    pub confined: bool,
     pub(super) offered: bool,
     pub(super) key: PoolKey,
+    pub(super) stamp: Stamp,
     pub(super) place: Place,
     pub(super) listed: Listed,
 }
@@ -70,10 +77,16 @@ pub(super) struct Parked {
     turn: u64,
     copies: Box<Copies>,
     key: PoolKey,
+    stamp: Stamp,
     listed: Listed,
 }
 
 impl ServerConn {
+    /// Whether a session that begins now may be handed it.
+    pub(super) fn is_current(&self) -> bool {
+        self.stamp.is_current() && !self.confined
+    }
+
     /// The key of the pool it belongs to.
     pub fn key(&self) -> &PoolKey {
         &self.key
@@ -171,9 +184,10 @@ impl ServerConn {
         Ok(answers)
     }
 
-    /// Makes it idle. `None` when something is left unread, which no clean connection has.
+    /// Makes it idle. `None` when something is left unread, which no clean connection has, or nobody
+    /// else may have it.
     pub(super) fn park(self) -> Option<(Parked, Place)> {
-        if !self.conn.input.is_empty() || self.applied.is_spoiled() {
+        if !self.conn.input.is_empty() || self.applied.is_spoiled() || !self.is_current() {
             return None;
         }
         let socket = self.conn.stream.detach().ok()?;
@@ -186,6 +200,7 @@ impl ServerConn {
             multi_statements,
             turn,
             key,
+            stamp,
             place,
             listed,
             ..
@@ -202,6 +217,7 @@ impl ServerConn {
                 turn,
                 copies,
                 key,
+                stamp,
                 listed,
             },
             place,
@@ -221,7 +237,10 @@ impl Parked {
             turn: self.turn + 1,
             offered: false,
             sent: self.sent,
+            changing: None,
+            confined: false,
             key: self.key,
+            stamp: self.stamp,
             place,
             listed: self.listed,
         })
@@ -251,6 +270,8 @@ impl Parked {
             multi_statements: None,
             turn: 1,
             key: key.clone(),
+            stamp: super::accounts::Accounts::new(1, std::time::Duration::ZERO, None)
+                .stamp(BackendId::PRIMARY, |_| true),
             listed: std::sync::Arc::new(super::threads::Threads::default())
                 .enter(ServerThreadId(serial)),
         };
@@ -281,8 +302,9 @@ impl Parked {
         self.is_serial(serial) && self.turn == turn
     }
 
-    pub(super) fn is_alive(&self) -> bool {
-        self.socket.is_quiet()
+    /// Whether a session may be handed it.
+    pub(super) fn is_good(&self) -> bool {
+        self.socket.is_quiet() && self.stamp.is_current()
     }
 
     pub(super) fn has_schema(&self) -> bool {

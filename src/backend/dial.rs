@@ -9,16 +9,19 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::net::TcpStream;
 
+use super::accounts::Accounts;
 use super::conn::{Identity, ServerConn};
-use super::error::BackendError;
-use super::login::{self, ConnectError};
+use super::error::{BackendError, MUST_CHANGE_PASSWORD};
+use super::login;
 use super::pool::{Place, PoolKey};
 use super::simple;
 use crate::config::Secret;
 use crate::domain::ids::{BackendId, ServerThreadId};
+use crate::domain::position::Position;
 use crate::domain::session::{Applied, Globals};
 use crate::domain::topology::Generation;
 use crate::net::{Conn, Stream};
+use crate::protocol::caps::{CapabilityFlags, CapabilityProfile};
 use crate::protocol::command::{com_query, com_reset_connection, com_set_option};
 use crate::protocol::frame::append_packet;
 use crate::protocol::handshake::ServerGreeting;
@@ -34,6 +37,9 @@ pub trait Knowledge: fmt::Debug + Send + Sync {
     /// What makes a fresh connection to this server a Highwater connection. `None` while the server
     /// is not known: nothing may run on it then, for its writes would go unnoticed.
     fn setup(&self, backend: BackendId) -> Option<Arc<Setup>>;
+
+    /// Whether a connection that is opened now is certain to find there what this position has.
+    fn covers(&self, backend: BackendId, position: &Position) -> bool;
 
     /// Which life of the server a connection reached, from what that connection says of itself.
     fn identify(&self, backend: BackendId, uuid: &str, started: u64) -> Option<Generation>;
@@ -70,25 +76,46 @@ pub struct Dialer {
     pub credentials: Arc<Credentials>,
     /// What is known of the server.
     pub knowledge: Arc<dyn Knowledge>,
+    /// What is known of changes to accounts.
+    pub accounts: Arc<Accounts>,
     /// The server's greeting at the last login; clients are greeted like that.
     pub greeting: ArcSwapOption<ServerGreeting>,
 }
 
 impl Dialer {
-    /// Connects, logs in and sets up.
+    /// Connects, logs in and sets up. With `renews`, the client's default schema, one whose password
+    /// expired is not refused but gets a connection that is confined.
     ///
     /// # Errors
     /// When any of it fails or takes longer than the timeout.
-    pub async fn open(&self, key: &PoolKey, place: Place) -> Result<ServerConn, BackendError> {
-        self.within(self.open_unbounded(key, place)).await
+    pub async fn open(
+        &self,
+        key: &PoolKey,
+        place: Place,
+        renews: Option<&[u8]>,
+    ) -> Result<ServerConn, BackendError> {
+        self.within(self.open_unbounded(key, place, renews)).await
     }
 
     async fn open_unbounded(
         &self,
         key: &PoolKey,
         place: Place,
+        renews: Option<&[u8]>,
     ) -> Result<ServerConn, BackendError> {
-        let (stream, thread) = self.login(key).await?;
+        let covers = |position: &Position| self.knowledge.covers(self.backend, position);
+        let stamp = self.accounts.stamp(self.backend, covers);
+        let mut applied = Applied::default();
+        let (stream, thread) = match (self.login(key, key.profile, None).await, renews) {
+            (Err(error), Some(schema)) if error.is_expired() => {
+                let flag = CapabilityFlags::CLIENT_CAN_HANDLE_EXPIRED_PASSWORDS;
+                let profile = CapabilityProfile::new(key.profile.flags() | flag);
+                applied.set_schema(schema);
+                let schema = (!schema.is_empty()).then_some(schema);
+                self.login(key, profile, schema).await?
+            }
+            (answer, _) => answer?,
+        };
         let mut conn = ServerConn {
             conn: Conn::new(stream),
             identity: Identity {
@@ -97,7 +124,7 @@ impl Dialer {
                 thread,
                 serial: serial(),
             },
-            applied: Applied::default(),
+            applied,
             pending: Vec::new(),
             copies: Box::default(),
             multi_statements: None,
@@ -107,10 +134,42 @@ impl Dialer {
             key: key.clone(),
             listed: place.list(thread),
             place,
+            stamp,
+            changing: None,
+            confined: true,
         };
-        self.set_up(&mut conn).await?;
-        conn.identity.generation = self.identify(&mut conn).await?;
+        self.free(&mut conn).await?;
         Ok(conn)
+    }
+
+    /// Sets up a connection that could do nothing but renew its account's password, if that was done
+    /// meanwhile; else it stays confined.
+    ///
+    /// # Errors
+    /// When the connection is of no use any more.
+    pub async fn release(&self, conn: &mut ServerConn) -> Result<(), BackendError> {
+        self.within(self.free(conn)).await
+    }
+
+    async fn free(&self, conn: &mut ServerConn) -> Result<(), BackendError> {
+        let ready = async {
+            self.set_up(conn).await?;
+            self.identify(conn).await
+        };
+        match ready.await {
+            Ok(generation) => {
+                conn.identity.generation = generation;
+                conn.confined = false;
+                Ok(())
+            }
+            // A replica takes no new password.
+            Err(BackendError::Setup { code, .. })
+                if code == MUST_CHANGE_PASSWORD && self.backend.is_primary() =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes a connection as good as new for the next session.
@@ -154,7 +213,7 @@ impl Dialer {
     ) -> Result<(), BackendError> {
         let what = if query_only { "QUERY" } else { "CONNECTION" };
         self.within(async {
-            let (stream, _) = self.login(key).await?;
+            let (stream, _) = self.login(key, key.profile, None).await?;
             let mut conn = Conn::new(stream);
             let sql = format!("KILL {what} {}", thread.0);
             simple::query(&mut conn, key.profile, &self.address, sql.as_bytes()).await?;
@@ -169,11 +228,18 @@ impl Dialer {
     /// # Errors
     /// As [`Self::kill`].
     pub async fn may_kill(&self, key: &PoolKey, victim: &PoolKey) -> Result<(), BackendError> {
-        let (_stream, thread) = self.within(self.login(victim)).await?;
+        let (_stream, thread) = self
+            .within(self.login(victim, victim.profile, None))
+            .await?;
         self.kill(key, thread, false).await
     }
 
-    async fn login(&self, key: &PoolKey) -> Result<(Stream, ServerThreadId), BackendError> {
+    async fn login(
+        &self,
+        key: &PoolKey,
+        profile: CapabilityProfile,
+        database: Option<&[u8]>,
+    ) -> Result<(Stream, ServerThreadId), BackendError> {
         let unreachable = |source| BackendError::Unreachable {
             address: self.address.clone(),
             source,
@@ -191,16 +257,15 @@ impl Dialer {
         let login = login::Login {
             user: key.user.as_bytes(),
             password: password.expose().as_bytes(),
-            profile: key.profile,
+            profile,
             charset: LOGIN_COLLATION,
-            database: None,
+            database,
             transport: login::Transport::Open,
         };
         let logged_in = login::login(&mut stream, &login).await;
         let logged_in = logged_in.map_err(|source| {
-            if let ConnectError::MissingCapabilities { server, .. } = &source {
-                self.greeting
-                    .store(Some(Arc::new(ServerGreeting::clone(server))));
+            if let Some(server) = source.greeting() {
+                self.greeting.store(Some(Arc::new(server.clone())));
             }
             BackendError::Login {
                 address: self.address.clone(),
@@ -229,9 +294,15 @@ impl Dialer {
             source,
         };
         conn.conn.send(&out).await.map_err(lost)?;
+        let mut done = Ok(());
         for _ in 0..=statements.len() {
-            simple::read_ok(&mut conn.conn, profile, &self.address).await?;
+            match simple::read_ok(&mut conn.conn, profile, &self.address).await {
+                // The replies behind it are read all the same.
+                Err(refused @ BackendError::Setup { .. }) => done = done.and(Err(refused)),
+                answer => answer?,
+            }
         }
+        done?;
         conn.applied.on_reset(Arc::clone(&setup.globals));
         conn.copies.clear();
         conn.identity.serial = serial();

@@ -1,4 +1,5 @@
-//! Logging in to a server: caching_sha2_password with its full exchange, mysql_native_password, and the switch to either.
+//! Logging in to a server: caching_sha2_password with its full exchange, mysql_native_password, and the switch to either
+//! or to sha256_password, which a server also asks for of accounts that it does not have, so as not to tell.
 //!
 //! Over plain TCP the full exchange asks the server for its public key, which whoever sits in between could replace: only TLS
 //! helps against that. The password itself is never sent over a transport that is not [`Transport::Private`].
@@ -22,6 +23,10 @@ const MAX_PACKET: usize = 64 * 1024;
 const MAX_REPLY_PACKET: u32 = 1 << 30;
 /// No login has more packets from the server; one that goes on is none.
 const MAX_ROUNDS: usize = 8;
+/// The plugin before caching_sha2_password, whose exchange is the long one of that.
+const SHA256: &[u8] = b"sha256_password";
+/// What asks for its key.
+const REQUEST_KEY_SHA256: u8 = 1;
 /// The connection attributes: names and values, each after its length.
 const CONNECT_ATTRS: &[u8] = b"\x0cprogram_name\x09highwater";
 
@@ -77,6 +82,8 @@ pub enum ConnectError {
         state: String,
         /// The server's words.
         message: String,
+        /// How it greeted before; `None` if it refused at once.
+        server: Option<Box<ServerGreeting>>,
     },
     /// The server cannot do what the connection is needed for.
     #[error("the server lacks capabilities: {missing:?}")]
@@ -98,6 +105,22 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// How the server greeted, if it came to that.
+    pub fn greeting(&self) -> Option<&ServerGreeting> {
+        match self {
+            Self::MissingCapabilities { server, .. } => Some(server),
+            Self::Refused { server, .. } => server.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn greeted(mut self, by: ServerGreeting) -> Self {
+        if let Self::Refused { server, .. } = &mut self {
+            *server = Some(Box::new(by));
+        }
+        self
+    }
+
     /// Whether another try may succeed without a change to configuration or accounts.
     pub fn may_retry(&self) -> bool {
         match self {
@@ -134,7 +157,10 @@ where
     let plugin = Plugin::from_name(&server.plugin).unwrap_or(Plugin::CachingSha2);
     let nonce = server.nonce;
     dialogue.respond(login, caps, plugin, &nonce).await?;
-    let status = dialogue.prove(login, plugin, nonce).await?;
+    let status = match dialogue.prove(login, plugin, nonce).await {
+        Ok(status) => status,
+        Err(error) => return Err(error.greeted(server)),
+    };
     Ok(LoggedIn {
         server,
         caps,
@@ -148,6 +174,7 @@ fn refused(payload: &[u8]) -> ConnectError {
             code: err.code,
             state: String::from_utf8_lossy(&err.state).into_owned(),
             message: String::from_utf8_lossy(err.message).into_owned(),
+            server: None,
         },
         None => ConnectError::Protocol("malformed ERR packet"),
     }
@@ -198,6 +225,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<'_, S> {
                     return Ok(ok.status);
                 }
                 Some(AuthReply::Err(payload)) => return Err(refused(payload)),
+                Some(AuthReply::Switch { plugin: name, data }) if name == SHA256 => {
+                    let nonce = nonce_of(data).ok_or(ConnectError::Protocol("nonce"))?;
+                    match login.password.is_empty() {
+                        true => self.send(&[0]).await?,
+                        false => self.full_auth(login, &nonce, REQUEST_KEY_SHA256).await?,
+                    }
+                }
                 Some(AuthReply::Switch { plugin: name, data }) => {
                     (plugin, nonce) = switch_to(name, data)?;
                     let proof = plugin.scramble(login.password, &nonce);
@@ -205,7 +239,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<'_, S> {
                 }
                 Some(AuthReply::FastAuthOk) if plugin == Plugin::CachingSha2 => {}
                 Some(AuthReply::FullAuth) if plugin == Plugin::CachingSha2 => {
-                    self.full_auth(login, &nonce).await?;
+                    self.full_auth(login, &nonce, REQUEST_PUBLIC_KEY).await?;
                 }
                 _ => return Err(ConnectError::Protocol("authentication")),
             }
@@ -213,16 +247,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<'_, S> {
         Err(ConnectError::Protocol("authentication without end"))
     }
 
-    /// The server does not remember the password's hash: it wants the password.
-    async fn full_auth(&mut self, login: &Login<'_>, nonce: &Nonce) -> Result<(), ConnectError> {
+    /// The server does not remember the password's hash: it wants the password. `request` asks for the
+    /// key to seal it with.
+    async fn full_auth(
+        &mut self,
+        login: &Login<'_>,
+        nonce: &Nonce,
+        request: u8,
+    ) -> Result<(), ConnectError> {
         if login.transport == Transport::Private {
             return self.send(&[login.password, &[0]].concat()).await;
         }
-        self.send(&[REQUEST_PUBLIC_KEY]).await?;
+        self.send(&[request]).await?;
         let packet = self.read().await?;
         let key = match AuthReply::parse(&packet) {
             Some(AuthReply::Data(key)) => key,
             Some(AuthReply::Err(payload)) => return Err(refused(payload)),
+            // Data may come without a mark.
+            _ if packet.starts_with(b"-----BEGIN") => &packet,
             _ => return Err(ConnectError::Protocol("public key")),
         };
         let mut seed = [0; 20];

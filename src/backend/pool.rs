@@ -8,6 +8,7 @@
 mod line;
 mod place;
 mod shelf;
+mod vouched;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +26,7 @@ use crate::telemetry::{BackendMetrics, ConnectionState, Handover};
 use line::{Grant, Line, Ticket};
 pub use place::Place;
 use shelf::Shelves;
+use vouched::Vouched;
 
 /// A session that was idle for so many rounds gives its connections back though nobody waits.
 const ROUNDS_IDLE: u64 = 2;
@@ -67,6 +69,8 @@ pub struct Want<'a> {
     pub bell: Option<&'a Arc<Bell>>,
     /// For tests: not the connection with this serial, if there is another.
     pub avoid: Option<u64>,
+    /// Where its client can renew an expired password: its default schema, which may be empty.
+    pub renews: Option<&'a [u8]>,
 }
 
 impl<'a> Want<'a> {
@@ -78,6 +82,7 @@ impl<'a> Want<'a> {
             has_schema: false,
             bell: None,
             avoid: None,
+            renews: None,
         }
     }
 
@@ -103,6 +108,7 @@ pub struct Pool {
     waiting: AtomicUsize,
     /// Counts the rounds of [`Self::tend`].
     round: AtomicU64,
+    vouched: Mutex<Vouched>,
     metrics: BackendMetrics,
 }
 
@@ -138,6 +144,7 @@ impl Pool {
             threads: Arc::default(),
             waiting: AtomicUsize::new(0),
             round: AtomicU64::new(ROUNDS_IDLE),
+            vouched: Mutex::default(),
             metrics,
         })
     }
@@ -210,7 +217,7 @@ impl Pool {
             };
             let place = self.place(&want);
             match grant {
-                Grant::Place => return self.dialer.open(want.key, place).await,
+                Grant::Place => return self.open(&want, place).await,
                 Grant::Parked(parked) => {
                     if let Ok(conn) = parked.attach(place) {
                         return Ok(conn);
@@ -218,6 +225,43 @@ impl Pool {
                 }
             }
         }
+    }
+
+    /// Opens a connection. An account that has as many as it may have is rid of those that nobody uses,
+    /// which on a server without a pool would be closed.
+    async fn open(
+        self: &Arc<Self>,
+        want: &Want<'_>,
+        place: Place,
+    ) -> Result<ServerConn, BackendError> {
+        let mut opened = self.dialer.open(want.key, place, want.renews).await;
+        let crowded = |error: &BackendError| error.refusal().is_some_and(|it| it.is_crowded());
+        if opened.as_ref().is_err_and(crowded)
+            && let Some(place) = self.evict(want)
+        {
+            opened = self.dialer.open(want.key, place, want.renews).await;
+        }
+        self.vouched().on_login(&want.key.user, &opened);
+        opened
+    }
+
+    /// Closes what is idle of an account; gives the place of one of them.
+    fn evict(self: &Arc<Self>, want: &Want<'_>) -> Option<Place> {
+        let evicted = self.lock().idle.take_all_of(&want.key.user);
+        let others = evicted.len().checked_sub(1)?;
+        drop(evicted);
+        self.free(others);
+        Some(self.place(want))
+    }
+
+    /// Whether the server is known to let this account in: it did so, and nobody is known to have
+    /// changed accounts since.
+    pub fn vouches_for(&self, user: &str) -> bool {
+        self.vouched().is_known(user)
+    }
+
+    fn vouched(&self) -> MutexGuard<'_, Vouched> {
+        self.vouched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection with this serial, if it is idle and nobody had it since its `turn`.
@@ -228,7 +272,7 @@ impl Pool {
         turn: u64,
     ) -> Option<ServerConn> {
         let parked = self.lock().idle.take_same(want.key, serial, turn)?;
-        match parked.is_alive() {
+        match parked.is_good() {
             true => parked.attach(self.place(want)).ok(),
             false => {
                 drop(parked);
@@ -298,6 +342,9 @@ impl Pool {
     pub async fn give_back(self: &Arc<Self>, mut conn: ServerConn) {
         conn.place.set_leased(false);
         self.metrics.handed_over(Handover::Reset);
+        if !conn.is_current() {
+            return;
+        }
         if self.dialer.recycle(&mut conn).await.is_ok() {
             self.put(conn);
         }
@@ -312,7 +359,7 @@ impl Pool {
     fn put(&self, conn: ServerConn) {
         // Otherwise what speaks against it is dropped, and its place with it.
         if let Some((parked, place)) = conn.park()
-            && parked.is_alive()
+            && parked.is_good()
         {
             place.leave_to_idle();
             self.put_parked(parked);
@@ -346,8 +393,15 @@ impl Pool {
                     return;
                 };
                 place.set_leased(false);
-                match self.dialer.open(&key, place).await {
+                let opened = self.dialer.open(&key, place, None).await;
+                self.vouched().on_login(&key.user, &opened);
+                match opened {
                     Ok(conn) => self.put(conn),
+                    Err(error) if !error.blames_server() => {
+                        tracing::debug!(%error, "keeping connections ready");
+                        self.lock().idle.refused(&key);
+                        break;
+                    }
                     Err(error) => {
                         // Those who are greeted as this server greets ask for less.
                         if let Some(lacking) = error.lacking() {

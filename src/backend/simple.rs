@@ -79,6 +79,7 @@ pub(super) async fn read_rows(
                     failure = Some(err.map_or_else(malformed, |err| BackendError::Setup {
                         address: address.to_owned(),
                         code: err.code,
+                        state: err.state,
                         message: String::from_utf8_lossy(err.message).into_owned(),
                     }));
                 }

@@ -158,7 +158,7 @@ fn destination(session: &Session, profile: &StatementProfile) -> (&'static str, 
 }
 
 fn effects(effects: Effects) -> String {
-    const NAMES: [(Effects, &str); 14] = [
+    const NAMES: [(Effects, &str); 15] = [
         (Effects::READS_TABLES, "reads tables"),
         (Effects::USER_VARIABLE, "mentions a user variable"),
         (Effects::ASSIGNS_USER_VARIABLE, "may assign a user variable"),
@@ -184,6 +184,7 @@ fn effects(effects: Effects) -> String {
             Effects::PASSING_SETTINGS,
             "sets variables for its own length",
         ),
+        (Effects::ACCOUNTS, "changes accounts or their rights"),
         (Effects::OPAQUE, "may do more than its text shows"),
     ];
     let names: Vec<_> = NAMES

@@ -208,6 +208,8 @@ fn users(reader: &mut Reader<'_>) -> Vec<Account> {
 fn pool(section: &mut Section<'_, '_>) -> PoolConfig {
     let default = PoolConfig::default();
     let max_connections = section.number("max_connections", 1..=100_000, default.max_connections);
+    let max_lifetime = default.max_lifetime.unwrap_or_default();
+    let max_lifetime = section.duration("max_lifetime", Duration::ZERO, max_lifetime);
     PoolConfig {
         mode: section.text("mode", pool_mode).unwrap_or(default.mode),
         max_connections,
@@ -218,6 +220,7 @@ fn pool(section: &mut Section<'_, '_>) -> PoolConfig {
         ),
         acquire_timeout: section.duration("acquire_timeout", SOME_TIME, default.acquire_timeout),
         idle_timeout: section.duration("idle_timeout", SOME_TIME, default.idle_timeout),
+        max_lifetime: (!max_lifetime.is_zero()).then_some(max_lifetime),
         switch_always: false,
         prepared_per_connection: section.number(
             "prepared_per_connection",

@@ -71,6 +71,8 @@ impl Config {
         out.plain("min_idle", self.pool.min_idle);
         out.text("acquire_timeout", show_duration(self.pool.acquire_timeout));
         out.text("idle_timeout", show_duration(self.pool.idle_timeout));
+        let max_lifetime = self.pool.max_lifetime.unwrap_or_default();
+        out.text("max_lifetime", show_duration(max_lifetime));
         out.plain("prepared_per_connection", self.pool.prepared_per_connection);
         out.table("[limits]");
         out.plain("max_sessions", self.limits.max_sessions);

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::backend::{Knowledge, Setup};
 use crate::domain::ids::BackendId;
+use crate::domain::position::Position;
 use crate::domain::topology::{Engine, Generation};
 use crate::monitor::{ServerFacts, Watch};
 
@@ -58,6 +59,12 @@ impl Knowledge for Known {
             setup: Arc::clone(&setup),
         });
         Some(setup)
+    }
+
+    fn covers(&self, backend: BackendId, position: &Position) -> bool {
+        let topology = self.watch.topology();
+        let life = topology.get(backend).and_then(|view| view.generation);
+        life.is_some_and(|life| self.watch.bound_covers(backend, life, position))
     }
 
     fn identify(&self, backend: BackendId, uuid: &str, started: u64) -> Option<Generation> {

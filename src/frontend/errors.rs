@@ -118,6 +118,24 @@ pub enum ClientError {
     /// A server cannot be reached, or the login there failed.
     #[error("{0}; nothing was done, a retry is safe")]
     Unreachable(String),
+    /// A server refused a connection to this account: its own error, whose words are the server's.
+    #[error("{message}")]
+    Refused {
+        /// The error number.
+        code: u16,
+        /// The SQLSTATE.
+        state: [u8; 5],
+        /// The server's words.
+        message: String,
+    },
+    /// Two servers were lost while they ran the statement.
+    #[error(
+        "{lost} servers were lost one after the other while they ran this statement, which may be what ended them; it was not tried on another one, and a retry may cost more servers"
+    )]
+    ServersLost {
+        /// How many.
+        lost: usize,
+    },
     /// No connection came free in time.
     #[error("{0}; nothing was done, a retry is safe")]
     PoolExhausted(String),
@@ -263,9 +281,11 @@ impl ClientError {
             Self::ShuttingDown => (1053, *b"08S01"),
             Self::TooManySessions { .. } | Self::PoolExhausted(_) => (1040, *b"08004"),
             Self::NoPrimary | Self::Unreachable(_) => (2003, *b"HY000"),
+            Self::Refused { code, state, .. } => (*code, *state),
             Self::PrimaryLost
             | Self::PrimaryLostIdle
             | Self::ReadOnlyTransactionLost
+            | Self::ServersLost { .. }
             | Self::TimedOut(_) => (2013, *b"HY000"),
             Self::NotRestored => (1105, *b"HY000"),
             Self::PrimaryBehind
@@ -307,7 +327,7 @@ impl ClientError {
             | Self::ReadOnlyVariable { .. }
             | Self::WrongValue { .. }
             | Self::WrongHint { .. } => ErrorKind::Statement,
-            Self::AccessDenied { .. } => ErrorKind::Auth,
+            Self::AccessDenied { .. } | Self::Refused { .. } => ErrorKind::Auth,
             Self::TooManySessions { .. }
             | Self::ShuttingDown
             | Self::PoolExhausted(_)
@@ -316,9 +336,10 @@ impl ClientError {
             | Self::OverBudget => ErrorKind::Limit,
             Self::NoPrimary => ErrorKind::NoServer,
             Self::Unreachable(_) | Self::SightsUnknown => ErrorKind::Unreachable,
-            Self::PrimaryLost | Self::PrimaryLostIdle | Self::ReadOnlyTransactionLost => {
-                ErrorKind::Disconnected
-            }
+            Self::PrimaryLost
+            | Self::PrimaryLostIdle
+            | Self::ReadOnlyTransactionLost
+            | Self::ServersLost { .. } => ErrorKind::Disconnected,
             Self::NotRestored => ErrorKind::Statement,
             Self::PrimaryBehind
             | Self::ReplicasBehind
@@ -361,6 +382,8 @@ impl ClientError {
             | Self::OverBudget => Side::Proxy,
             Self::NoPrimary
             | Self::Unreachable(_)
+            | Self::Refused { .. }
+            | Self::ServersLost { .. }
             | Self::PrimaryLost
             | Self::PrimaryLostIdle
             | Self::ReadOnlyTransactionLost
@@ -381,6 +404,7 @@ impl ClientError {
         let text = match self {
             // The server's own words.
             Self::AccessDenied { .. }
+            | Self::Refused { .. }
             | Self::NoSuchThread { .. }
             | Self::NotOwner { .. }
             | Self::UnknownCommand

@@ -44,7 +44,18 @@ pub struct ServerFacts {
     pub baseline: Option<Vec<(String, String)>>,
     /// The global values of the session variables, which sessions start with.
     pub globals: Arc<BTreeMap<String, String>>,
+    /// How many statements about accounts it has run, wherever they came from: also those inside of
+    /// stored programs, and what it replicates.
+    pub account_statements: u64,
 }
+
+/// Counters of statements that change accounts. A replica counts what its applier runs; one that ran
+/// in vain counts, too, and so does every FLUSH.
+const ACCOUNT_STATEMENTS: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN \
+    ('Com_alter_user', 'Com_alter_user_default_role', 'Com_create_role', 'Com_create_user', \
+    'Com_drop_role', 'Com_drop_user', 'Com_flush', 'Com_grant', 'Com_grant_role', 'Com_grant_roles', \
+    'Com_rename_user', 'Com_revoke', 'Com_revoke_all', 'Com_revoke_role', 'Com_revoke_roles', \
+    'Com_set_password')";
 
 /// The global values of a server's session variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,10 +120,10 @@ impl Keeper {
         }
         let answer = self
             .link
-            .ask(
+            .ask(&format!(
                 "SELECT @@version_comment, @@system_time_zone; SELECT ID FROM information_schema.COLLATIONS \
-                 WHERE COLLATION_NAME = @@global.collation_server; SHOW GLOBAL VARIABLES",
-            )
+                 WHERE COLLATION_NAME = @@global.collation_server; SHOW GLOBAL VARIABLES; {ACCOUNT_STATEMENTS}",
+            ))
             .await?;
         let Some((_, survey)) = &self.survey else {
             return Ok(());
@@ -140,6 +151,12 @@ impl Keeper {
             tracked_variables: survey.tracked(greeting.engine),
             baseline: backend.id.is_primary().then(Vec::new),
             globals: self.same_globals(backend, &own),
+            account_statements: answer
+                .get(3)
+                .into_iter()
+                .flat_map(Table::pairs)
+                .filter_map(|(_, count)| count.parse::<u64>().ok())
+                .sum(),
         };
         self.offer(shared, backend, &own);
         if !backend.id.is_primary() {

@@ -94,6 +94,7 @@ impl Relay {
             return Ok(Tried::NotRestored);
         }
         self.ended_with = Status::default();
+        self.begin_change(side, profile);
         self.registered.runs(Some(side));
         let tried = self
             .send_and_relay(side, task, total, replies, may_retry)

@@ -169,7 +169,8 @@ impl Relay {
                     self.note_savepoint(&statement, outcome);
                 }
             }
-            Relayed::RefusedAsWrite => {}
+            // Only kept from a client that it may be tried elsewhere for.
+            Relayed::RefusedAsWrite | Relayed::GoingDown => {}
             Relayed::Lost { forwarded } => {
                 self.ended(side, &profile, Outcome::Lost);
                 self.links.discard(side, &self.registered);

@@ -49,7 +49,7 @@ impl Relay {
         self.state.transaction.on_lost();
         self.registered.becomes(client.user.clone());
         self.diary.user = client.user.clone();
-        self.links = self.links.of_other_user(client.key());
+        self.links = self.links.of_other_user(&client);
         self.who = client;
         self.state.on_other_user();
         self.after_reset();

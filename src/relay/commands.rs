@@ -73,7 +73,16 @@ impl Relay {
             | CommandCode::BinlogDumpGtid
             | CommandCode::Clone
             | CommandCode::SubscribeGroupReplication => self.tunnel(total).await,
-            CommandCode::Debug | CommandCode::Refresh | CommandCode::Shutdown => {
+            CommandCode::Refresh => {
+                // One of its flags is FLUSH PRIVILEGES.
+                let profile = StatementProfile {
+                    effects: Effects::ACCOUNTS,
+                    ..COMMAND
+                };
+                self.on_primary_side(ReplyKind::Simple, profile, total)
+                    .await
+            }
+            CommandCode::Debug | CommandCode::Shutdown => {
                 self.on_primary_side(ReplyKind::Simple, COMMAND, total)
                     .await
             }

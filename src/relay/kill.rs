@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::errors::client_error;
 use super::history::{Entry, Ring};
@@ -18,6 +18,7 @@ use crate::backend::{BackendError, PoolKey};
 use crate::domain::ids::{BackendId, ServerThreadId, SessionId};
 use crate::domain::session::{Pin, Side};
 use crate::frontend::ClientError;
+use crate::protocol::caps::{CapabilityFlags, backend_caps};
 
 /// All sessions by the id their client was given.
 #[derive(Debug)]
@@ -127,14 +128,19 @@ impl Registry {
         self.lock().is_empty()
     }
 
+    /// The threads that run something, and for whom.
+    fn running(&self) -> Vec<(Arc<str>, BackendId, ServerThreadId)> {
+        let sessions = self.lock();
+        let running = sessions.values().filter_map(|target| {
+            let (backend, thread) = target.running()?;
+            Some((target.user(), backend, thread))
+        });
+        running.collect()
+    }
+
     /// Whether this session is logged in.
     pub fn has(&self, session: SessionId) -> bool {
         self.lock().contains_key(&session)
-    }
-
-    /// Ends every session at once.
-    pub fn abort_all(&self) {
-        self.abort(|_| true);
     }
 
     /// Ends the sessions that wait for their clients and have no transaction open.
@@ -373,6 +379,26 @@ impl Target {
             _ => None,
         }
     }
+}
+
+/// Ends every session at once, and has the servers stop what still runs for them.
+pub async fn end_all(shared: &Arc<Shared>) {
+    let running = shared.registry.running();
+    shared.registry.abort(|_| true);
+    let mut kills = JoinSet::new();
+    for (user, backend, thread) in running {
+        let Some(pool) = shared.pool(backend).cloned() else {
+            continue;
+        };
+        let profile = backend_caps(CapabilityFlags::empty());
+        let key = PoolKey { user, profile };
+        kills.spawn(async move {
+            if let Err(error) = pool.dialer().kill(&key, thread, false).await {
+                tracing::debug!(%error, "stopping what still runs");
+            }
+        });
+    }
+    kills.join_all().await;
 }
 
 /// Kills the statement or the connection of the session that a client names by `id`, in the name

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::kill::Registered;
+use super::login::Client;
 use super::shared::Shared;
 use crate::backend::{BackendError, Identity, Listener, Pool, PoolKey, ServerConn, Want};
 use crate::config::PoolMode;
@@ -26,6 +27,8 @@ pub(super) struct Links {
     key: PoolKey,
     primary: Option<ServerConn>,
     replica: Option<ServerConn>,
+    /// Whether the client can renew an expired password.
+    renews: bool,
     /// What COM_SET_OPTION last said about multi-statements.
     multi_statements: Option<bool>,
     /// Where the pools ring for a connection that is lent to the session.
@@ -43,12 +46,14 @@ pub(super) struct Left {
 }
 
 impl Links {
-    pub(super) fn new(shared: Arc<Shared>, key: PoolKey) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, who: &Client) -> Self {
+        let renews = CapabilityFlags::CLIENT_CAN_HANDLE_EXPIRED_PASSWORDS;
         Self {
             shared,
-            key,
+            key: who.key(),
             primary: None,
             replica: None,
+            renews: who.caps.contains(renews),
             multi_statements: None,
             listener: Listener::default(),
             left: [None; 2],
@@ -57,10 +62,10 @@ impl Links {
 
     /// None yet, for the same client as another user: COM_CHANGE_USER leaves as it is what
     /// COM_SET_OPTION said.
-    pub(super) fn of_other_user(&self, key: PoolKey) -> Self {
+    pub(super) fn of_other_user(&self, who: &Client) -> Self {
         Self {
             multi_statements: self.multi_statements,
-            ..Self::new(Arc::clone(&self.shared), key)
+            ..Self::new(Arc::clone(&self.shared), who)
         }
     }
 
@@ -126,7 +131,7 @@ impl Links {
         };
         let suits = |conn: &ServerConn| conn.identity.backend == backend && !has_too_much(conn);
         if self.get(side).is_some_and(suits) && self.claim(side, registered) {
-            return Ok(());
+            return self.try_release(side, registered).await;
         }
         self.release(side, registered);
         let Some(pool) = self.shared.pool(backend).cloned() else {
@@ -137,6 +142,30 @@ impl Links {
         registered.holds(side, Some((backend, conn.identity.thread)));
         *self.slot(side) = Some(conn);
         Ok(())
+    }
+
+    /// A connection of an account whose password had expired is set up once that is renewed.
+    async fn try_release(
+        &mut self,
+        side: Side,
+        registered: &Registered,
+    ) -> Result<(), BackendError> {
+        let confined = self.get(side).filter(|conn| conn.confined);
+        let backend = confined.map(|conn| conn.identity.backend);
+        let pool = backend.and_then(|backend| self.shared.pool(backend).cloned());
+        let released = match (pool, self.get_mut(side)) {
+            (Some(pool), Some(conn)) => pool.dialer().release(conn).await,
+            _ => Ok(()),
+        };
+        if released.is_err() {
+            self.discard(side, registered);
+        }
+        released
+    }
+
+    /// Whether the server takes nothing from this session but a new password.
+    pub(super) fn is_confined(&self) -> bool {
+        self.primary.as_ref().is_some_and(|conn| conn.confined)
     }
 
     /// Takes the very connection again that the session let go last on that side, if nobody had it
@@ -181,6 +210,8 @@ impl Links {
                 .left(side)
                 .filter(|_| forced)
                 .map(|left| left.identity.serial),
+            renews: (self.renews && side == Side::Primary)
+                .then(|| mirror.schema().unwrap_or_default()),
         };
         self.meanwhile(registered, pool.lease(want)).await
     }
@@ -206,6 +237,9 @@ impl Links {
         side: Side,
         mirror: &Mirror,
     ) -> Result<(), BackendError> {
+        if conn.confined {
+            return Ok(());
+        }
         if mirror.way(&conn.applied, side == Side::Replica) == Way::Reset {
             pool.dialer().recycle(conn).await?;
         }
@@ -376,6 +410,9 @@ pub(super) fn put_restore(
     shared: &Shared,
     out: &mut Vec<u8>,
 ) -> Result<usize, CannotRestore> {
+    if link.confined {
+        return Ok(0);
+    }
     let guards = link.applied.lacks_guard(in_transaction);
     let last_insert_id = link.applied.lacks_last_insert_id();
     if mirror.is_applied(&link.applied) && !guards && last_insert_id.is_none() {

@@ -93,8 +93,9 @@ pub(super) async fn accept(
         let limit = limits.max_sessions;
         return turn_away(client, ClientError::TooManySessions { limit }).await;
     }
-    let Some(greeting) = primary_greeting(shared).await else {
-        return turn_away(client, ClientError::NoPrimary).await;
+    let greeting = match primary_greeting(shared).await {
+        Ok(greeting) => greeting,
+        Err(error) => return turn_away(client, error).await,
     };
     let peer = client.stream.peer_host();
     let terms = Terms {
@@ -114,22 +115,29 @@ pub(super) async fn accept(
 }
 
 /// How the primary greeted last; a first connection finds out.
-async fn primary_greeting(shared: &Shared) -> Option<Arc<ServerGreeting>> {
-    let pool = shared.pool(BackendId::PRIMARY)?;
+async fn primary_greeting(shared: &Shared) -> Result<Arc<ServerGreeting>, ClientError> {
+    let account = shared.config.users.first();
+    let (Some(pool), Some(account)) = (shared.pool(BackendId::PRIMARY), account) else {
+        return Err(ClientError::NoPrimary);
+    };
+    let mut why = ClientError::NoPrimary;
     if pool.dialer().greeting.load().is_none() {
-        let account = shared.config.users.first()?;
         let key = PoolKey {
             user: account.name.as_str().into(),
             profile: usual_profile(),
         };
         match pool.lease(Want::any(&key)).await {
             Ok(conn) => pool.give_back_as_is(conn),
-            // It was met, and greets for itself.
-            Err(error) if error.lacking().is_some() => {}
-            Err(error) => tracing::warn!(%error, "cannot greet a client: no primary"),
+            // One that was met greets for itself.
+            Err(error) => {
+                tracing::debug!(%error, "the first look at the primary");
+                if error.refusal().is_some() {
+                    why = client_error(&error);
+                }
+            }
         }
     }
-    pool.dialer().greeting.load_full()
+    pool.dialer().greeting.load_full().ok_or(why)
 }
 
 /// Refuses a client before it was greeted.
@@ -147,9 +155,12 @@ impl Relay {
         let Accepted {
             database, mut seq, ..
         } = self.who.accepted.clone();
-        if let Some(schema) = database
-            && let Err(mut error) = self.choose_schema(&schema).await?
-        {
+        self.see_account_changes();
+        let welcome = match &database {
+            Some(schema) => self.choose_schema(schema).await?,
+            None => self.be_let_in().await,
+        };
+        if let Err(mut error) = welcome {
             renumber(&mut error, seq);
             self.diary.errors += 1;
             self.out = error;
@@ -163,6 +174,55 @@ impl Relay {
         self.out.clear();
         ok.put(&mut self.out, &mut seq);
         self.send_out().await
+    }
+
+    /// A session has the rights that its account has when it begins: it does not read where those are
+    /// not known yet.
+    fn see_account_changes(&mut self) {
+        if let Some(change) = self.shared.accounts.last_change() {
+            let positions = &mut self.state.positions;
+            positions.on_read_after(&change.position);
+            if let Some(since) = change.untold_since {
+                positions.on_unknown(since);
+            }
+        }
+    }
+
+    /// Has the primary judge whether the account may log in, unless it is known. The error is the
+    /// server's own, as a packet; a server that cannot be asked says nothing against the account.
+    async fn be_let_in(&mut self) -> Result<(), Vec<u8>> {
+        let Self {
+            shared,
+            links,
+            registered,
+            state,
+            ..
+        } = self;
+        let topology = shared.watch.topology();
+        let usable = topology
+            .get(BackendId::PRIMARY)
+            .is_some_and(|view| view.usable());
+        let vouched = shared
+            .pool(BackendId::PRIMARY)
+            .is_some_and(|pool| pool.vouches_for(&links.key().user));
+        if vouched || !usable {
+            return Ok(());
+        }
+        let held = links
+            .hold(Side::Primary, BackendId::PRIMARY, &state.mirror, registered)
+            .await;
+        match held {
+            Ok(()) if links.is_confined() => Ok(()),
+            Ok(()) => {
+                links.release_clean(Side::Primary, registered);
+                Ok(())
+            }
+            Err(error) if error.refusal().is_some() => Err(packet(&client_error(&error))),
+            Err(error) => {
+                tracing::debug!(%error, "a login that nobody could judge");
+                Ok(())
+            }
+        }
     }
 
     /// What a session starts with on the primary: its global defaults, and the charset of the
@@ -228,6 +288,11 @@ impl Relay {
             .await
         {
             return Ok(Err(packet(&client_error(&error))));
+        }
+        if links.is_confined() {
+            // It is chosen when the server takes more than a new password.
+            state.mirror.set_schema(schema);
+            return Ok(Ok(()));
         }
         self.out.clear();
         append_packet(&mut self.out, &mut 0, &com_init_db(schema));

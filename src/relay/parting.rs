@@ -26,6 +26,8 @@ impl Relay {
         for side in SIDES {
             match self.links.get(side) {
                 None => {}
+                // Nobody else could have it.
+                Some(link) if link.confined => {}
                 // It was not needed for this command.
                 Some(link) if link.is_offered() && !link.is_recalled() => {}
                 Some(_) => self.rest_on(side).await,

@@ -20,6 +20,8 @@ pub(super) enum Held {
     Yes,
     /// The server cannot be reached, or lives another life.
     No,
+    /// The server is well, but does not let the account in: perhaps it does not know it yet.
+    Refused,
     /// Others have all connections to it.
     Exhausted,
 }
@@ -140,6 +142,10 @@ impl Relay {
                 held = links.hold(Side::Replica, settled.backend, &state.mirror, registered) => match held {
                     Ok(()) => Held::Yes,
                     Err(BackendError::PoolExhausted { .. }) => return Held::Exhausted,
+                    Err(error) if !error.blames_server() => {
+                        tracing::debug!(%error, "a replica refused the account; another server may not");
+                        return Held::Refused;
+                    }
                     Err(_) => Held::No,
                 },
                 // A server that hangs does not refuse a connection either.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::accounts::{change_accounts, changed_nothing};
 use super::groups::acknowledge;
 use super::links::Links;
 use super::session::{End, Relay};
@@ -49,6 +50,8 @@ pub(super) enum Relayed {
     Done(Outcome),
     /// The replica refused the statement as a write; the client has seen nothing.
     RefusedAsWrite,
+    /// The replica says that it goes down; the client has seen nothing.
+    GoingDown,
     /// The connection broke, or the server is going down. `forwarded` says whether the client has
     /// seen part of the reply.
     Lost {
@@ -216,11 +219,18 @@ impl Relay {
                     rows: event.kind == EventKind::ResultEnd,
                 };
                 acknowledge(shared, state, groups, expect.side, outcome, event.more);
+                if link.changing.is_some() {
+                    change_accounts(shared, state, outcome, event.more);
+                }
                 outcome
             }
             EventKind::Err => {
                 told.fails(packet);
-                state.on_error(ErrView::parse(payload).map_or(0, |error| error.code));
+                let code = ErrView::parse(payload).map_or(0, |error| error.code);
+                state.on_error(code);
+                if link.changing.is_some() && !changed_nothing(code) {
+                    change_accounts(shared, state, Outcome::Failed, false);
+                }
                 let outcome = Outcome::Failed;
                 acknowledge(shared, state, groups, expect.side, outcome, false);
                 outcome
@@ -576,7 +586,7 @@ fn retry_verdict(input: &[u8], event: Event) -> Option<Relayed> {
     if REFUSED_AS_WRITE.contains(&code) {
         Some(Relayed::RefusedAsWrite)
     } else if GOING_DOWN.contains(&code) {
-        Some(Relayed::Lost { forwarded: false })
+        Some(Relayed::GoingDown)
     } else {
         None
     }

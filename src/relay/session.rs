@@ -246,7 +246,7 @@ impl Relay {
         gauge.set(SessionState::Idle);
         let state = Session::new(settings, traits);
         Self {
-            links: Links::new(Arc::clone(&shared), who.key()),
+            links: Links::new(Arc::clone(&shared), &who),
             lexer: Lexer::default(),
             statements: Statements::new(diary.id),
             out: Vec::new(),

@@ -9,7 +9,7 @@ use super::budget::Budget;
 use super::shadow::Shadow;
 use super::switches::Switches;
 use super::{Classifier, Registry};
-use crate::backend::Pool;
+use crate::backend::{Accounts, Pool};
 use crate::config::Config;
 use crate::domain::consistency::Acknowledged;
 use crate::domain::ids::{BackendId, SessionId};
@@ -30,6 +30,8 @@ pub struct Shared {
     pub watch: Watch,
     /// One pool per server, in the order of the backend ids.
     pub pools: Vec<Arc<Pool>>,
+    /// What is known of changes to accounts.
+    pub accounts: Arc<Accounts>,
     /// All metrics.
     pub metrics: Arc<Metrics>,
     /// Sessions by the id their client was given.

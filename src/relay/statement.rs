@@ -14,10 +14,11 @@ use super::history::{Went, failed};
 use super::reply::Swallowed;
 use super::session::{End, Relay};
 use super::staleness::StaleNote;
+use super::trackers::may_set_trackers;
 use crate::domain::consistency::{GroupKey, Level};
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
-use crate::domain::routing::{Reason, Route, routed};
+use crate::domain::routing::{Reason, Route, Toll, routed};
 use crate::domain::session::lease::leaves_untold;
 use crate::domain::session::{Outcome, RanOn, Side};
 use crate::domain::sql::{Access, Effects, StatementProfile};
@@ -66,6 +67,8 @@ pub(super) const DONE: Outcome = Outcome::Done {
 pub(super) struct Progress {
     /// Replicas that failed this statement.
     lost: Vec<BackendId>,
+    /// Servers that were lost while they ran it.
+    toll: Toll,
     /// Times that the primary's connection turned out dead before anything was sent.
     redialled: usize,
     /// The right to run on the primary a read that was meant for a replica.
@@ -231,6 +234,7 @@ impl Relay {
 
     fn first_route(&self, statement: &Statement) -> Route {
         match (statement.bound, self.routed(&statement.profile)) {
+            _ if self.links.is_confined() => Route::Primary(Reason::PasswordExpired),
             (Some((Side::Primary, reason)), _) => Route::Primary(reason),
             (Some((Side::Replica, reason)), _) => Route::HeldReplica(reason),
             (None, routed) => routed,
@@ -273,6 +277,7 @@ impl Relay {
     }
 
     pub(super) fn ended(&mut self, side: Side, profile: &StatementProfile, outcome: Outcome) {
+        self.end_change(side, outcome);
         let Some(link) = self.links.get_mut(side) else {
             return;
         };
@@ -314,13 +319,4 @@ impl Relay {
 /// Whether the statement asks about the one before it.
 pub(super) fn asks_previous(profile: &StatementProfile) -> bool {
     profile.access == Access::Diagnostics || profile.effects.contains(Effects::ASKS_PREVIOUS)
-}
-
-/// Whether the statement may have set what Highwater sets on its connections for itself.
-fn may_set_trackers(profile: &StatementProfile) -> bool {
-    profile.effects.contains(Effects::MENTIONS_MANAGED_VARIABLE)
-        && !matches!(
-            profile.access,
-            Access::Read | Access::PrimaryRead | Access::Diagnostics
-        )
 }

@@ -10,6 +10,9 @@ use crate::domain::session::Way;
 /// How many of the connections used last are looked at for one that has the session's state.
 const LOOK: usize = 8;
 
+/// How long nothing is kept ready for those whom the server refused.
+const REST: Duration = Duration::from_secs(60);
+
 /// Idle connections by key.
 #[derive(Debug, Default)]
 pub(super) struct Shelves {
@@ -22,6 +25,8 @@ pub(super) struct Shelves {
 struct Shelf {
     queue: VecDeque<(Instant, Parked)>,
     asked: Instant,
+    /// When the server last refused a connection that was to be kept ready.
+    refused: Option<Instant>,
 }
 
 impl Default for Shelf {
@@ -29,6 +34,7 @@ impl Default for Shelf {
         Self {
             queue: VecDeque::new(),
             asked: Instant::now(),
+            refused: None,
         }
     }
 }
@@ -59,6 +65,13 @@ impl Shelves {
             .retain(|at, shelf| at != key || !shelf.queue.is_empty());
     }
 
+    /// The server refuses connections with this key: none are kept ready for a while.
+    pub(super) fn refused(&mut self, key: &PoolKey) {
+        if let Some(shelf) = self.by_key.get_mut(key) {
+            shelf.refused = Some(Instant::now());
+        }
+    }
+
     pub(super) fn put(&mut self, parked: Parked) {
         let shelf = self.by_key.entry(parked.key().clone()).or_default();
         shelf.queue.push_back((Instant::now(), parked));
@@ -74,7 +87,7 @@ impl Shelves {
             let index = shelf.best(want)?;
             let (_, parked) = shelf.queue.remove(index)?;
             self.count -= 1;
-            if parked.is_alive() {
+            if parked.is_good() {
                 return Some(parked);
             }
             dead.push(parked);
@@ -104,6 +117,18 @@ impl Shelves {
         Some(parked)
     }
 
+    /// Takes all of an account.
+    pub(super) fn take_all_of(&mut self, user: &str) -> Vec<Parked> {
+        let of_user = self
+            .by_key
+            .iter_mut()
+            .filter(|(key, _)| *key.user == *user)
+            .flat_map(|(_, shelf)| shelf.queue.drain(..).map(|(_, parked)| parked));
+        let taken: Vec<_> = of_user.collect();
+        self.count -= taken.len();
+        taken
+    }
+
     /// Takes all.
     pub(super) fn drain(&mut self) -> Vec<Parked> {
         self.count = 0;
@@ -124,7 +149,8 @@ impl Shelves {
                 min_idle
             };
             shelf.sweep(keep, now, idle_timeout, &mut swept.closed);
-            if shelf.queue.len() < keep {
+            let rests = |at: Instant| now.duration_since(at) < REST;
+            if shelf.queue.len() < keep && !shelf.refused.is_some_and(rests) {
                 let missing = keep - shelf.queue.len();
                 swept.missing.push((key.clone(), missing));
             }
@@ -168,7 +194,7 @@ impl Shelf {
         closed: &mut Vec<Parked>,
     ) {
         for (since, parked) in std::mem::take(&mut self.queue) {
-            match parked.is_alive() {
+            match parked.is_good() {
                 true => self.queue.push_back((since, parked)),
                 false => closed.push(parked),
             }

@@ -18,6 +18,7 @@ impl Reason {
             | Self::SessionState
             | Self::OneShot
             | Self::Command
+            | Self::PasswordExpired
             | Self::LongData
             | Self::FollowsPrevious => return None,
             Self::Hint => "leave the hint out of its text or its query attributes",

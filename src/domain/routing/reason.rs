@@ -70,6 +70,7 @@ reasons! {
     LongData => "long_data", "its parameters were sent to the primary ahead";
     Cursor => "cursor", "opens or uses a cursor, which lives on the primary's connection";
     Command => "command", "a protocol command that the primary answers";
+    PasswordExpired => "password_expired", "the account's password expired: the server takes nothing but a new one";
     Deferred => "deferred", "a transaction that is opened on the primary at its first write";
     Own => "own", "answered by Highwater itself";
 }

@@ -139,6 +139,7 @@ impl<'t> Walk<'t> {
                 self.facts.kill |= start && word == b"kill";
                 if start {
                     self.in_set = word == b"set";
+                    self.begins(word);
                 }
                 self.set_name(word);
                 self.statement_start = words::begins_statement(word);
@@ -180,6 +181,39 @@ impl<'t> Walk<'t> {
             self.facts.own_in_set |= OwnVariable::of_name(name).is_some();
             self.last_insert_id(name);
             self.known(Known::of_variable(name));
+            self.roles(name);
+        }
+    }
+
+    /// The first word of a statement, which may be one about accounts. Who writes to the tables in `mysql`
+    /// changes nothing before FLUSH PRIVILEGES.
+    fn begins(&mut self, verb: &[u8]) {
+        let mut ahead = self.tokens;
+        let about = match verb {
+            b"grant" | b"revoke" => true,
+            b"create" | b"alter" | b"drop" | b"rename" => {
+                ahead.eat_all(&["or", "replace"]);
+                ahead.eat_any(&["user", "role"]).is_some()
+            }
+            b"set" => ahead.eat("password") || ahead.eat_all(&["default", "role"]),
+            b"flush" => ahead
+                .take_while(|token| !token.is_op(b';'))
+                .any(|token| token.is("privileges")),
+            _ => false,
+        };
+        if about {
+            self.facts.effects = self.facts.effects.with(Effects::ACCOUNTS);
+        }
+    }
+
+    /// Variables that say which roles a login has.
+    fn roles(&mut self, name: &[u8]) {
+        let roles = ["mandatory_roles", "activate_all_roles_on_login"];
+        if roles
+            .iter()
+            .any(|role| name.eq_ignore_ascii_case(role.as_bytes()))
+        {
+            self.facts.effects = self.facts.effects.with(Effects::ACCOUNTS);
         }
     }
 
@@ -358,6 +392,9 @@ impl<'t> Walk<'t> {
             global = !matches!(name, b"session" | b"local");
             name = ahead.next().and_then(Token::name).unwrap_or_default();
         }
+        if self.in_set {
+            self.roles(name);
+        }
         if !global {
             self.known(Known::of_variable(name));
             self.last_insert_id(name);
@@ -375,6 +412,52 @@ impl<'t> Walk<'t> {
                 let managed = Effects::MENTIONS_MANAGED_VARIABLE;
                 self.facts.effects = self.facts.effects.with(managed);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::sql::{Effects, LexMode, Seed, explain};
+
+    #[test]
+    fn statements_about_accounts() {
+        let cases: [(&str, bool); 30] = [
+            ("GRANT SELECT ON *.* TO u", true),
+            ("grant r to 'u'@'%'", true),
+            ("REVOKE IF EXISTS SELECT ON a.* FROM u", true),
+            ("CREATE USER u", true),
+            ("CREATE OR REPLACE USER u", true),
+            ("ALTER USER USER() IDENTIFIED BY 'x'", true),
+            ("DROP USER IF EXISTS u", true),
+            ("RENAME USER a TO b", true),
+            ("CREATE ROLE r", true),
+            ("DROP ROLE r", true),
+            ("SET PASSWORD = 'x'", true),
+            ("SET PASSWORD FOR u = 'x'", true),
+            ("SET DEFAULT ROLE r TO u", true),
+            ("SET PERSIST mandatory_roles = 'r'", true),
+            ("SET @@global.activate_all_roles_on_login = ON", true),
+            ("FLUSH PRIVILEGES", true),
+            ("FLUSH LOCAL STATUS, PRIVILEGES", true),
+            ("DO 1; REVOKE r FROM u; DO 2", true),
+            ("/*!80000 DROP USER u */", true),
+            ("CREATE PROCEDURE p() BEGIN GRANT r TO u; END", true),
+            ("SET ROLE r", false),
+            ("SET @x = 1, autocommit = 0", false),
+            ("FLUSH TABLES", false),
+            ("FLUSH STATUS; SELECT privileges FROM t", false),
+            ("CREATE TABLE user (role INT)", false),
+            ("DROP TABLE user", false),
+            ("SELECT 'GRANT r TO u' FROM t /* DROP USER u */", false),
+            ("SELECT `grant` FROM t; DO 1", false),
+            ("SELECT @@mandatory_roles", false),
+            ("INSERT INTO mysql.user VALUES (1)", false),
+        ];
+        for (sql, expected) in cases {
+            let profile = explain(sql.as_bytes(), LexMode::default(), &Seed::new(0));
+            let found = profile.effects.contains(Effects::ACCOUNTS);
+            assert_eq!(found, expected, "{sql}");
         }
     }
 }

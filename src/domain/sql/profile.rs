@@ -114,6 +114,9 @@ impl Effects {
     /// FOUND_ROWS() after it is something else than before, which only the server knows.
     pub const SETS_FOUND_ROWS: Self = Self(1 << 20);
 
+    /// May change accounts, their passwords, rights or roles.
+    pub const ACCOUNTS: Self = Self(1 << 21);
+
     /// Whether all flags of `other` are set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0

@@ -37,7 +37,7 @@ impl Relay {
             return self.state_lost().await;
         }
         if let Err(error) = self.hold_primary().await {
-            if !matches!(error, BackendError::PoolExhausted { .. }) {
+            if error.blames_server() {
                 self.shared.watch.suspect(BackendId::PRIMARY);
             }
             return self
@@ -81,7 +81,7 @@ impl Relay {
                 self.primary_lost(&profile, forwarded).await
             }
             // `may_retry` was false, so the client has the refusal already.
-            Tried::Relayed(Relayed::RefusedAsWrite) => {
+            Tried::Relayed(Relayed::RefusedAsWrite | Relayed::GoingDown) => {
                 Ok(Next::Answered(Side::Primary, reason, Outcome::Failed))
             }
             Tried::NotRestored => {

@@ -73,7 +73,7 @@ impl Relay {
         self.free_other_to_lease(Side::Replica).await;
         match self.hold_replica(settled).await {
             Held::Yes => {}
-            Held::No => {
+            Held::No | Held::Refused => {
                 progress.lost.push(settled.backend);
                 return Ok(Next::Again(Route::Replica { transaction }));
             }
@@ -126,9 +126,13 @@ impl Relay {
                     return Err(End::ReplyBroken);
                 }
                 progress.lost.push(settled.backend);
+                if let Err(lost) = progress.toll.on_lost() {
+                    self.refuse(ClientError::ServersLost { lost }).await?;
+                    return Ok(Next::Refused(Reason::ReplicaLost));
+                }
                 Ok(Next::Again(Route::Replica { transaction }))
             }
-            Tried::NotSent => {
+            Tried::NotSent | Tried::Relayed(Relayed::GoingDown) => {
                 self.replica_lost(settled.backend);
                 progress.lost.push(settled.backend);
                 Ok(Next::Again(Route::Replica { transaction }))
