@@ -312,7 +312,10 @@ fn still_there(shared: &Shared, session: &Session, terms: &Terms, server: Server
         let view = topology.get(server.backend);
         view.is_some_and(|view| {
             let same_life = view.generation == Some(server.generation);
-            view.usable() && same_life && view.flaws.breaks(terms.level).is_none()
+            view.usable()
+                && same_life
+                && view.flaws.breaks(terms.level).is_none()
+                && !shared.switches.is_drained(server.backend)
         })
     };
     let at_mark = |mark: &Watermark| mark.unknown_since().is_none() && covers(mark.position());
@@ -375,6 +378,10 @@ impl Servers for Shared {
 
     fn compact(&self, position: &mut Position) {
         self.watch.compact(position);
+    }
+
+    fn is_drained(&self, backend: BackendId) -> bool {
+        self.switches.is_drained(backend)
     }
 
     fn may_keep(&self, backend: BackendId, level: Level) -> bool {

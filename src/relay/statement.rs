@@ -1,6 +1,6 @@
 //! Runs one statement: route, freshness, connection, attempt; and what to do when one fails.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::attempt::{Task, Tried};
 use super::budget::Permit;
@@ -8,7 +8,8 @@ use super::deferred::Opened;
 use super::diagnostics::Recall;
 use super::errors::client_error;
 use super::fallback::Fell;
-use super::freshness::{self, Failed, Seeker, Terms};
+use super::freshness::{self, Failed, Seeker, Settled, Terms};
+use super::history::{Went, failed};
 use super::replica::Held;
 use super::reply::{Relayed, Swallowed, ahead_of, left};
 use super::session::{End, Relay};
@@ -17,7 +18,7 @@ use crate::backend::BackendError;
 use crate::domain::consistency::{GroupKey, Level};
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
-use crate::domain::routing::{Reason, Route, route};
+use crate::domain::routing::{Reason, Route, routed};
 use crate::domain::session::lease::leaves_untold;
 use crate::domain::session::{Outcome, RanOn, Side};
 use crate::domain::sql::{Access, Effects, StatementProfile};
@@ -25,7 +26,7 @@ use crate::frontend::ClientError;
 use crate::protocol::command::com_query;
 use crate::protocol::frame::append_packet;
 use crate::protocol::reply::ReplyKind;
-use crate::telemetry::{self, ErrorKind, Label, SessionState, Target};
+use crate::telemetry::{self, ErrorKind, SessionState, Target};
 
 /// A statement that stands in the client's buffer.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +57,7 @@ impl Statement {
 }
 
 /// A statement that Highwater answered with OK.
-const DONE: Outcome = Outcome::Done {
+pub(super) const DONE: Outcome = Outcome::Done {
     affected: 0,
     rows: false,
 };
@@ -105,6 +106,7 @@ impl Relay {
         let mut progress = Progress::default();
         self.results = 0;
         self.stale = StaleNote::None;
+        self.trace_from(&statement.profile);
         self.look_at(&statement);
         self.learn_for_constants().await;
         let mut next = self.first_route(&statement);
@@ -130,7 +132,7 @@ impl Relay {
                 }
                 Route::EndReplicaTransaction(reason) => {
                     self.end_replica_transaction().await?;
-                    Next::Again(match route(&self.state, &statement.profile) {
+                    Next::Again(match self.routed(&statement.profile) {
                         Route::EndReplicaTransaction(_) => Route::Primary(reason),
                         other => other,
                     })
@@ -159,18 +161,20 @@ impl Relay {
                 Next::Here(reason) => (Target::Proxy, reason, DONE),
                 Next::Answered(side, reason, outcome) => (self.count(side), reason, outcome),
             };
-            let access = statement.profile.access;
-            let took = started.elapsed();
-            self.shared.metrics.statement(access, target, reason, took);
+            let StatementProfile {
+                access,
+                fingerprint,
+                ..
+            } = statement.profile;
+            let went = Went {
+                access,
+                fingerprint,
+                target,
+                reason,
+                failed: failed(outcome),
+            };
+            self.note_went(went, started);
             self.note_lost_read(access, reason);
-            tracing::trace!(
-                session = self.diary.id.0,
-                fingerprint = statement.profile.fingerprint,
-                target = target.name(),
-                reason = reason.name(),
-                micros = took.as_micros(),
-                "statement"
-            );
             if access == Access::Read {
                 self.shared
                     .metrics
@@ -215,16 +219,20 @@ impl Relay {
     }
 
     fn first_route(&self, statement: &Statement) -> Route {
-        match (statement.bound, route(&self.state, &statement.profile)) {
+        match (statement.bound, self.routed(&statement.profile)) {
             (Some((Side::Primary, reason)), _) => Route::Primary(reason),
             (Some((Side::Replica, reason)), _) => Route::HeldReplica(reason),
-            (None, Route::Replica { .. })
-                if self.shared.refused.contains(statement.profile.fingerprint) =>
-            {
-                Route::Primary(Reason::ReplicaRefused)
-            }
             (None, routed) => routed,
         }
+    }
+
+    /// Where the session sends a statement that is bound nowhere.
+    fn routed(&self, profile: &StatementProfile) -> Route {
+        routed(
+            &self.state,
+            profile,
+            self.shared.outside(profile, self.diary.id),
+        )
     }
 
     fn count(&mut self, side: Side) -> Target {
@@ -416,6 +424,10 @@ impl Relay {
                     .await;
             }
             () = left(client, ahead_of(shared)) => return Err(End::ClientGone),
+        };
+        self.tally.waited = match &settled {
+            Ok(Settled { waited: false, .. }) => Duration::ZERO,
+            _ => terms.arrived.elapsed(),
         };
         // In a transaction no older answer will do.
         let no_older = transaction || self.state.transaction.is_open();
