@@ -5,6 +5,7 @@
 //! a connection, restores what it lacks, forwards the command and relays the reply. What the reply
 //! says of the session is taken in **before** its last packet goes to the client.
 
+mod alarm;
 mod attempt;
 mod budget;
 mod bulk;

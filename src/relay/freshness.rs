@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::time::sleep;
+
 use super::kill::Registered;
 use super::links::Links;
 use super::shared::Shared;
@@ -26,6 +28,12 @@ use crate::telemetry::{Outcome, SessionGauge, SessionState};
 
 /// Most waits are over sooner than a connection would be given back and taken again.
 const MOMENT: Duration = Duration::from_millis(20);
+
+/// How long a read on the primary asks at least what its session has seen: without an answer it can only
+/// fail, and a server that is too busy to answer a probe in time still answers the next one.
+const ASKED_FOR: Duration = Duration::from_secs(3);
+/// Pause before it asks again.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A replica that may answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -308,15 +316,15 @@ fn still_there(shared: &Shared, session: &Session, terms: &Terms, server: Server
     let positions = &session.positions;
     let covers = |position: &Position| shared.covers(server, position);
     let usable = || {
-        let topology = shared.watch.topology();
-        let view = topology.get(server.backend);
-        view.is_some_and(|view| {
+        let is_usable = |view: &BackendView| {
             let same_life = view.generation == Some(server.generation);
             view.usable()
                 && same_life
                 && view.flaws.breaks(terms.level).is_none()
                 && !shared.switches.is_drained(server.backend)
-        })
+        };
+        let watch = &shared.watch;
+        watch.look(|servers| servers.get(server.backend).is_some_and(is_usable))
     };
     let at_mark = |mark: &Watermark| mark.unknown_since().is_none() && covers(mark.position());
     if terms.level == Level::Eventual && terms.after.is_empty() {
@@ -385,17 +393,17 @@ impl Servers for Shared {
     }
 
     fn may_keep(&self, backend: BackendId, level: Level) -> bool {
-        let topology = self.watch.topology();
-        let view = topology.get(backend);
-        view.is_some_and(|view| view.flaws.breaks(level).is_none())
+        let keeps = |view: &BackendView| view.flaws.breaks(level).is_none();
+        self.watch
+            .look(|servers| servers.get(backend).is_some_and(keeps))
     }
 }
 
 /// What on the primary breaks this level, if something does: nobody can hold it then.
 pub(super) fn refusal(shared: &Shared, level: Level) -> Option<ClientError> {
-    let topology = shared.watch.topology();
-    let primary = topology.get(BackendId::PRIMARY)?;
-    let flaw = primary.flaws.breaks(level)?;
+    let flaw = shared
+        .watch
+        .look(|servers| servers.get(BackendId::PRIMARY)?.flaws.breaks(level))?;
     Some(ClientError::LevelBroken {
         level: level.name(),
         setting: flaw.setting(),
@@ -452,14 +460,15 @@ pub(super) async fn primary_ready(
     let positions = &mut session.positions;
     let watch = &shared.watch;
     let mut gate = PrimaryGate::new(level, Instant::now(), timeout);
+    let until = Instant::now() + timeout.max(ASKED_FOR);
     while let Some(step) = gate.poll(positions, shared, Instant::now()) {
         match step {
             Step::AskSeen(read) => {
-                let sights = seen(watch, read).await;
+                let sights = insist(until, || seen(watch, read)).await;
                 gate.on_seen(sights.as_ref().map_err(no_positions));
             }
             Step::AskPrimary { not_before } => {
-                let sights = watch.sights(BackendId::PRIMARY, not_before).await;
+                let sights = insist(until, || watch.sights(BackendId::PRIMARY, not_before)).await;
                 gate.on_primary(positions, sights.as_ref().map_err(no_positions));
             }
             Step::AskAgain { not_before } => {
@@ -486,6 +495,19 @@ pub(super) async fn primary_ready(
         }
     }
     Ok(())
+}
+
+/// Asks until somebody answers, or it is that late: the servers may be busy, or begin another life.
+async fn insist<A: Future<Output = Result<Sights, ProbeError>>>(
+    until: Instant,
+    ask: impl Fn() -> A,
+) -> Result<Sights, ProbeError> {
+    loop {
+        match ask().await {
+            Err(error) if error.passes() && Instant::now() < until => sleep(ASK_AGAIN).await,
+            answer => return answer,
+        }
+    }
 }
 
 /// The common case of a session on the primary.

@@ -112,7 +112,7 @@ impl Relay {
         if !kept || matches!(self.lease(other), Lease::Keep(_)) {
             return;
         }
-        if !self.settle_unheld(other).await {
+        if !self.save_aftermath(other).await {
             self.links.discard(other, &self.registered);
         } else if !self.links.offer(other) {
             self.part_with(other).await;

@@ -33,6 +33,9 @@ impl Relay {
 
     /// `false` when the connection failed; it cannot be used further.
     pub(super) async fn learn_list(&mut self, side: Side) -> bool {
+        if !self.save_aftermath(side).await {
+            return false;
+        }
         let Self {
             links,
             state,
