@@ -212,6 +212,7 @@ impl Relay {
         self.state.transaction.on_lost();
         if self.links.get(Side::Primary).is_none() || self.links.lends() && !holds {
             self.after_reset();
+            self.part_if_unsuited(Side::Primary).await;
             return self.answer_ok().await;
         }
         // Its OK counts nothing of the statement before.

@@ -18,7 +18,7 @@ use crate::domain::consistency::{
     Step, Waited, Watermark,
 };
 use crate::domain::ids::BackendId;
-use crate::domain::position::{MixedKinds, Position};
+use crate::domain::position::{Brief, MixedKinds, Position};
 use crate::domain::routing::Reason;
 use crate::domain::session::{LastRead, Positions, Session, Side, Sights};
 use crate::domain::topology::{BackendView, Generation};
@@ -45,6 +45,8 @@ pub(super) struct Settled {
     pub(super) waited: bool,
     /// Whether it has less than the read asked for.
     pub(super) stale: bool,
+    /// What its level demanded besides what the session needs, if that had to be found out.
+    pub(super) beyond: Brief,
 }
 
 /// What one read asks for: the session's settings, as changed by the statement's hints.
@@ -94,6 +96,10 @@ pub(super) struct Failed {
     pub(super) deadline: Instant,
     /// A replica that could answer with what it has.
     pub(super) stale: Option<Settled>,
+    /// Whether it waited.
+    pub(super) waited: bool,
+    /// As in [`Settled::beyond`].
+    pub(super) beyond: Brief,
 }
 
 impl Failed {
@@ -103,6 +109,8 @@ impl Failed {
             why: GiveUp::Exhausted,
             deadline: arrived,
             stale: None,
+            waited: false,
+            beyond: Brief::default(),
         }
     }
 }
@@ -147,10 +155,16 @@ impl Seeker<'_> {
                 .metrics
                 .waited(terms.level, terms.arrived.elapsed());
         }
+        let beyond = search.requirement().beyond().brief();
         match found {
-            Ok(server) => Ok(settled(terms.level, server, search.waited())),
+            Ok(server) => Ok(Settled {
+                beyond,
+                ..settled(terms.level, server, search.waited())
+            }),
             Err(why) => Err(Failed {
                 why,
+                waited: search.waited(),
+                beyond,
                 deadline: search.deadline(),
                 stale: search
                     .stale(&self.session.positions, self.shared)
@@ -307,6 +321,7 @@ fn settled(level: Level, server: Server, waited: bool) -> Settled {
         generation: (level != Level::Eventual).then_some(server.generation),
         waited,
         stale: false,
+        beyond: Brief::default(),
     }
 }
 
