@@ -322,8 +322,10 @@ pub struct LimitsConfig {
     pub max_command_held: usize,
     /// A login that takes longer is ended.
     pub login_timeout: Duration,
-    /// Distinct statements whose classification is remembered.
+    /// Distinct statements whose classification is remembered, and what was counted of each.
     pub statement_cache: usize,
+    /// Statements of each session of which is remembered where they went, and why.
+    pub routes_per_session: usize,
 }
 
 impl Default for LimitsConfig {
@@ -333,6 +335,7 @@ impl Default for LimitsConfig {
             max_command_held: 1 << 20,
             login_timeout: Duration::from_secs(10),
             statement_cache: 10_000,
+            routes_per_session: 32,
         }
     }
 }
@@ -355,15 +358,28 @@ impl Default for HttpConfig {
 /// `[admin]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdminConfig {
-    /// Where the SQL admin port will answer. Nothing listens there in this version.
+    /// Where the SQL admin port answers.
     pub listen: SocketAddr,
+    /// Who may log in there: the user `admin`. Without a password on loopback addresses only.
+    pub account: Account,
+}
+
+impl AdminConfig {
+    /// The name of the only user of the admin port.
+    pub const USER: &str = "admin";
+
+    /// A port that needs no password.
+    pub fn open(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            account: Account::new(Self::USER, ""),
+        }
+    }
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self {
-            listen: loopback(6032),
-        }
+        Self::open(loopback(6032))
     }
 }
 
@@ -439,9 +455,7 @@ impl Config {
             http: HttpConfig {
                 listen: loopback(0),
             },
-            admin: AdminConfig {
-                listen: loopback(0),
-            },
+            admin: AdminConfig::open(loopback(0)),
             log: LogConfig::default(),
         }
     }

@@ -4,6 +4,7 @@
 //! the care of the pools. Sessions run on worker threads, each with a runtime of its own, so that a
 //! session never moves between cores.
 
+mod house;
 mod knowledge;
 mod workers;
 
@@ -11,7 +12,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::admin::http::{self, Readiness};
+use crate::admin::sql;
 use crate::backend::{Credentials, Dialer, Pool, PoolKey, PoolLimits};
 use crate::config::{AuroraConsistency, Config, Mode, PoolMode};
 use crate::domain::consistency::Acknowledged;
@@ -30,9 +32,10 @@ use crate::domain::topology::{Role, Topology};
 use crate::monitor::{Monitor, Settings, Watch};
 use crate::net::Listener;
 use crate::relay::{
-    Budget, Classifier, Refused, Registry, SessionPin, Shadow, Shared, usual_profile,
+    Budget, Classifier, Refused, Registry, SessionPin, Shadow, Shared, Switches, usual_profile,
 };
 use crate::telemetry::{BackendMetrics, Metrics};
+use house::Proxied;
 use knowledge::Known;
 use workers::Workers;
 
@@ -82,6 +85,7 @@ pub fn run(config: Config) -> Result<(), DaemonError> {
         tokio::select! {
             _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
             _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
+            () = proxy.asked_to_end() => tracing::info!("SHUTDOWN: draining"),
         }
         proxy.shut_down().await;
         Ok(())
@@ -94,6 +98,8 @@ pub struct Proxy {
     shared: Arc<Shared>,
     addresses: Addresses,
     stop: watch::Sender<bool>,
+    /// Whether an operator asked for the end.
+    end: watch::Receiver<bool>,
     tasks: JoinSet<()>,
     workers: Workers,
     _monitor: MonitorGuard,
@@ -108,6 +114,8 @@ pub struct Addresses {
     pub socket: Option<PathBuf>,
     /// `/metrics`, `/healthz`, `/readyz`.
     pub http: SocketAddr,
+    /// The SQL admin port.
+    pub admin: SocketAddr,
 }
 
 /// Keeps the monitor's tasks running.
@@ -135,7 +143,9 @@ impl Proxy {
                 address: config.http.listen.to_string(),
                 source,
             })?;
+        let admin = listen_tcp(config.admin.listen)?;
         let addresses = Addresses {
+            admin: admin.local_addr().unwrap_or(config.admin.listen),
             mysql: mysql.local_addr().unwrap_or(config.proxy.listen),
             socket: config.proxy.socket.clone(),
             http: http.local_addr()?,
@@ -144,6 +154,7 @@ impl Proxy {
         let shared = share(config, monitor.watch(), metrics)?;
         let workers = Workers::start(shared.config.proxy.workers)?;
         let (stop, stopped) = watch::channel(false);
+        let (end, asked) = watch::channel(false);
         let mut tasks = JoinSet::new();
         for listener in std::iter::once(mysql).chain(unix) {
             let acceptor = workers.acceptor(Arc::clone(&shared), listener);
@@ -152,16 +163,27 @@ impl Proxy {
         tasks.spawn(until(stopped.clone(), tend(Arc::clone(&shared))));
         tasks.spawn(until(stopped.clone(), observe(Arc::clone(&shared))));
         tasks.spawn(until(stopped.clone(), Arc::clone(&shared).report_shadow()));
+        let house = Arc::new(Proxied {
+            shared: Arc::clone(&shared),
+            end,
+            ending: AtomicBool::new(false),
+        });
+        let account = shared.config.admin.account.clone();
+        let over = stop_of(stopped.clone());
+        tasks.spawn(sql::serve(admin, account, house, over));
         tasks.spawn(serve_http(http, Arc::clone(&shared), stopped));
         let first_look = tokio::time::timeout(FIRST_LOOK, known(&shared.watch)).await;
         if first_look.is_err() {
             tracing::warn!("not every server has answered yet");
         }
-        tracing::info!(mysql = %addresses.mysql, http = %addresses.http, "listening");
+        tracing::info!(
+            mysql = %addresses.mysql, http = %addresses.http, admin = %addresses.admin, "listening"
+        );
         Ok(Self {
             shared,
             addresses,
             stop,
+            end: asked,
             tasks,
             workers,
             _monitor: MonitorGuard(monitor),
@@ -181,6 +203,15 @@ impl Proxy {
     /// Its metrics.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.shared.metrics
+    }
+
+    /// Returns when an operator asked for the end (SHUTDOWN on the admin port).
+    pub async fn asked_to_end(&self) {
+        let mut end = self.end.clone();
+        if end.wait_for(|end| *end).await.is_err() {
+            // Nobody is left who could ask.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// What binds sessions to their connections now.
@@ -287,7 +318,8 @@ fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shar
         }
         pool
     });
-    let pools = pools.collect();
+    let pools: Vec<_> = pools.collect();
+    let backends = pools.len();
     let classifier = Classifier::start(config.limits.statement_cache)?;
     let consistency = &config.consistency;
     let acknowledged = Acknowledged::new(
@@ -309,7 +341,14 @@ fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shar
         acknowledged: Mutex::new(acknowledged),
         budget,
         shadow: Shadow::default(),
+        switches: Switches::new(backends),
     }))
+}
+
+/// Returns when the proxy stops.
+async fn stop_of(mut stopped: watch::Receiver<bool>) {
+    // An error means that the proxy is gone.
+    let _ = stopped.wait_for(|stop| *stop).await;
 }
 
 /// Runs a task until the proxy stops.
@@ -346,6 +385,10 @@ async fn tend(shared: Arc<Shared>) {
                 .get(pool.backend())
                 .is_some_and(|v| v.usable());
             // In shadow mode nothing is sent to replicas, so nothing is kept ready there.
+            if shared.switches.is_drained(pool.backend()) {
+                pool.ebb();
+                continue;
+            }
             let used = pool.backend().is_primary() || shared.config.proxy.mode == Mode::Split;
             if usable && used {
                 pool.tend().await;

@@ -3,12 +3,14 @@
 //! [`Metrics`] is one struct with every metric as a documented field; it is made once and passed to
 //! the parts that feed it, never a global. This room knows no configuration and no socket.
 
+mod digest;
 mod fault;
 mod grid;
 mod label;
 pub mod log;
 mod metrics;
 
+pub use digest::{Digest, DigestCounts, Ran};
 pub use fault::{ErrorKind, Retry, Side};
 pub use grid::Grid;
 pub use label::{

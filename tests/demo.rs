@@ -8,7 +8,14 @@ use std::process::{Child, Command, Output, Stdio};
 use mysql_async::prelude::Queryable as _;
 use rustix::process::{Pid, Signal, kill_process};
 
-const FREE_PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"];
+const FREE_PORTS: [&str; 6] = [
+    "--listen",
+    "127.0.0.1:0",
+    "--admin-listen",
+    "127.0.0.1:0",
+    "--http-listen",
+    "127.0.0.1:0",
+];
 
 fn demo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));

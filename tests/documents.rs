@@ -189,6 +189,7 @@ async fn try_out(place: &str, mut words: Vec<String>, daemon: &Daemon) {
         .env("HIGHWATER_HTTP_LISTEN", daemon.http.to_string());
     if words[0] == "run" {
         command.env("HIGHWATER_HTTP_LISTEN", "127.0.0.1:0");
+        command.env("HIGHWATER_ADMIN_LISTEN", "127.0.0.1:0");
         let started = Daemon::spawn({
             command.args(words);
             command

@@ -362,6 +362,17 @@ impl Pool {
         }
     }
 
+    /// Closes what is idle, and asks sessions for the connections that they do not need: nobody new is
+    /// to come.
+    pub fn ebb(&self) {
+        let mut inner = self.lock();
+        inner.recall_idle(u64::MAX);
+        let dropped = inner.idle.drain();
+        self.publish(&inner);
+        drop(inner);
+        self.free(dropped.len());
+    }
+
     /// Makes the pool keep `min_idle` connections ready for this key.
     pub fn expect(&self, key: PoolKey) {
         self.lock().idle.expect(key);

@@ -38,7 +38,7 @@ pub(super) struct Options {
     /// Address that applications connect to
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6033")]
     listen: SocketAddr,
-    /// Address of the SQL admin port; nothing listens there in this version
+    /// Address of the SQL admin port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6032")]
     admin_listen: SocketAddr,
     /// Address of /metrics, /healthz and /readyz
@@ -99,6 +99,7 @@ async fn until_told(options: &Options) -> Result<(), Failure> {
             tokio::select! {
                 never = stay(&stage, &mut screen) => match never {},
                 () = told.wait() => interrupted(options),
+                () = stage.proxy().asked_to_end() => interrupted(options),
             }
         }
         Some(result) => result,
@@ -149,7 +150,7 @@ fn free(address: SocketAddr) -> Result<(), Failure> {
 fn cannot_listen(what: &str) -> Failure {
     Failure::no(
         what,
-        "take free ports: highwater demo --listen 127.0.0.1:0 --http-listen 127.0.0.1:0",
+        "take free ports: highwater demo --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --http-listen 127.0.0.1:0",
     )
 }
 

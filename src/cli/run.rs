@@ -35,7 +35,7 @@ pub(super) struct Options {
     /// What a session's reads are promised at its start: eventual or session [default: session]
     #[arg(long, value_name = "LEVEL")]
     consistency: Option<String>,
-    /// Address of the SQL admin port; nothing listens there in this version [default: 127.0.0.1:6032]
+    /// Address of the SQL admin port [default: 127.0.0.1:6032]
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<String>,
     /// Address of /metrics, /healthz and /readyz [default: 127.0.0.1:6034]

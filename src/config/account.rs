@@ -9,6 +9,9 @@ use super::secret::{Account, Secret, SecretSource, UserConsistency, read_file};
 const PLAIN: &str = "a password must not stand in the configuration: name a file that holds it with \
                      password_file, or an environment variable with password_env";
 
+const PLAIN_FILE: &str =
+    "a password must not stand in the configuration: name a file that holds it with password_file";
+
 /// Reads the account whose name is under `name_key`.
 pub(super) fn account(section: &mut Section<'_, '_>, name_key: &'static str) -> Option<Account> {
     let name = section.required(name_key, "a user name", |text| match text {
@@ -41,6 +44,23 @@ pub(super) fn user(section: &mut Section<'_, '_>) -> Option<Account> {
     Some(Account {
         consistency,
         ..account?
+    })
+}
+
+/// Reads the password of an account whose name is given, from a file, if one is named.
+pub(super) fn password_of(section: &mut Section<'_, '_>, name: &str) -> Option<Account> {
+    section.refuse("password", PLAIN_FILE);
+    let (password, source) = section.path("password_file", |path| {
+        let password = read_file(&path)?;
+        match password.is_empty() {
+            true => Err(format!("{} holds no password", path.display())),
+            false => Ok((password, SecretSource::File(path))),
+        }
+    })?;
+    Some(Account {
+        password,
+        source,
+        ..Account::new(name, "")
     })
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::account::{account, user};
+use super::account::{account, password_of, user};
 use super::error::{ConfigError, Origin, Problem};
 use super::layers::{self, Flags, Table};
 use super::reader::{Reader, Section};
@@ -238,6 +238,11 @@ fn limits(section: &mut Section<'_, '_>) -> LimitsConfig {
         ),
         login_timeout: section.duration("login_timeout", SOME_TIME, default.login_timeout),
         statement_cache: section.number("statement_cache", 1..=10_000_000, default.statement_cache),
+        routes_per_session: section.number(
+            "routes_per_session",
+            0..=10_000,
+            default.routes_per_session,
+        ),
     }
 }
 
@@ -249,19 +254,22 @@ fn http(section: &mut Section<'_, '_>) -> HttpConfig {
 }
 
 fn admin(section: &mut Section<'_, '_>) -> AdminConfig {
-    section.later("password_file");
-    let listen = section.listen("listen", AdminConfig::default().listen, |address| {
-        if address.ip().is_loopback() {
-            Ok(address)
-        } else {
-            Err(
-                "expected a loopback address: others need an admin password, which is not \
-                 available in this version"
+    let default = AdminConfig::default();
+    let open = !section.has("password_file");
+    let listen = section.listen("listen", default.listen, |address| {
+        match open && !address.ip().is_loopback() {
+            true => Err(
+                "expected a loopback address, or a password for others to reach it: set \
+                 [admin] password_file"
                     .to_owned(),
-            )
+            ),
+            false => Ok(address),
         }
     });
-    AdminConfig { listen }
+    AdminConfig {
+        listen,
+        account: password_of(section, AdminConfig::USER).unwrap_or(default.account),
+    }
 }
 
 fn log(section: &mut Section<'_, '_>) -> LogConfig {

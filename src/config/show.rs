@@ -77,10 +77,14 @@ impl Config {
         out.text("max_command_held", show_size(self.limits.max_command_held));
         out.text("login_timeout", show_duration(self.limits.login_timeout));
         out.plain("statement_cache", self.limits.statement_cache);
+        out.plain("routes_per_session", self.limits.routes_per_session);
         out.table("[http]");
         out.text("listen", self.http.listen);
         out.table("[admin]");
         out.text("listen", self.admin.listen);
+        if let SecretSource::File(path) = &self.admin.account.source {
+            out.text("password_file", path.display());
+        }
         out.table("[log]");
         out.text("format", self.log.format.name());
         out.text("level", &self.log.level);

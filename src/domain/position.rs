@@ -4,12 +4,14 @@
 //! of server history is one variant; nobody outside this room and the monitor looks which.
 
 pub mod binlog;
+mod brief;
 pub mod gtid;
 pub mod mariadb;
 
 use std::fmt;
 
 pub use binlog::BinlogPlace;
+pub use brief::Brief;
 pub use gtid::{GtidError, GtidSet};
 pub use mariadb::DomainGtids;
 

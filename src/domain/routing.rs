@@ -1,9 +1,12 @@
 //! Which server a statement goes to, decided once, with one reason.
 
+pub mod advice;
 pub mod balance;
 pub mod decide;
+pub mod offload;
 pub mod reason;
 
 pub use balance::{Candidate, pick};
-pub use decide::{Route, route};
+pub use decide::{Outside, Route, route, routed};
+pub use offload::takes_part;
 pub use reason::Reason;

@@ -33,7 +33,7 @@ pub use known::Known;
 pub use mode::{Charset, Dialect, LexMode};
 pub use profile::{Access, Begin, Doubt, Effects, StatementProfile};
 pub use schemas::is_server_local_schema;
-pub use variables::OwnVariable;
+pub use variables::{OwnVariable, like};
 
 /// Reads and classifies a statement in one call, on the caller's thread.
 ///

@@ -11,6 +11,8 @@ const UTF8MB4: u16 = 45;
 const VAR_STRING: u8 = 253;
 /// The display length that servers give for text of unknown length.
 const COLUMN_LENGTH: u32 = 1024;
+/// NULL in a row of text.
+const NULL: u8 = 0xFB;
 /// Not a number: no meaningful decimals.
 const DECIMALS: u8 = 31;
 
@@ -67,6 +69,66 @@ pub fn typed_resultset<'r>(
     status: Status,
     deprecate_eof: bool,
 ) {
+    put_columns(out, seq, columns, status, deprecate_eof);
+    for row in rows {
+        frame::append_with(out, seq, |out| put_text_row(out, row));
+    }
+    put_end(out, seq, status, deprecate_eof);
+}
+
+/// A value in the binary form in which the rows of prepared statements travel.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BinaryValue {
+    /// NULL.
+    Null,
+    /// Of a column of type MYSQL_TYPE_LONGLONG.
+    Long(u64),
+    /// Of a column of type MYSQL_TYPE_DOUBLE.
+    Double(f64),
+    /// Of a column of any string type.
+    Text(String),
+}
+
+/// Appends a result set of a prepared statement.
+pub fn binary_resultset(
+    out: &mut Vec<u8>,
+    seq: &mut u8,
+    columns: &[Column<'_>],
+    rows: impl IntoIterator<Item = Vec<BinaryValue>>,
+    status: Status,
+    deprecate_eof: bool,
+) {
+    put_columns(out, seq, columns, status, deprecate_eof);
+    for row in rows {
+        frame::append_with(out, seq, |out| put_binary_row(out, &row));
+    }
+    put_end(out, seq, status, deprecate_eof);
+}
+
+/// Appends the reply to COM_FIELD_LIST: column definitions with a default value (NULL), and an end.
+pub fn field_list(
+    out: &mut Vec<u8>,
+    seq: &mut u8,
+    columns: &[Column<'_>],
+    status: Status,
+    deprecate_eof: bool,
+) {
+    for column in columns {
+        frame::append_with(out, seq, |out| {
+            put_column(out, column);
+            out.push(NULL);
+        });
+    }
+    put_end(out, seq, status, deprecate_eof);
+}
+
+fn put_columns(
+    out: &mut Vec<u8>,
+    seq: &mut u8,
+    columns: &[Column<'_>],
+    status: Status,
+    deprecate_eof: bool,
+) {
     frame::append_with(out, seq, |out| put_lenenc(out, columns.len() as u64));
     for column in columns {
         frame::append_with(out, seq, |out| put_column(out, column));
@@ -74,9 +136,9 @@ pub fn typed_resultset<'r>(
     if !deprecate_eof {
         put_eof(status, 0, out, seq);
     }
-    for row in rows {
-        frame::append_with(out, seq, |out| put_text_row(out, row));
-    }
+}
+
+fn put_end(out: &mut Vec<u8>, seq: &mut u8, status: Status, deprecate_eof: bool) {
     let end = OkPacket {
         status,
         ..OkPacket::default()
@@ -211,7 +273,32 @@ fn put_text_row(out: &mut Vec<u8>, row: &[Option<&[u8]>]) {
     for value in row {
         match value {
             Some(text) => put_lenenc_bytes(out, text),
-            None => out.push(0xFB),
+            None => out.push(NULL),
+        }
+    }
+}
+
+/// Appends the payload of a row in binary form: 0x00, a bitmap of the NULLs whose first two bits are not
+/// used, and the values.
+fn put_binary_row(out: &mut Vec<u8>, row: &[BinaryValue]) {
+    out.push(0);
+    let mut nulls = vec![0; (row.len() + 2).div_ceil(8)];
+    for (at, _) in row
+        .iter()
+        .enumerate()
+        .filter(|(_, value)| **value == BinaryValue::Null)
+    {
+        if let Some(byte) = nulls.get_mut((at + 2) / 8) {
+            *byte |= 1 << ((at + 2) % 8);
+        }
+    }
+    out.extend_from_slice(&nulls);
+    for value in row {
+        match value {
+            BinaryValue::Null => {}
+            BinaryValue::Long(number) => out.extend_from_slice(&number.to_le_bytes()),
+            BinaryValue::Double(number) => out.extend_from_slice(&number.to_le_bytes()),
+            BinaryValue::Text(text) => put_lenenc_bytes(out, text.as_bytes()),
         }
     }
 }

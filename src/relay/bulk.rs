@@ -4,6 +4,7 @@
 use super::attempt::Task;
 use super::freshness;
 use super::hints;
+use super::history::Went;
 use super::reply::{Expect, Relayed};
 use super::session::{End, Relay};
 use super::staleness::StaleNote;
@@ -160,7 +161,8 @@ impl Relay {
             Err(end) => Err(end),
         };
         self.registered.runs(None);
-        match relayed? {
+        let relayed = relayed?;
+        match relayed {
             Relayed::Done(outcome) => {
                 self.ended(side, &profile, outcome);
                 if side == Side::Primary {
@@ -181,9 +183,14 @@ impl Relay {
             Side::Primary => Target::Primary,
             Side::Replica => Target::Replica,
         };
-        self.shared
-            .metrics
-            .statement(profile.access, target, Reason::TooLarge, started.elapsed());
+        let went = Went {
+            access: profile.access,
+            fingerprint: 0,
+            target,
+            reason: Reason::TooLarge,
+            failed: relayed == Relayed::Done(Outcome::Failed),
+        };
+        self.note_went(went, started);
         self.settle_groups();
         Ok(())
     }

@@ -3,21 +3,25 @@
 //! The pure rooms do the reading; here live what they may not have: the shared cache, and a thread
 //! whose stack is large enough that no statement can overflow it.
 
+use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
 use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
 use tokio::sync::oneshot;
 
 use crate::domain::session::Session;
 use crate::domain::sql::control::parse_kill;
 use crate::domain::sql::{
-    Access, Charset, Dialect, Doubt, LexMode, Pending, Scan, Scratch, Seed, StatementProfile,
-    Verdict, confirm, profile, scan,
+    Access, Charset, Dialect, Doubt, LexMode, Normalised, Pending, Scan, Scratch, Seed,
+    StatementProfile, Verdict, confirm, profile, scan,
 };
 use crate::domain::topology::Engine;
+use crate::telemetry::{Digest, Ran};
 
 /// Stack of the parser's thread: the parser recurses, and drops deep trees recursively.
 const STACK: usize = 64 << 20;
@@ -25,17 +29,37 @@ const STACK: usize = 64 << 20;
 /// Profiles by fingerprint.
 #[derive(Debug)]
 pub struct Classifier {
-    cache: Cache<u64, Arc<Known>>,
+    cache: Cache<u64, Arc<Shape>, UnitWeighter, DefaultHashBuilder, Fold>,
+    /// What was counted of all that is not in the cache.
+    rest: Arc<Digest>,
     seed: Seed,
     parser: mpsc::Sender<Question>,
 }
 
 /// A cache entry. Text and dialect decide whether a hit is one: fingerprints can collide.
 #[derive(Debug)]
-struct Known {
-    text: Box<[u8]>,
+pub(super) struct Shape {
+    /// The normalised text, which has no literals.
+    pub(super) text: Box<[u8]>,
     dialect: Dialect,
-    profile: StatementProfile,
+    pub(super) profile: StatementProfile,
+    /// What was counted of the statements of this shape.
+    pub(super) digest: Digest,
+    /// Whether it went from the cache.
+    evicted: AtomicBool,
+}
+
+/// Adds what was counted of a shape that goes from the cache to that of the rest.
+#[derive(Clone, Debug)]
+struct Fold(Arc<Digest>);
+
+impl Lifecycle<u64, Arc<Shape>> for Fold {
+    type RequestState = ();
+
+    fn on_evict(&self, _: &mut (), _: u64, shape: Arc<Shape>) {
+        shape.evicted.store(true, Ordering::Relaxed);
+        self.0.absorb(&shape.digest);
+    }
 }
 
 #[derive(Debug)]
@@ -53,6 +77,8 @@ pub(super) struct Lexer {
     /// The mode, and the version of the mirror that it was read from. `None` inside: a sql_mode
     /// whose grammar is not read.
     mode: Option<(u64, Option<LexMode>)>,
+    /// The shape of the statement that was read last.
+    pub(super) shape: Option<Arc<Shape>>,
 }
 
 /// What a session starts with: the primary's engine and global values.
@@ -61,6 +87,12 @@ pub(super) struct Baseline {
     pub(super) engine: Option<Engine>,
     pub(super) sql_mode: String,
     pub(super) character_set_client: String,
+}
+
+impl Shape {
+    fn is(&self, statement: &Normalised<'_>) -> bool {
+        self.dialect == statement.dialect && *self.text == *statement.text
+    }
 }
 
 impl Classifier {
@@ -76,8 +108,16 @@ impl Classifier {
             .spawn(move || answer_all(&questions))?;
         // The standard library's keys are the process's own randomness.
         let seed = Seed::new(RandomState::new().hash_one(entries));
+        let rest = Arc::<Digest>::default();
         Ok(Self {
-            cache: Cache::new(entries),
+            cache: Cache::with(
+                entries,
+                entries as u64,
+                UnitWeighter,
+                DefaultHashBuilder::default(),
+                Fold(Arc::clone(&rest)),
+            ),
+            rest,
             seed,
             parser,
         })
@@ -91,29 +131,76 @@ impl Classifier {
         lexer: &mut Lexer,
     ) -> StatementProfile {
         let Some(mode) = lexer.mode(session) else {
+            lexer.shape = None;
             return unread(text);
         };
         let normalised = match scan(text, mode, &self.seed, &mut lexer.scratch) {
-            Scan::Unread(profile) => return profile,
+            Scan::Unread(profile) => {
+                lexer.shape = None;
+                return profile;
+            }
             Scan::Read(normalised) => normalised,
         };
         if let Some(known) = self.cache.get(&normalised.fingerprint)
-            && known.dialect == normalised.dialect
-            && *known.text == *normalised.text
+            && known.is(&normalised)
         {
-            return known.profile;
+            let profile = known.profile;
+            lexer.shape = Some(known);
+            return profile;
         }
         let found = match profile(normalised) {
             Verdict::Decided(profile) => profile,
             Verdict::NeedsParse(pending) => self.ask(normalised.text, pending).await,
         };
-        let known = Known {
+        let made = Arc::new(Shape {
             text: normalised.text.into(),
             dialect: normalised.dialect,
             profile: found,
-        };
-        self.cache.insert(normalised.fingerprint, Arc::new(known));
+            digest: Digest::default(),
+            evicted: AtomicBool::new(false),
+        });
+        // Of two sessions that meet it at once one enters it, so that both count in one place.
+        let make = || Ok::<_, Infallible>(Arc::clone(&made));
+        let entered = self
+            .cache
+            .get_or_insert_with(&normalised.fingerprint, make)
+            .unwrap_or_else(|never| match never {});
+        lexer.shape = Some(match entered.is(&normalised) {
+            true => entered,
+            false => {
+                self.cache.insert(normalised.fingerprint, Arc::clone(&made));
+                made
+            }
+        });
         found
+    }
+
+    /// Counts a statement of this shape; without one, with the rest.
+    pub(super) fn count(&self, shape: Option<&Arc<Shape>>, ran: &Ran) {
+        let Some(shape) = shape else {
+            return self.rest.count(ran);
+        };
+        if shape.evicted.load(Ordering::Relaxed) && shape.evicted.swap(false, Ordering::Relaxed) {
+            // A prepared statement outlived it.
+            let fingerprint = shape.profile.fingerprint;
+            self.cache.insert(fingerprint, Arc::clone(shape));
+        }
+        shape.digest.count(ran);
+    }
+
+    /// The shape with this fingerprint, if it is remembered.
+    pub(super) fn shape(&self, fingerprint: u64) -> Option<Arc<Shape>> {
+        self.cache.get(&fingerprint)
+    }
+
+    /// Every shape that is remembered.
+    pub(super) fn shapes(&self) -> Vec<Arc<Shape>> {
+        self.cache.iter().map(|(_, shape)| shape).collect()
+    }
+
+    /// What was counted of all others.
+    pub(super) fn rest(&self) -> &Digest {
+        &self.rest
     }
 
     async fn ask(&self, text: &[u8], pending: Pending) -> StatementProfile {

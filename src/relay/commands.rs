@@ -239,6 +239,7 @@ impl Relay {
 
     /// The session is as after a login.
     pub(super) fn after_reset(&mut self) {
+        self.trace = false;
         self.state
             .on_reset(settings_of(&self.shared.config, &self.who.user));
         self.group = group_of(&self.shared.config, &self.who);
@@ -287,8 +288,13 @@ impl Relay {
         profile: StatementProfile,
         hints: Hints,
     ) -> ClientStmtId {
-        self.statements
-            .add(text, profile, hints, &self.state.mirror)
+        let id = self
+            .statements
+            .add(text, profile, hints, &self.state.mirror);
+        if let Some(statement) = self.statements.get_mut(id) {
+            statement.shape = self.lexer.shape.clone();
+        }
+        id
     }
 
     /// Prepares a text that is the client's, or that stands in `rewritten` for one that is about
@@ -343,9 +349,11 @@ impl Relay {
     }
 
     async fn execute(&mut self, total: usize) -> Result<(), End> {
-        let Some((id, _)) = self.statement_of(total) else {
+        let Some((id, statement)) = self.statement_of(total) else {
             return self.unknown_statement(total).await;
         };
+        let shape = statement.shape.clone();
+        self.lexer.shape = shape;
         let hints = match self.hints_of_execute(id, total) {
             Ok(hints) => hints,
             Err(error) => {

@@ -82,7 +82,7 @@ impl Relay {
                 return self.run_filled(text, statement.profile).await;
             }
         };
-        self.count_own(statement.profile.access, started);
+        self.count_own(statement.profile.access, outcome, started);
         Ok(Recall::Answered(outcome))
     }
 

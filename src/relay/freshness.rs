@@ -318,7 +318,10 @@ fn still_there(shared: &Shared, session: &Session, terms: &Terms, server: Server
     let usable = || {
         let is_usable = |view: &BackendView| {
             let same_life = view.generation == Some(server.generation);
-            view.usable() && same_life && view.flaws.breaks(terms.level).is_none()
+            view.usable()
+                && same_life
+                && view.flaws.breaks(terms.level).is_none()
+                && !shared.switches.is_drained(server.backend)
         };
         let watch = &shared.watch;
         watch.look(|servers| servers.get(server.backend).is_some_and(is_usable))
@@ -383,6 +386,10 @@ impl Servers for Shared {
 
     fn compact(&self, position: &mut Position) {
         self.watch.compact(position);
+    }
+
+    fn is_drained(&self, backend: BackendId) -> bool {
+        self.switches.is_drained(backend)
     }
 
     fn may_keep(&self, backend: BackendId, level: Level) -> bool {

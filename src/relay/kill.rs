@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::errors::client_error;
+use super::history::{Entry, Ring};
 use super::pins::PinBoard;
 use super::shared::Shared;
 use crate::backend::{BackendError, PoolKey};
@@ -35,6 +36,8 @@ pub(super) struct Target {
     /// When it began to wait for its client or to run something, in milliseconds of the registry.
     since: AtomicU64,
     pins: PinBoard,
+    /// Where its last statements went.
+    routes: Ring,
     threads: [AtomicU64; 2],
     replica: AtomicUsize,
     running: AtomicU8,
@@ -48,18 +51,25 @@ pub(super) struct Target {
 
 /// What others see of a session.
 #[derive(Debug)]
-pub(super) struct Seen {
-    pub(super) id: SessionId,
-    pub(super) user: Arc<str>,
+pub struct Seen {
+    /// The id that its client was given.
+    pub id: SessionId,
+    /// Its account.
+    pub user: Arc<str>,
     /// The client's address, as a server shows it.
-    pub(super) host: Box<str>,
-    pub(super) schema: Option<Box<[u8]>>,
+    pub host: Box<str>,
+    /// Its default schema.
+    pub schema: Option<Box<[u8]>>,
     /// How long it has waited for its client, or run what it runs.
-    pub(super) seconds: u64,
-    /// The threads that it holds.
-    pub(super) threads: [Option<(BackendId, ServerThreadId)>; 2],
+    pub seconds: u64,
+    /// Whether it waits for its client outside of any transaction.
+    pub idle: bool,
+    /// The threads that it holds: on the primary, on a replica.
+    pub threads: [Option<(BackendId, ServerThreadId)>; 2],
     /// The one that runs something for it.
-    pub(super) running: Option<(BackendId, ServerThreadId)>,
+    pub running: Option<(BackendId, ServerThreadId)>,
+    /// Statements that it ran.
+    pub statements: u64,
 }
 
 /// No thread, or no side.
@@ -117,6 +127,11 @@ impl Registry {
         self.lock().is_empty()
     }
 
+    /// Whether this session is logged in.
+    pub fn has(&self, session: SessionId) -> bool {
+        self.lock().contains_key(&session)
+    }
+
     /// Ends every session at once.
     pub fn abort_all(&self) {
         self.abort(|_| true);
@@ -140,7 +155,7 @@ impl Registry {
     }
 
     /// All sessions, as others see them.
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<Seen> {
         let now = self.now();
         let sessions = self.lock();
         let seen = sessions.iter().map(|(id, target)| target.seen(*id, now));
@@ -161,13 +176,26 @@ impl Registry {
             .map(|(id, _)| *id)
     }
 
+    /// Where the last statements of a session went, the newest first; `None` if it is not there.
+    pub(super) fn routes(&self, session: SessionId) -> Option<Vec<Entry>> {
+        let target = self.lock().get(&session).map(Arc::clone)?;
+        Some(target.routes.read())
+    }
+
+    /// The ids of all sessions.
+    pub(super) fn ids(&self) -> Vec<SessionId> {
+        self.lock().keys().copied().collect()
+    }
+
     /// Milliseconds since the registry was made.
-    fn now(&self) -> u64 {
-        self.began
-            .elapsed()
-            .as_millis()
-            .try_into()
-            .unwrap_or(u64::MAX)
+    pub(super) fn now(&self) -> u64 {
+        self.at(Instant::now())
+    }
+
+    /// The same at another time.
+    pub(super) fn at(&self, time: Instant) -> u64 {
+        let since = time.saturating_duration_since(self.began);
+        since.as_millis().try_into().unwrap_or(u64::MAX)
     }
 
     /// The pins of every session that has one.
@@ -207,6 +235,7 @@ impl Registered {
             schema: Mutex::default(),
             since: AtomicU64::new(shared.registry.now()),
             pins: PinBoard::default(),
+            routes: Ring::new(shared.config.limits.routes_per_session),
             threads: Default::default(),
             replica: AtomicUsize::new(0),
             running: AtomicU8::new(NONE),
@@ -236,6 +265,16 @@ impl Registered {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         *place = schema.map(Into::into);
+    }
+
+    /// A statement of the session went its way.
+    pub(super) fn routed(&self, entry: Entry) {
+        self.target.routes.push(entry);
+    }
+
+    /// Where the session's last statements went, the newest first.
+    pub(super) fn routes(&self) -> Vec<Entry> {
+        self.target.routes.read()
     }
 
     /// The session now has these pins; gives those that it had.
@@ -307,6 +346,8 @@ impl Target {
             host: self.host.clone(),
             schema: schema.clone(),
             seconds: now.saturating_sub(since) / 1000,
+            idle: self.idle.load(Ordering::Relaxed),
+            statements: self.routes.count(),
             threads: [Side::Primary, Side::Replica].map(|side| self.thread(side)),
             running: self.running(),
         }

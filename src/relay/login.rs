@@ -13,7 +13,7 @@ use super::shared::{Seat, Shared};
 use crate::backend::{PoolKey, Want};
 use crate::config::Config;
 use crate::domain::ids::{BackendId, SessionId};
-use crate::domain::session::{Side, is_no_chain};
+use crate::domain::session::{Session, Side, is_no_chain};
 use crate::domain::topology::Engine;
 use crate::frontend::ClientError;
 use crate::frontend::login::{self, Accepted, LoginError, Terms, Users};
@@ -174,35 +174,7 @@ impl Relay {
 
     /// What a reset leaves: the primary's global defaults.
     pub(super) fn start_from_globals(&mut self) {
-        let facts = self.shared.watch.facts(BackendId::PRIMARY);
-        let global = |name: &str| {
-            facts
-                .as_ref()
-                .and_then(|facts| facts.globals.get(name))
-                .cloned()
-                .unwrap_or_default()
-        };
-        self.lexer = Lexer::new(Baseline {
-            engine: facts.as_ref().map(|facts| facts.engine),
-            sql_mode: global("sql_mode"),
-            character_set_client: global("character_set_client"),
-        });
-        if let Some(facts) = &facts {
-            self.state.mirror.start_from(Arc::clone(&facts.globals));
-        }
-        let off = |value: &str| value.eq_ignore_ascii_case("OFF") || value == "0";
-        self.state
-            .transaction
-            .start_with_autocommit(!off(&global("autocommit")));
-        let isolation = match global("transaction_isolation") {
-            // MariaDB's word before 11.1.
-            unknown if unknown.is_empty() => global("tx_isolation"),
-            isolation => isolation,
-        };
-        self.state.serializable_by_default = isolation.eq_ignore_ascii_case("SERIALIZABLE");
-        self.state.read_committed_by_default = isolation.eq_ignore_ascii_case("READ-COMMITTED");
-        self.state.completes_specially_by_default =
-            !is_no_chain(global("completion_type").as_bytes());
+        self.lexer = start_from_globals(&self.shared, &mut self.state);
     }
 
     /// As the server does with the collation of a handshake.
@@ -280,6 +252,38 @@ impl Relay {
             }
         }
     }
+}
+
+/// Gives a session the primary's global defaults; gives what its statements are read with.
+pub(super) fn start_from_globals(shared: &Shared, state: &mut Session) -> Lexer {
+    let facts = shared.watch.facts(BackendId::PRIMARY);
+    let global = |name: &str| {
+        facts
+            .as_ref()
+            .and_then(|facts| facts.globals.get(name))
+            .cloned()
+            .unwrap_or_default()
+    };
+    if let Some(facts) = &facts {
+        state.mirror.start_from(Arc::clone(&facts.globals));
+    }
+    let off = |value: &str| value.eq_ignore_ascii_case("OFF") || value == "0";
+    state
+        .transaction
+        .start_with_autocommit(!off(&global("autocommit")));
+    let isolation = match global("transaction_isolation") {
+        // MariaDB's word before 11.1.
+        unknown if unknown.is_empty() => global("tx_isolation"),
+        isolation => isolation,
+    };
+    state.serializable_by_default = isolation.eq_ignore_ascii_case("SERIALIZABLE");
+    state.read_committed_by_default = isolation.eq_ignore_ascii_case("READ-COMMITTED");
+    state.completes_specially_by_default = !is_no_chain(global("completion_type").as_bytes());
+    Lexer::new(Baseline {
+        engine: facts.as_ref().map(|facts| facts.engine),
+        sql_mode: global("sql_mode"),
+        character_set_client: global("character_set_client"),
+    })
 }
 
 fn packet(error: &ClientError) -> Vec<u8> {

@@ -6,6 +6,9 @@ mod prepared;
 
 pub(super) use prepared::{Execution, OwnPart};
 
+use std::time::Instant;
+
+use super::history::{Went, failed};
 use super::session::{End, Relay};
 use super::statement::Statement;
 use super::values::Change;
@@ -33,7 +36,7 @@ pub(super) enum Answered {
 impl Relay {
     /// Answers a statement whose access is [`Access::Own`] or [`Access::Kill`].
     pub(super) async fn run_own(&mut self, statement: &Statement) -> Result<Outcome, End> {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let text = self.text(statement.total).to_vec();
         let answered = if statement.profile.access == Access::Kill {
             self.run_kill(statement, &text).await?
@@ -51,16 +54,22 @@ impl Relay {
                 Outcome::Failed
             }
         };
-        self.count_own(statement.profile.access, started);
+        self.count_own(statement.profile.access, outcome, started);
         Ok(outcome)
     }
 
     /// Counts a statement that Highwater answered itself.
-    pub(super) fn count_own(&mut self, access: Access, started: std::time::Instant) {
+    pub(super) fn count_own(&mut self, access: Access, outcome: Outcome, started: Instant) {
         self.diary.by_proxy += 1;
-        self.shared
-            .metrics
-            .statement(access, Target::Proxy, Reason::Own, started.elapsed());
+        let shape = self.lexer.shape.as_ref();
+        let went = Went {
+            access,
+            fingerprint: shape.map_or(0, |shape| shape.profile.fingerprint),
+            target: Target::Proxy,
+            reason: Reason::Own,
+            failed: failed(outcome),
+        };
+        self.note_went(went, started);
     }
 
     async fn run_own_variables(
@@ -78,6 +87,7 @@ impl Relay {
             },
             Some(OwnStatement::Select(items)) => self.select_own(&items).await.map(here),
             Some(OwnStatement::Show(variables)) => self.show_own(&variables).await.map(here),
+            Some(OwnStatement::Routes(most)) => self.show_routes(most).await.map(here),
             Some(OwnStatement::Mentions(template)) => self.run_mentions(&template).await,
             Some(OwnStatement::Packet {
                 assignments,
@@ -147,7 +157,11 @@ impl Relay {
             .map(Ok)
     }
 
-    async fn answer_rows(&mut self, labels: &[&str], rows: &[Vec<String>]) -> Result<(), End> {
+    pub(super) async fn answer_rows(
+        &mut self,
+        labels: &[&str],
+        rows: &[Vec<String>],
+    ) -> Result<(), End> {
         let rows: Vec<Vec<_>> = rows
             .iter()
             .map(|row| row.iter().map(|value| Some(value.as_bytes())).collect())

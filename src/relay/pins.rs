@@ -206,6 +206,9 @@ impl Relay {
 
     fn tell_begin(&self, pin: Pin) {
         self.shared.metrics.pins.at(pin.reason).inc();
+        if let Some(shape) = self.shared.classifier.shape(pin.fingerprint) {
+            shape.digest.pinned();
+        }
         tracing::debug!(
             session = self.diary.id.0,
             reason = pin.reason.name(),

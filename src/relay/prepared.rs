@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 pub(super) use again::{NO_ROOM, Prepared};
 
+use super::classify::Shape;
 use super::own::OwnPart;
 use crate::backend::{CopyAt, ServerConn};
 use crate::domain::ids::{ClientStmtId, ServerStmtId, SessionId};
@@ -39,6 +40,8 @@ pub(super) struct Statements {
 pub(super) struct Statement {
     text: Arc<PreparedText>,
     pub(super) profile: StatementProfile,
+    /// The shape that its executions are counted by.
+    pub(super) shape: Option<Arc<Shape>>,
     /// What it has to do with variables of our own.
     pub(super) own: Option<OwnPart>,
     /// The hints in its text, which hold for each of its executions.
@@ -102,6 +105,7 @@ impl Statements {
         let statement = Statement {
             text: Arc::new(PreparedText::new(text, under, owner)),
             profile,
+            shape: None,
             own: None,
             hints,
             columns: 0,

@@ -107,6 +107,9 @@ impl Relay {
                     return Ok(verdict);
                 }
                 outcome = self.take_in(expect, ready, event, outcome, tracker.rows());
+                if event.kind == EventKind::ResultEnd {
+                    self.tally.rows += tracker.rows();
+                }
                 if matches!(event.kind, EventKind::ResultEnd | EventKind::ColumnsEnd)
                     && let Some(other) = self.is_told_otherwise(expect, tracker.columns())
                 {
@@ -125,6 +128,7 @@ impl Relay {
             }
             if ready > 0 {
                 self.forward(expect.side, ready).await?;
+                self.tally.bytes += ready as u64;
                 forwarded = true;
                 held = 0;
                 if scan

@@ -12,6 +12,7 @@ use super::bulk::GATHERED;
 use super::classify::Lexer;
 use super::diagnostics::Told;
 use super::groups::{group_of, settings_of};
+use super::history::Tally;
 use super::kill::Registered;
 use super::links::{Links, SIDES};
 use super::login::{self, Client};
@@ -142,6 +143,10 @@ pub(super) struct Relay {
     pub(super) pinned: PinGauge,
     /// Their version.
     pub(super) told_pins: u64,
+    /// Whether the client is told of the way of each of its statements.
+    pub(super) trace: bool,
+    /// What is counted of the command at hand.
+    pub(super) tally: Tally,
     /// What shadow mode remembers.
     pub(super) foresight: Foresight,
     pub(super) diary: Diary,
@@ -268,6 +273,8 @@ impl Relay {
             alarm: Alarm::default(),
             pinned: shared.metrics.pin_gauge(),
             told_pins: 0,
+            trace: false,
+            tally: Tally::default(),
             foresight: Foresight::default(),
             diary,
             shared,
@@ -297,6 +304,7 @@ impl Relay {
         let header = self.next_header().await?;
         self.reply_seq = 1;
         self.state.hints = Hints::default();
+        self.begin_tally();
         if interruptible && !self.registered.wakes() {
             return Err(End::ShuttingDown);
         }

@@ -7,11 +7,14 @@ use quick_cache::sync::Cache;
 
 use super::budget::Budget;
 use super::shadow::Shadow;
+use super::switches::Switches;
 use super::{Classifier, Registry};
 use crate::backend::Pool;
 use crate::config::Config;
 use crate::domain::consistency::Acknowledged;
-use crate::domain::ids::BackendId;
+use crate::domain::ids::{BackendId, SessionId};
+use crate::domain::routing::Outside;
+use crate::domain::sql::{Access, StatementProfile};
 use crate::monitor::Watch;
 use crate::telemetry::Metrics;
 
@@ -45,6 +48,8 @@ pub struct Shared {
     pub budget: Budget,
     /// What shadow mode measures with.
     pub shadow: Shadow,
+    /// What operators switch at run time.
+    pub switches: Switches,
 }
 
 impl Shared {
@@ -62,6 +67,14 @@ impl Shared {
             Some(setup) if in_transaction => Arc::clone(&setup.guard_in_transaction),
             Some(setup) => Arc::clone(&setup.guard),
             None => Arc::default(),
+        }
+    }
+
+    /// What speaks against a replica for this statement of this session, besides what these two say.
+    pub(super) fn outside(&self, profile: &StatementProfile, session: SessionId) -> Outside {
+        Outside {
+            refused: profile.access == Access::Read && self.refused.contains(profile.fingerprint),
+            offload_off: !self.switches.offloads(session),
         }
     }
 

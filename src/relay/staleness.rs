@@ -2,6 +2,7 @@
 //! warning more in the packet that ends the answer, and by a condition among those that the answer left.
 
 use super::session::Relay;
+use super::trace::TraceNote;
 use crate::domain::session::Side;
 use crate::domain::session::aftermath::{Condition, Severity};
 use crate::protocol::ok::add_warning;
@@ -37,14 +38,23 @@ impl Relay {
         }
     }
 
-    /// Flags the packet at `at` that ends an answer which is older than asked for.
+    /// Flags the packet at `at` that ends an answer of which its client is to be told something: that it is
+    /// older than asked for, or its way.
     pub(super) fn flag_end(&mut self, side: Side, at: usize, len: usize) {
-        if self.stale == StaleNote::Flag
+        let stale = self.stale == StaleNote::Flag;
+        let traced = self.tally.trace == TraceNote::Flag;
+        if (stale || traced)
             && let Some(link) = self.links.get_mut(side)
             && let Some(packet) = link.conn.input.data_mut().get_mut(at..at + len)
         {
-            add_warning(packet);
-            self.stale = StaleNote::Flagged;
+            if stale {
+                add_warning(packet);
+                self.stale = StaleNote::Flagged;
+            }
+            if traced {
+                add_warning(packet);
+                self.tally.trace = TraceNote::Flagged;
+            }
         }
     }
 }

@@ -4,19 +4,20 @@ mod moved;
 mod primary;
 mod replica;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::attempt::Task;
 use super::budget::Permit;
 use super::diagnostics::Recall;
 use super::freshness::{self, Terms};
+use super::history::{Went, failed};
 use super::reply::Swallowed;
 use super::session::{End, Relay};
 use super::staleness::StaleNote;
 use crate::domain::consistency::{GroupKey, Level};
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
-use crate::domain::routing::{Reason, Route, route};
+use crate::domain::routing::{Reason, Route, routed};
 use crate::domain::session::lease::leaves_untold;
 use crate::domain::session::{Outcome, RanOn, Side};
 use crate::domain::sql::{Access, Effects, StatementProfile};
@@ -24,7 +25,7 @@ use crate::frontend::ClientError;
 use crate::protocol::command::com_query;
 use crate::protocol::frame::append_packet;
 use crate::protocol::reply::ReplyKind;
-use crate::telemetry::{self, ErrorKind, Label, Target};
+use crate::telemetry::{self, ErrorKind, Target};
 
 /// A statement that stands in the client's buffer.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +56,7 @@ impl Statement {
 }
 
 /// A statement that Highwater answered with OK.
-const DONE: Outcome = Outcome::Done {
+pub(super) const DONE: Outcome = Outcome::Done {
     affected: 0,
     rows: false,
 };
@@ -104,6 +105,7 @@ impl Relay {
         let mut progress = Progress::default();
         self.results = 0;
         self.stale = StaleNote::None;
+        self.trace_from(&statement.profile);
         self.look_at(&statement);
         self.learn_for_constants().await;
         let mut next = self.first_route(&statement);
@@ -124,8 +126,21 @@ impl Relay {
                 Next::Answered(side, reason, outcome) => break (self.count(side), reason, outcome),
             }
         };
-        self.account(&statement.profile, target, reason, started.elapsed());
-        if statement.profile.access == Access::Read {
+        let StatementProfile {
+            access,
+            fingerprint,
+            ..
+        } = statement.profile;
+        let went = Went {
+            access,
+            fingerprint,
+            target,
+            reason,
+            failed: failed(outcome),
+        };
+        self.note_went(went, started);
+        self.note_lost_read(access, reason);
+        if access == Access::Read {
             let outcome = freshness::outcome(reason);
             self.shared.metrics.outcome(level, outcome);
         }
@@ -134,7 +149,7 @@ impl Relay {
         self.settle_locks().await;
         self.after_fallback(progress.permit.take(), had_primary)
             .await?;
-        if statement.profile.access == Access::TransactionEnd
+        if access == Access::TransactionEnd
             && outcome != Outcome::Failed
             && self.releases(&statement)
         {
@@ -185,31 +200,10 @@ impl Relay {
 
     /// Where a statement goes whose transaction on the replica was ended for it.
     fn rerouted(&self, statement: &Statement, reason: Reason) -> Route {
-        match route(&self.state, &statement.profile) {
+        match self.routed(&statement.profile) {
             Route::EndReplicaTransaction(_) => Route::Primary(reason),
             other => other,
         }
-    }
-
-    /// Counts a statement that was answered.
-    fn account(
-        &mut self,
-        profile: &StatementProfile,
-        target: Target,
-        reason: Reason,
-        took: Duration,
-    ) {
-        let access = profile.access;
-        self.shared.metrics.statement(access, target, reason, took);
-        self.note_lost_read(access, reason);
-        tracing::trace!(
-            session = self.diary.id.0,
-            fingerprint = profile.fingerprint,
-            target = target.name(),
-            reason = reason.name(),
-            micros = took.as_micros(),
-            "statement"
-        );
     }
 
     /// What the statement at hand asks for, by its hints and its session.
@@ -236,16 +230,20 @@ impl Relay {
     }
 
     fn first_route(&self, statement: &Statement) -> Route {
-        match (statement.bound, route(&self.state, &statement.profile)) {
+        match (statement.bound, self.routed(&statement.profile)) {
             (Some((Side::Primary, reason)), _) => Route::Primary(reason),
             (Some((Side::Replica, reason)), _) => Route::HeldReplica(reason),
-            (None, Route::Replica { .. })
-                if self.shared.refused.contains(statement.profile.fingerprint) =>
-            {
-                Route::Primary(Reason::ReplicaRefused)
-            }
             (None, routed) => routed,
         }
+    }
+
+    /// Where the session sends a statement that is bound nowhere.
+    fn routed(&self, profile: &StatementProfile) -> Route {
+        routed(
+            &self.state,
+            profile,
+            self.shared.outside(profile, self.diary.id),
+        )
     }
 
     fn count(&mut self, side: Side) -> Target {

@@ -23,6 +23,7 @@ pub(super) enum Change {
     OnTimeout(OnTimeout),
     ReadAfter(String, Position),
     Group(GroupKey),
+    Trace(bool),
 }
 
 impl Relay {
@@ -78,6 +79,11 @@ impl Relay {
                     Some(text) => GroupKey::named(text.as_bytes()),
                 }))
             }
+            OwnVariable::Trace => match text.unwrap_or("0").to_ascii_uppercase().as_str() {
+                "0" | "OFF" | "FALSE" => Ok(Change::Trace(false)),
+                "1" | "ON" | "TRUE" => Ok(Change::Trace(true)),
+                other => Err(wrong(variable, other, "expected 0, 1, OFF or ON")),
+            },
             OwnVariable::Position => Err(ClientError::ReadOnlyVariable {
                 name: variable.name().to_owned(),
             }),
@@ -104,6 +110,7 @@ impl Relay {
                 self.read_after = text;
             }
             Change::Group(group) => self.enter_group(group),
+            Change::Trace(on) => self.trace = on,
         }
     }
 
@@ -122,6 +129,7 @@ impl Relay {
             OwnVariable::MaxStaleness => settings.max_staleness.as_millis().to_string(),
             OwnVariable::OnTimeout => settings.on_timeout.name().to_owned(),
             OwnVariable::ReadAfter => self.read_after.clone(),
+            OwnVariable::Trace => u8::from(self.trace).to_string(),
             OwnVariable::Position => self.token().await?.to_string(),
             OwnVariable::Group => self
                 .group

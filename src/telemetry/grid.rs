@@ -8,8 +8,11 @@ use prometheus::IntCounterVec;
 
 use super::label::Label;
 
-/// One counter for each combination of three labels. A counter comes into being, and into the
-/// metrics page, with its first use; after that finding it costs one array access.
+/// One counter for each combination of up to three labels; finding it costs one array access.
+///
+/// With one or two labels every counter is on the metrics page from the start, so that the first event is seen as
+/// a rise. With three they would be a thousand, most of them impossible: there one comes into being with its
+/// first use.
 #[derive(Debug)]
 pub struct Grid<A, B = One, C = One> {
     family: IntCounterVec,
@@ -37,10 +40,26 @@ impl<A: Label, B: Label, C: Label> Grid<A, B, C> {
     /// A grid over a family that has as many labels as the grid has real ones.
     pub(super) fn new(family: IntCounterVec) -> Self {
         let size = A::ALL.len() * B::ALL.len() * C::ALL.len();
-        Self {
+        let grid = Self {
             family,
             cells: (0..size).map(|_| OnceLock::new()).collect(),
             labels: PhantomData,
+        };
+        if C::ALL.len() == One::ALL.len() {
+            grid.make_all();
+        }
+        grid
+    }
+
+    fn make_all(&self) {
+        for &a in A::ALL {
+            for &b in B::ALL {
+                let names = [a.name(), b.name()];
+                let count = if B::ALL.len() == One::ALL.len() { 1 } else { 2 };
+                for &c in C::ALL {
+                    self.cell(a, b, c, &names[..count]);
+                }
+            }
         }
     }
 

@@ -73,6 +73,8 @@ pub struct Metrics {
     pub errors: Grid<ErrorKind, Side>,
     /// `offload_ratio`: share of the offloadable reads that replicas answered, since the start.
     offload_ratio: Gauge,
+    /// `offload_limit_ratio`: the part of the sessions whose reads may go to replicas (OFFLOAD).
+    offload_limit: Gauge,
     /// `sessions{state}`: client sessions by what they are doing.
     sessions: Box<[IntGauge]>,
     /// `backend_up{backend,role}`: 1 while statements may be sent to the server.
@@ -189,6 +191,14 @@ impl Metrics {
                 "offload_ratio",
                 "Share of the offloadable reads that replicas answered, since the start.",
             )?,
+            offload_limit: {
+                let limit = make.gauge(
+                    "offload_limit_ratio",
+                    "Part of the sessions whose reads may go to replicas, as OFFLOAD set it.",
+                )?;
+                limit.set(1.0);
+                limit
+            },
             sessions: make.gauges_of::<SessionState>(
                 "sessions",
                 "Client sessions by what they are doing.",
@@ -296,6 +306,11 @@ impl Metrics {
             gauges: self.pins_in_force.clone(),
             counted: [false; PinReason::ALL.len()],
         }
+    }
+
+    /// So many percent of the sessions may read from replicas.
+    pub fn offload_limit(&self, percent: u8) {
+        self.offload_limit.set(f64::from(percent) / 100.0);
     }
 
     /// How many sessions are bound for this reason.
@@ -450,6 +465,21 @@ impl BackendMetrics {
     /// Counts a wait in line.
     pub fn pool_waited(&self, took: Duration) {
         self.pool_wait.observe(took.as_secs_f64());
+    }
+
+    /// How often connections were given back in this way.
+    pub fn handovers(&self, how: Handover) -> u64 {
+        self.handovers[how.index()].get()
+    }
+
+    /// How often connections were given a session's state by commands.
+    pub fn restores(&self) -> u64 {
+        self.restores.get()
+    }
+
+    /// How often sessions were asked to give a connection back.
+    pub fn recalls(&self) -> u64 {
+        self.recalls.get()
     }
 
     /// The number of connections in `state`.

@@ -184,7 +184,7 @@ impl Daemon {
             .map(|replica| format!("{:?}", replica.address()))
             .collect();
         let config = format!(
-            "[proxy]\nlisten = \"127.0.0.1:0\"\nsocket = \"hw.sock\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
+            "[proxy]\nlisten = \"127.0.0.1:0\"\nsocket = \"hw.sock\"\n[http]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
              [cluster]\nprimary = {:?}\nreplicas = [{}]\n[monitor]\nuser = {:?}\n\
              [[user]]\nname = {:?}\npassword_env = \"APP_PASSWORD\"\n",
             cluster.primary().address(),

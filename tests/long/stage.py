@@ -163,6 +163,8 @@ def configuration(proxy, servers, users, mode, level):
         f'listen = "{address(**proxy.address)}"',
         "[http]",
         f'listen = "{proxy.http}"',
+        "[admin]",
+        'listen = "127.0.0.1:0"',
         "[consistency]",
         f'level = "{level}"',
         "[cluster]",

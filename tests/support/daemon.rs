@@ -31,7 +31,7 @@ impl Folder {
             .collect();
         let text = format!(
             "[proxy]\nlisten = \"127.0.0.1:0\"\n{more}\n\
-             [http]\nlisten = \"127.0.0.1:0\"\n\
+             [http]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
              [log]\nformat = \"text\"\n\
              [cluster]\nprimary = \"{}\"\nreplicas = [{}]\n\
              [monitor]\nuser = \"{}\"\npassword_env = \"MONITOR_PASSWORD\"\n\

@@ -102,6 +102,8 @@ pub(super) fn by_hand(stage: &Stage) -> String {
     let schema = APP.database.unwrap_or_default();
     let client = client(stage);
     let (host, port) = (mysql.ip(), mysql.port());
+    let admin = reachable(addresses.admin);
+    let (admin_host, admin_port) = (admin.ip(), admin.port());
     let mut text = format!(
         "\nTry it:\n  \
          {client} -h {host} -P {port} -u {user} -p{password} {schema}\n"
@@ -116,6 +118,7 @@ pub(super) fn by_hand(stage: &Stage) -> String {
     let _ = write!(
         text,
         "  or with any driver: mysql://{user}:{password}@{mysql}/{schema}\n\
+         Admin:    {client} -h {admin_host} -P {admin_port} -u admin -e 'SHOW HELP'\n\
          Metrics:  http://{http}/metrics\n\
          Log:      {}\n\
          Ctrl-C ends it and removes everything.\n\n",

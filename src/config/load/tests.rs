@@ -211,7 +211,7 @@ fn what_is_wrong_is_said_with_line_key_and_expectation() {
         ),
         (
             "[admin]\nlisten = \"0.0.0.0:6032\"",
-            "config.toml:11: admin.listen: expected a loopback address: others need an admin password, which is not available in this version",
+            "config.toml:11: admin.listen: expected a loopback address, or a password for others to reach it: set [admin] password_file",
         ),
         (
             "[log]\nlevel = \"loud\"",

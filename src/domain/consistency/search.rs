@@ -64,6 +64,12 @@ pub trait Servers {
     /// Fills gaps of a position with what the primary is known to have executed.
     fn compact(&self, position: &mut Position);
 
+    /// Whether the server takes no new reads, by its operators' will. A transaction that is open there
+    /// goes on.
+    fn is_drained(&self, _backend: BackendId) -> bool {
+        false
+    }
+
     /// Whether the settings of a replica let it keep what this level promises.
     fn may_keep(&self, _backend: BackendId, _level: Level) -> bool {
         true
@@ -142,6 +148,31 @@ pub enum GiveUp {
     Timeout,
     /// Every connection to the replicas is taken.
     Exhausted,
+}
+
+/// What speaks against a replica that is usable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Against {
+    /// It just failed this read.
+    Lost,
+    /// The session's transaction is on another one.
+    Elsewhere,
+    /// Its operators drain it.
+    Drained,
+    /// Its settings break the level.
+    Flawed,
+}
+
+impl Against {
+    /// The same as a phrase for people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Lost => "it just failed this read",
+            Self::Elsewhere => "the session's transaction is on another one",
+            Self::Drained => "it is drained (DRAIN BACKEND)",
+            Self::Flawed => "its settings break the level",
+        }
+    }
 }
 
 /// What the caller knows of the session besides its positions.
@@ -315,17 +346,34 @@ impl Search {
 
     fn usable(&self, servers: &impl Servers) -> Vec<Server> {
         let mut usable = servers.usable();
-        let Situation { bound, lost, .. } = &self.situation;
-        let level = self.requirement.level();
-        usable.retain(|server| {
-            !lost.contains(&server.backend)
-                && bound.is_none_or(|bound| server.backend == bound)
-                && servers.may_keep(server.backend, level)
-        });
+        usable.retain(|server| self.against(servers, *server).is_none());
         usable
     }
 
-    fn is_fresh(&self, positions: &Positions, servers: &impl Servers, server: Server) -> bool {
+    /// What speaks against a usable replica, however fresh it is.
+    pub fn against(&self, servers: &impl Servers, server: Server) -> Option<Against> {
+        let Situation { bound, lost, .. } = &self.situation;
+        let backend = server.backend;
+        if lost.contains(&backend) {
+            Some(Against::Lost)
+        } else if bound.is_some_and(|bound| bound != backend) {
+            Some(Against::Elsewhere)
+        } else if bound.is_none() && servers.is_drained(backend) {
+            Some(Against::Drained)
+        } else if !servers.may_keep(backend, self.requirement.level()) {
+            Some(Against::Flawed)
+        } else {
+            None
+        }
+    }
+
+    /// What the read demands besides what its session needs, as far as it is known by now.
+    pub fn requirement(&self) -> &Requirement {
+        &self.requirement
+    }
+
+    /// Whether a replica has all that the read must see.
+    pub fn is_fresh(&self, positions: &Positions, servers: &impl Servers, server: Server) -> bool {
         let beyond = self.requirement.beyond();
         let session = self.requirement.level().keeps_session();
         let doubt = positions.doubt().filter(|_| session);

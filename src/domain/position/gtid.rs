@@ -94,6 +94,14 @@ impl GtidSet {
         runs::ahead(&self.runs, &base.runs)
     }
 
+    /// The transaction with the highest number: its source, the number, and whether other sources have
+    /// some.
+    pub(super) fn highest(&self) -> Option<(u128, u64, bool)> {
+        let highest = self.runs.iter().max_by_key(|run| run.last)?;
+        let more = self.runs.iter().any(|run| run.source != highest.source);
+        Some((highest.source.uuid, highest.last, more))
+    }
+
     /// Fills the gaps below the set's highest number of each source as far as `known` has them, so
     /// that a set gathered piece by piece stays one run a source. A demand may grow only to
     /// transactions that the primary is known to have executed: a gap elsewhere may never fill.

@@ -100,6 +100,14 @@ impl DomainGtids {
         }
     }
 
+    /// The transaction with the highest number: domain and server in one, the number, and whether
+    /// other domains have some.
+    pub(super) fn highest(&self) -> Option<(u128, u64, bool)> {
+        let highest = self.last.iter().max_by_key(|it| it.sequence)?;
+        let source = u128::from(highest.domain) << 32 | u128::from(highest.server);
+        Some((source, highest.sequence, self.last.len() > 1))
+    }
+
     fn sequence(&self, domain: u32) -> Option<u64> {
         let at = self.place(domain).ok()?;
         self.last.get(at).map(|it| it.sequence)

@@ -32,6 +32,24 @@ pub enum Route {
     Own,
 }
 
+/// What outside of session and text speaks against a replica.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outside {
+    /// A replica refused statements of this shape as writes.
+    pub refused: bool,
+    /// The operator keeps the reads of this session on the primary.
+    pub offload_off: bool,
+}
+
+/// [`route`], and what speaks against a replica besides.
+pub fn routed(session: &Session, profile: &StatementProfile, outside: Outside) -> Route {
+    match route(session, profile) {
+        Route::Replica { .. } if outside.refused => Route::Primary(Reason::ReplicaRefused),
+        Route::Replica { .. } if outside.offload_off => Route::Primary(Reason::OffloadOff),
+        route => route,
+    }
+}
+
 /// What a statement leaves on its connection for those after its transaction.
 const OUTLIVES_TRANSACTIONS: Effects = Effects::ASSIGNS_USER_VARIABLE
     .with(Effects::NAMED_LOCK)

@@ -66,6 +66,7 @@ reasons! {
     LevelBroken => "level_broken", "the primary's settings break the level, so it is refused";
     Shadow => "shadow", "shadow mode: a replica could answer, and everything goes to the primary";
     OverBudget => "over_budget", "no replica can answer, and fallen-back reads use up the primary's budget";
+    OffloadOff => "offload_off", "the operator keeps the reads of this session on the primary (OFFLOAD)";
     LongData => "long_data", "its parameters were sent to the primary ahead";
     Cursor => "cursor", "opens or uses a cursor, which lives on the primary's connection";
     Command => "command", "a protocol command that the primary answers";

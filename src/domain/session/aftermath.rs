@@ -281,8 +281,8 @@ pub struct Aftermath {
     last_insert_id_else: Option<u64>,
     /// What SHOW WARNINGS lists.
     pub conditions: Part<Conditions>,
-    /// A condition of Highwater's own besides: no server lists it.
-    own: Option<Condition>,
+    /// Conditions of Highwater's own besides, one of each code: no server lists them.
+    own: Vec<Condition>,
 }
 
 impl Default for Aftermath {
@@ -294,7 +294,7 @@ impl Default for Aftermath {
             last_insert_id: Part::exactly(0),
             last_insert_id_else: None,
             conditions: Part::exactly(Conditions::default()),
-            own: None,
+            own: Vec::new(),
         }
     }
 }
@@ -309,7 +309,7 @@ impl Aftermath {
         self.take_last_insert_id(last_insert_id, ended);
         let conditions = self.conditions(ended);
         if !matches!(conditions, Fate::Kept) {
-            self.own = None;
+            self.own.clear();
         }
         self.conditions.take(conditions, ended);
     }
@@ -328,7 +328,7 @@ impl Aftermath {
     /// Highwater answered a statement with an error of its own.
     pub fn on_own_error(&mut self, error: Condition) {
         self.row_count = Part::exactly(-1);
-        self.own = None;
+        self.own.clear();
         self.conditions = Part::exactly(Conditions::of_error(error));
     }
 
@@ -351,16 +351,15 @@ impl Aftermath {
 
     /// The answer that was given carries a warning of Highwater's own.
     pub fn add_own(&mut self, condition: Condition) {
-        self.own = Some(condition);
+        self.own.retain(|own| own.code != condition.code);
+        self.own.push(condition);
     }
 
     /// The conditions as SHOW WARNINGS has to list them.
     pub fn all_conditions(&self) -> Conditions {
         let mut all = self.conditions.value.clone();
-        if let Some(own) = &self.own {
-            all.count += 1;
-            all.list.push(own.clone());
-        }
+        all.count += self.own.len() as u64;
+        all.list.extend_from_slice(&self.own);
         all
     }
 
@@ -370,7 +369,7 @@ impl Aftermath {
         if mariadb {
             return 0;
         }
-        let count = self.conditions.value.count + u64::from(self.own.is_some());
+        let count = self.conditions.value.count + self.own.len() as u64;
         u16::try_from(count).unwrap_or(u16::MAX)
     }
 
@@ -379,7 +378,7 @@ impl Aftermath {
         let there = |at: Option<Place>| at == Some(place);
         (!asked.row_count || there(self.row_count.at))
             && (!asked.found_rows || there(self.found_rows.at))
-            && (!asked.conditions || there(self.conditions.at) && self.own.is_none())
+            && (!asked.conditions || there(self.conditions.at) && self.own.is_empty())
     }
 
     /// What only the connection at this place can tell: conditions, FOUND_ROWS(), LAST_INSERT_ID().
@@ -437,7 +436,7 @@ impl Aftermath {
     }
 
     fn clear_conditions(&mut self) {
-        self.own = None;
+        self.own.clear();
         self.conditions = Part::exactly(Conditions::default());
     }
 
@@ -508,7 +507,7 @@ impl Aftermath {
     }
 
     fn nothing_to_keep(&self) -> bool {
-        self.conditions.exact && self.conditions.value.count == 0 && self.own.is_none()
+        self.conditions.exact && self.conditions.value.count == 0 && self.own.is_empty()
     }
 }
 

@@ -75,6 +75,31 @@ impl PinReason {
             Self::Unknown => "unknown",
         }
     }
+
+    /// What it means and how it ends, as a sentence for people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::TemporaryTable => "a temporary table exists; DROP ends it",
+            Self::TableLock => "tables are locked; UNLOCK TABLES ends it",
+            Self::NamedLock => "GET_LOCK() holds a lock; RELEASE_LOCK() ends it",
+            Self::UserVariable => {
+                "a user variable has a value that only the server knows; SET to a constant ends it"
+            }
+            Self::TextPrepared => "PREPARE made a statement; DEALLOCATE PREPARE ends it",
+            Self::Handler => "HANDLER … OPEN is in force; HANDLER … CLOSE ends it",
+            Self::Xa => "an XA transaction is open; its end ends it",
+            Self::Role => "SET ROLE, which no reset undoes; the end of the session ends it",
+            Self::ResourceGroup => {
+                "SET RESOURCE GROUP, which no reset undoes; the end of the session ends it"
+            }
+            Self::Setting => "a setting that cannot be restored elsewhere; a reset ends it",
+            Self::Cursor => "a cursor is open; its last row, or its statement's end, ends it",
+            Self::LongData => "parts of a parameter were sent ahead; the execution ends it",
+            Self::Unknown => {
+                "a routine or a statement that was not understood may have left something; a reset ends it"
+            }
+        }
+    }
 }
 
 /// A pin in force.

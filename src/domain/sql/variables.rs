@@ -20,11 +20,13 @@ pub enum OwnVariable {
     Position,
     /// `highwater_group`: the causal group that the session belongs to.
     Group,
+    /// `highwater_trace`: whether each answer carries a note about its statement's way.
+    Trace,
 }
 
 impl OwnVariable {
     /// Every variable of Highwater's own.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AuroraReplicaReadConsistency,
         Self::ReadConsistency,
         Self::CatchUpTimeout,
@@ -33,6 +35,7 @@ impl OwnVariable {
         Self::ReadAfter,
         Self::Position,
         Self::Group,
+        Self::Trace,
     ];
 
     /// The variable's name.
@@ -46,6 +49,7 @@ impl OwnVariable {
             Self::ReadAfter => "highwater_read_after",
             Self::Position => "highwater_position",
             Self::Group => "highwater_group",
+            Self::Trace => "highwater_trace",
         }
     }
 
@@ -82,7 +86,7 @@ fn begins_literally(pattern: &[u8], beginning: &[u8]) -> bool {
 }
 
 /// SQL's LIKE without regard to case: `%` any run, `_` any byte, `\` takes the next byte as it is.
-fn like(pattern: &[u8], text: &[u8]) -> bool {
+pub fn like(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     // Where to go on when the run that the last `%` stands for has to be longer.
     let mut longer: Option<(usize, usize)> = None;

@@ -20,7 +20,7 @@ use crate::protocol::resultset::prepared_ok;
 use crate::relay::attempt::Task;
 use crate::relay::commands::Source;
 use crate::relay::session::{End, Relay};
-use crate::relay::statement::Statement;
+use crate::relay::statement::{DONE, Statement};
 use crate::relay::values::Change;
 
 /// What a prepared statement has to do with our variables.
@@ -169,7 +169,7 @@ impl Relay {
         self.out.clear();
         prepared_ok(&mut self.out, &mut seq, id.0, params, status, deprecate_eof);
         self.send_out().await?;
-        self.count_own(Access::Own, started);
+        self.count_own(Access::Own, DONE, started);
         Ok(())
     }
 
@@ -193,7 +193,7 @@ impl Relay {
                     Ok(changes) => {
                         self.answer_ok().await?;
                         self.apply(changes);
-                        self.count_own(Access::Own, started);
+                        self.count_own(Access::Own, DONE, started);
                         Ok(Execution::Answered)
                     }
                     Err(error) => Err(error),
@@ -228,7 +228,7 @@ impl Relay {
         let ran = self.run_kill(&statement, text).await?;
         Ok(ran.map(|answered| {
             if let Answered::Here = answered {
-                self.count_own(Access::Kill, started);
+                self.count_own(Access::Kill, DONE, started);
             }
             Execution::Answered
         }))

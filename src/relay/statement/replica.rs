@@ -1,5 +1,7 @@
 //! One try of a statement on a replica, and what comes next when it fails.
 
+use std::time::Duration;
+
 use super::{Next, Progress, Statement};
 use crate::domain::ids::BackendId;
 use crate::domain::routing::{Reason, Route};
@@ -7,7 +9,7 @@ use crate::domain::session::Side;
 use crate::frontend::ClientError;
 use crate::relay::attempt::Tried;
 use crate::relay::fallback::Fell;
-use crate::relay::freshness::{self, Failed, Seeker, Terms};
+use crate::relay::freshness::{self, Failed, Seeker, Settled, Terms};
 use crate::relay::replica::Held;
 use crate::relay::reply::{Relayed, ahead_of, left};
 use crate::relay::session::{End, Relay};
@@ -53,6 +55,10 @@ impl Relay {
                     .await;
             }
             () = left(client, ahead_of(shared)) => return Err(End::ClientGone),
+        };
+        self.tally.waited = match &settled {
+            Ok(Settled { waited: false, .. }) => Duration::ZERO,
+            _ => terms.arrived.elapsed(),
         };
         // In a transaction no older answer will do.
         let no_older = transaction || self.state.transaction.is_open();

@@ -16,7 +16,7 @@ enum About {
     Server,
     /// The statement before.
     Diagnostics,
-    /// A variable of Highwater's own.
+    /// A variable of Highwater's own, or what Highwater did.
     Own,
     /// Not a form that is known.
     Unknown,
@@ -63,6 +63,7 @@ fn about(mut tokens: Tokens<'_>) -> About {
         b"package" if tokens.eat_all(&["body", "status"]) => About::Metadata,
         b"character" if tokens.eat("set") => About::Metadata,
         b"create" => create(tokens),
+        b"highwater" if tokens.eat("route") => About::Own,
         b"warnings" | b"errors" => About::Diagnostics,
         b"count" => count(tokens),
         b"processlist" | b"engines" | b"storage" | b"engine" | b"plugins" | b"privileges"

@@ -29,6 +29,8 @@ pub enum OwnStatement {
     Select(Vec<OwnItem>),
     /// SHOW VARIABLES of these.
     Show(Vec<OwnVariable>),
+    /// SHOW HIGHWATER ROUTE: so many of the session's last statements at most.
+    Routes(Option<usize>),
     /// Any other statement that mentions them as `@@name`: their values go into it as literals, and
     /// so does whatever else the session knows.
     Mentions(Template),

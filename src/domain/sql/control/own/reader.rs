@@ -305,8 +305,21 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// `ROUTE [LAST n]` behind `SHOW HIGHWATER`.
+    fn routes(mut self) -> Option<OwnStatement> {
+        let known = self.eat("route");
+        let most = match self.eat("last") {
+            true => Some(utf8(self.next()?.name()?)?.parse().ok()?),
+            false => None,
+        };
+        (known && self.at_end()).then_some(OwnStatement::Routes(most))
+    }
+
     /// `SHOW [scope] VARIABLES LIKE 'pattern'`, and `WHERE Variable_name = 'name'`.
     pub(super) fn show(mut self) -> Option<OwnStatement> {
+        if self.eat("highwater") {
+            return self.routes();
+        }
         let _scope = self.eat("global") || self.eat("session") || self.eat("local");
         if !self.eat("variables") {
             return None;
