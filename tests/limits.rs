@@ -68,24 +68,6 @@ async fn text_that_is_not_utf8() {
 }
 
 #[tokio::test]
-async fn a_kill_too_long_to_be_held_is_not_relayed() {
-    let stage = stage().await;
-    let mut victim = stage.direct("app").await;
-    let thread = cell(&mut victim, "SELECT CONNECTION_ID()").await.unwrap();
-    let mut client = stage.client("app").await;
-    let padding = " ".repeat(2 << 20);
-    for text in [
-        format!("KILL {thread} {padding}"),
-        format!("/* c */ kill query {thread} {padding}"),
-    ] {
-        assert_eq!(answer(&mut client, text.as_bytes()).await, Err(1235));
-    }
-    // The thread of that number on the server lives, and so does the session that asked.
-    assert_eq!(cell(&mut victim, "SELECT 1").await.as_deref(), Some("1"));
-    assert_eq!(cell(&mut client, "SELECT 1").await.as_deref(), Some("1"));
-}
-
-#[tokio::test]
 async fn sixty_four_megabytes() {
     let mut sql = b"SELECT LENGTH('".to_vec();
     sql.resize(63 << 20, b'x');
