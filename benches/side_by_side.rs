@@ -12,11 +12,11 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 
 use highwater::rig::Cluster;
 use support::{
-    Folder, Load, Target, figure, free_port, need, number, only_tested, prepare, protocol,
+    Folder, Load, Target, cpu_ns, figure, free_port, need, number, only_tested, prepare, protocol,
     start_highwater, wait_open,
 };
 
@@ -160,15 +160,6 @@ fn percentile(histogram: &[(f64, u64)], share: f64) -> f64 {
         }
     }
     f64::NAN
-}
-
-/// CPU that all threads of a process have used, in nanoseconds.
-fn cpu_ns(process: &Child) -> u64 {
-    let tasks = fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
-    tasks
-        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("schedstat")).ok())
-        .filter_map(|stat| stat.split_whitespace().next()?.parse::<u64>().ok())
-        .sum()
 }
 
 fn start_haproxy(cluster: &Cluster, folder: &Path) -> Target {

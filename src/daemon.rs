@@ -6,6 +6,7 @@
 
 mod house;
 mod knowledge;
+mod operators;
 mod workers;
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -23,7 +25,6 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::admin::http::{self, Readiness};
-use crate::admin::sql;
 use crate::backend::{Accounts, Credentials, Dialer, Pool, PoolKey, PoolLimits};
 use crate::config::{AuroraConsistency, Config, Mode, PoolMode};
 use crate::domain::consistency::Acknowledged;
@@ -38,6 +39,7 @@ use crate::relay::{
 use crate::telemetry::{BackendMetrics, Metrics};
 use house::Proxied;
 use knowledge::Known;
+use operators::Operators;
 use workers::Workers;
 
 /// How often the pools are tended.
@@ -103,6 +105,8 @@ pub struct Proxy {
     end: watch::Receiver<bool>,
     tasks: JoinSet<()>,
     workers: Workers,
+    /// The admin port's thread.
+    admin: Option<JoinHandle<()>>,
     _monitor: MonitorGuard,
 }
 
@@ -144,9 +148,9 @@ impl Proxy {
                 address: config.http.listen.to_string(),
                 source,
             })?;
-        let admin = listen_tcp(config.admin.listen)?;
+        let operators = Operators::listen(config.admin.listen)?;
         let addresses = Addresses {
-            admin: admin.local_addr().unwrap_or(config.admin.listen),
+            admin: operators.address,
             mysql: mysql.local_addr().unwrap_or(config.proxy.listen),
             socket: config.proxy.socket.clone(),
             http: http.local_addr()?,
@@ -170,8 +174,7 @@ impl Proxy {
             ending: AtomicBool::new(false),
         });
         let account = shared.config.admin.account.clone();
-        let over = stop_of(stopped.clone());
-        tasks.spawn(sql::serve(admin, account, house, over));
+        let admin = operators.serve(account, house, stopped.clone());
         tasks.spawn(serve_http(http, Arc::clone(&shared), stopped));
         let first_look = tokio::time::timeout(FIRST_LOOK, known(&shared.watch)).await;
         if first_look.is_err() {
@@ -187,6 +190,7 @@ impl Proxy {
             end: asked,
             tasks,
             workers,
+            admin: Some(admin),
             _monitor: MonitorGuard(monitor),
         })
     }
@@ -235,6 +239,9 @@ impl Proxy {
             relay::end_all(&self.shared).await;
         }
         self.workers.stop();
+        if self.admin.take().is_some_and(|admin| admin.join().is_err()) {
+            tracing::error!("the admin port's thread panicked");
+        }
         while self.tasks.join_next().await.is_some() {}
         self.shared.sum_shadow_up();
         tracing::info!("drained");

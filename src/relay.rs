@@ -6,6 +6,7 @@
 //! says of the session is taken in **before** its last packet goes to the client.
 
 mod accounts;
+mod alarm;
 mod attempt;
 mod budget;
 mod bulk;

@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "diagnostics/commands.rs"]
+mod commands;
 #[path = "diagnostics/compare.rs"]
 mod compare;
 #[path = "diagnostics/forms.rs"]

@@ -2,8 +2,9 @@
 //! state, through a proxy that gives each statement another server connection, and on one bare
 //! server. All packets must be equal.
 //!
-//! `HIGHWATER_SAMENESS_SEEDS` is how many seeds each test plays (24), or a range of them (`100..200`),
-//! `HIGHWATER_SAMENESS_STEPS` how many steps a seed has (60 a session).
+//! What differs is made as short as it will be, and printed with its seed. `HIGHWATER_SAMENESS_SEEDS` is how many
+//! seeds each test plays (a few), or a range of them (`100..200`), `HIGHWATER_SAMENESS_STEPS` how many steps
+//! a session has (60), `HIGHWATER_SAMENESS_FAILURES` how many failures end a test (4).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "sameness/chance.rs"]
@@ -29,8 +30,11 @@ use highwater::rig::Cluster;
 use play::Arena;
 use support::stage::{Stage, servers, stage};
 
-/// Different failures that are told of before a test ends.
-const ENOUGH: usize = 8;
+/// Seeds of each test.
+const SEEDS: u64 = 4;
+
+/// Failures that are told of before a test ends.
+const ENOUGH: usize = 4;
 
 static BARE: OnceLock<Cluster> = OnceLock::new();
 
@@ -50,9 +54,10 @@ fn number(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
-fn seeds() -> Range<u64> {
+/// By default each test has others of its own.
+fn seeds(first: u64) -> Range<u64> {
     let Ok(text) = std::env::var("HIGHWATER_SAMENESS_SEEDS") else {
-        return 0..24;
+        return first..first + SEEDS;
     };
     match text.split_once("..") {
         Some((from, to)) => from.parse().unwrap()..to.parse().unwrap(),
@@ -60,7 +65,7 @@ fn seeds() -> Range<u64> {
     }
 }
 
-async fn check(change: impl FnOnce(&mut Config)) {
+async fn check(first: u64, change: impl FnOnce(&mut Config)) {
     let stage = stage().await;
     let bare = bare(&stage).await;
     let cluster = &stage.setup.cluster;
@@ -71,7 +76,7 @@ async fn check(change: impl FnOnce(&mut Config)) {
     let proxy = Proxy::start(config).await.unwrap();
     support::usable(&proxy, replicas).await;
     let mut wrong = Vec::new();
-    for seed in seeds() {
+    for seed in seeds(first) {
         let sessions = 1 + usize::try_from(seed % 3).unwrap();
         let arena = Arena {
             bare,
@@ -83,10 +88,14 @@ async fn check(change: impl FnOnce(&mut Config)) {
         let steps = number("HIGHWATER_SAMENESS_STEPS", 60);
         let moves = steps::moves(seed, sessions, steps * sessions);
         let Some(difference) = arena.play(&moves).await else {
+            eprintln!("seed {seed} is the same");
             continue;
         };
         let (moves, difference) = shrink::shrunk(&arena, moves, difference).await;
-        let mut text = format!("seed {seed}:\n");
+        let mut text = format!(
+            "seed {seed} (HIGHWATER_SAMENESS_SEEDS={seed}..{}):\n",
+            seed + 1
+        );
         for it in &moves {
             writeln!(text, "  [{}] {}", it.session, it.step).unwrap();
         }
@@ -97,18 +106,13 @@ async fn check(change: impl FnOnce(&mut Config)) {
         )
         .unwrap();
         eprintln!("{text}");
-        wrong.push(text);
-        if wrong.len() == ENOUGH {
+        wrong.push(seed);
+        if wrong.len() == number("HIGHWATER_SAMENESS_FAILURES", ENOUGH) {
             break;
         }
     }
     proxy.shut_down().await;
-    assert!(
-        wrong.is_empty(),
-        "{} differ:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} seeds differ", wrong.len());
 }
 
 /// Connections of the pools: enough that each session may be bound to one, and few enough that each is
@@ -123,7 +127,7 @@ fn switching(config: &mut Config) {
 
 #[tokio::test]
 async fn another_connection_for_each_statement() {
-    check(|config| {
+    check(0, |config| {
         switching(config);
         config.cluster.replicas.clear();
     })
@@ -132,12 +136,12 @@ async fn another_connection_for_each_statement() {
 
 #[tokio::test]
 async fn another_connection_for_each_statement_and_reads_on_replicas() {
-    check(switching).await;
+    check(1000, switching).await;
 }
 
 #[tokio::test]
 async fn few_connections_and_reads_on_replicas() {
-    check(|config| {
+    check(2000, |config| {
         config.pool.mode = PoolMode::Transaction;
         config.pool.max_connections = CONNECTIONS;
     })
@@ -146,5 +150,5 @@ async fn few_connections_and_reads_on_replicas() {
 
 #[tokio::test]
 async fn a_connection_for_each_session_and_reads_on_replicas() {
-    check(|config| config.pool.mode = PoolMode::Session).await;
+    check(3000, |config| config.pool.mode = PoolMode::Session).await;
 }

@@ -87,6 +87,13 @@ async fn a_read_only_transaction_runs_on_one_replica_whole() {
          p:locking_read SELECT id FROM t FOR SHARE
          p:in_transaction SELECT COUNT(*) FROM t
          p:in_transaction COMMIT
+         r START TRANSACTION READ ONLY
+         r SELECT COUNT(*) FROM t
+         p DROP TABLE IF EXISTS nosuch
+         r SELECT COUNT(*) FROM t
+         r START TRANSACTION READ ONLY
+         p CREATE TABLE u (id INT)
+         p INSERT INTO u VALUES (1)
          p SET SESSION TRANSACTION READ ONLY
          r START TRANSACTION
          r SELECT COUNT(*) FROM t

@@ -155,6 +155,15 @@ pub fn figure(report: &str, label: &str) -> f64 {
     rest.split_whitespace().next().unwrap().parse().unwrap()
 }
 
+/// CPU that all threads of a process have used, in nanoseconds.
+pub fn cpu_ns(process: &Child) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
+    tasks
+        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("schedstat")).ok())
+        .filter_map(|stat| stat.split_whitespace().next()?.parse::<u64>().ok())
+        .sum()
+}
+
 /// The word for the protocol of a run.
 pub fn protocol(prepared: bool) -> &'static str {
     if prepared { "prepared" } else { "text" }
@@ -167,6 +176,18 @@ pub fn start_highwater(
     log_level: &str,
     pool_mode: &str,
 ) -> Target {
+    let pool = format!("mode = \"{pool_mode}\"\n");
+    start_with_pool(cluster, folder, log_level, pool_mode, &pool)
+}
+
+/// The same with these lines in `[pool]`, and a name for its files.
+pub fn start_with_pool(
+    cluster: &Cluster,
+    folder: &Path,
+    log_level: &str,
+    name: &str,
+    pool: &str,
+) -> Target {
     let (port, http) = (free_port(), free_port());
     let replicas: Vec<_> = cluster
         .replicas()
@@ -178,14 +199,14 @@ pub fn start_highwater(
          [admin]\nlisten = \"127.0.0.1:0\"\n[cluster]\nprimary = \"{}\"\nreplicas = [{}]\n\
          [monitor]\nuser = \"{}\"\npassword_env = \"BENCH_MONITOR\"\n\
          [[user]]\nname = \"{}\"\npassword_env = \"BENCH_APP\"\n\
-         [pool]\nmode = \"{pool_mode}\"\n\
+         [pool]\n{pool}\
          [log]\nformat = \"json\"\nlevel = \"{log_level}\"\n",
         cluster.primary().address(),
         replicas.join(", "),
         MONITOR.user,
         APP.user
     );
-    let file = folder.join(format!("{pool_mode}.toml"));
+    let file = folder.join(format!("{name}.toml"));
     fs::write(&file, config).unwrap();
     let process = Command::new(env!("CARGO_BIN_EXE_highwater"))
         .arg("run")
@@ -194,7 +215,7 @@ pub fn start_highwater(
         .env("BENCH_MONITOR", MONITOR.password)
         .env("BENCH_APP", APP.password)
         .stdout(Stdio::null())
-        .stderr(File::create(folder.join(format!("{pool_mode}.log"))).unwrap())
+        .stderr(File::create(folder.join(format!("{name}.log"))).unwrap())
         .spawn()
         .unwrap();
     wait_open(port);

@@ -211,7 +211,7 @@ tables! {
         waited_us: u64,
         /// How long it took in all, in microseconds.
         took_us: u64,
-        /// What the session's own writes and reads asked of the server, in short; NULL for nothing.
+        /// What its level demanded of the server, else its session's own writes and reads, in short; NULL for nothing.
         needed: Option<String>,
     }
 

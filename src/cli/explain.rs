@@ -158,7 +158,7 @@ fn destination(session: &Session, profile: &StatementProfile) -> (&'static str, 
 }
 
 fn effects(effects: Effects) -> String {
-    const NAMES: [(Effects, &str); 14] = [
+    const NAMES: [(Effects, &str); 15] = [
         (Effects::READS_TABLES, "reads tables"),
         (Effects::USER_VARIABLE, "mentions a user variable"),
         (Effects::ASSIGNS_USER_VARIABLE, "may assign a user variable"),
@@ -173,6 +173,7 @@ fn effects(effects: Effects) -> String {
             "prepares or frees a statement in SQL",
         ),
         (Effects::HANDLER, "uses HANDLER"),
+        (Effects::COMMITS, "commits an open transaction first"),
         (Effects::XA, "is about an XA transaction"),
         (Effects::MULTI, "is several statements"),
         (

@@ -252,6 +252,18 @@ pub struct LoginSeen {
     pub role_active: bool,
     /// What it may do: one line of SHOW GRANTS each, sorted, without secrets.
     pub grants: Vec<String>,
+    /// What it sees of the data's definitions; on the primary only.
+    pub definitions: Option<Definitions>,
+}
+
+/// Tables and programs that matter to replicas and to a proxy; the first of each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Definitions {
+    /// Tables without a primary key, or a unique one that is never NULL, as `schema.table`.
+    pub keyless: Vec<String>,
+    /// Triggers and functions that set user variables or take named locks, such as
+    /// `trigger schema.name`.
+    pub binding: Vec<String>,
 }
 
 /// Reads that a running proxy counted since its start.

@@ -7,6 +7,7 @@ mod history;
 mod position;
 mod reach;
 mod replication;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -57,6 +58,8 @@ const RULES: &[Rule] = &[
     rule("log_replica_updates", replication::log_replica_updates),
     rule("parallel_appliers", replication::appliers),
     rule("binlog_format", position::binlog_format),
+    rule("primary_keys", schema::primary_keys),
+    rule("binding_programs", schema::binding_programs),
     rule("durability", position::durability),
     rule("init_connect", differences::init_connect),
     rule("settings_that_differ", differences::settings),

@@ -27,19 +27,18 @@ pub enum ClientError {
         /// The id.
         id: u64,
     },
-    /// KILL whose id is no plain number.
-    #[error("KILL takes the plain number of a connection here, no expression")]
-    KillExpression,
     /// GET DIAGNOSTICS about a statement whose connection is gone, or asked for what no reply tells.
     #[error(
         "GET DIAGNOSTICS asks for what is no longer known of the statement before, which ran on another connection; use SHOW WARNINGS, or run both in a transaction"
     )]
     DiagnosticsElsewhere,
-    /// A statement id that was never given out, or was closed.
-    #[error("unknown prepared statement handler ({id})")]
+    /// A statement id that was never given out, or was closed. The words are the server's.
+    #[error("Unknown prepared statement handler ({id}) given to {given_to}")]
     UnknownStatement {
         /// The id.
         id: u32,
+        /// What the server calls whom it was given to.
+        given_to: &'static str,
     },
     /// One more prepared statement than a session may have. The words are the server's.
     #[error("Can't create more than max_prepared_stmt_count statements (current value: {limit})")]
@@ -47,11 +46,13 @@ pub enum ClientError {
         /// The most there may be.
         limit: usize,
     },
-    /// COM_STMT_FETCH without an open cursor.
-    #[error("the statement ({id}) has no open cursor")]
+    /// COM_STMT_FETCH without an open cursor. The words are the server's.
+    #[error("The statement ({id}) has no open cursor{}", if *.mariadb { "" } else { "." })]
     NoCursor {
         /// The id.
         id: u32,
+        /// Whether the servers are MariaDB, which end the sentence otherwise.
+        mariadb: bool,
     },
     /// A variable of Highwater's own that this version does not have.
     #[error("unknown system variable '{name}'")]
@@ -265,9 +266,7 @@ impl ClientError {
             Self::UnknownCommand => (1047, *b"08S01"),
             Self::NoSuchThread { .. } => (1094, *b"HY000"),
             Self::NotOwner { .. } => (1095, *b"HY000"),
-            Self::KillExpression | Self::DiagnosticsElsewhere | Self::Unsupported(_) => {
-                (1235, *b"42000")
-            }
+            Self::DiagnosticsElsewhere | Self::Unsupported(_) => (1235, *b"42000"),
             Self::UnknownStatement { .. } => (1243, *b"HY000"),
             Self::NoCursor { .. } => (1421, *b"HY000"),
             Self::TooManyStatements { .. } => (1461, *b"42000"),
@@ -313,7 +312,6 @@ impl ClientError {
             Self::UnknownCommand
             | Self::TlsNotOffered
             | Self::ClientTooOld
-            | Self::KillExpression
             | Self::DiagnosticsElsewhere
             | Self::PacketTooLong
             | Self::LevelBroken { .. }
@@ -363,7 +361,6 @@ impl ClientError {
             | Self::UnknownCommand
             | Self::NoSuchThread { .. }
             | Self::NotOwner { .. }
-            | Self::KillExpression
             | Self::DiagnosticsElsewhere
             | Self::UnknownStatement { .. }
             | Self::TooManyStatements { .. }
@@ -411,6 +408,8 @@ impl ClientError {
             | Self::NoSuchThread { .. }
             | Self::NotOwner { .. }
             | Self::UnknownCommand
+            | Self::UnknownStatement { .. }
+            | Self::NoCursor { .. }
             | Self::Inactive
             | Self::Interrupted => self.to_string(),
             _ => format!("Highwater: {self}"),

@@ -46,6 +46,16 @@ pub enum ProbeError {
     Unknown,
 }
 
+impl ProbeError {
+    /// Whether a retry may have an answer.
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Timeout(_) | Self::OtherLife => true,
+            Self::Server { .. } | Self::Malformed(_) | Self::Unsupported | Self::Unknown => false,
+        }
+    }
+}
+
 /// Why a wait for a position ended without one. The read has not been sent anywhere: it may go to
 /// the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -61,9 +61,14 @@ impl Watch {
         Self { shared }
     }
 
-    /// The servers as they were last seen. Costs a load.
+    /// The servers as they were last seen, to be kept.
     pub fn topology(&self) -> Arc<Topology> {
         self.shared.topology.load_full()
+    }
+
+    /// A moment's look at the servers as they were last seen: no count that all threads share is touched.
+    pub fn look<T>(&self, at: impl FnOnce(&Topology) -> T) -> T {
+        at(&self.shared.topology.load())
     }
 
     /// Returns once the topology's epoch differs from `seen`.

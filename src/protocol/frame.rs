@@ -88,6 +88,43 @@ pub fn patch_header(buf: &mut [u8], start: usize, header: FrameHeader) {
     }
 }
 
+/// Gives the frames of a reply other sequence ids, however its bytes are cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Renumber {
+    by: u8,
+    /// Bytes of the frame under way that did not come yet.
+    left: usize,
+}
+
+impl Renumber {
+    /// For a reply to a command of so many frames as `sent` says, whose sender had put it into so many as
+    /// `asked` says (both wrapping, as the ids do).
+    pub fn new(asked: u8, sent: u8) -> Self {
+        Self {
+            by: asked.wrapping_sub(sent),
+            left: 0,
+        }
+    }
+
+    /// Whether any id changes.
+    #[inline]
+    pub fn changes(self) -> bool {
+        self.by != 0
+    }
+
+    /// Changes the ids in the next bytes of the reply, which hold whole headers only.
+    pub fn apply(&mut self, bytes: &mut [u8]) {
+        let mut at = self.left.min(bytes.len());
+        self.left -= at;
+        while let Some(header) = bytes.get(at..).and_then(FrameHeader::parse) {
+            let seq = header.seq.wrapping_add(self.by);
+            patch_header(bytes, at, FrameHeader { seq, ..header });
+            at += header.frame_len();
+            self.left = at.saturating_sub(bytes.len());
+        }
+    }
+}
+
 /// The payload of the single frame that `frame` begins with; `None` if it is not whole.
 pub fn payload(frame: &[u8]) -> Option<&[u8]> {
     let header = FrameHeader::parse(frame)?;
@@ -132,6 +169,32 @@ mod tests {
             assert_eq!(lengths(&copied), expected, "payload of {len}");
             assert!(copied == in_place && seq == seq_in_place);
         }
+    }
+
+    #[test]
+    fn a_reply_is_renumbered_however_it_is_cut() {
+        let payloads: [&[u8]; 4] = [b"abc", b"", b"d", b"efgh"];
+        let reply = |mut seq: u8| {
+            let mut out = Vec::new();
+            for payload in payloads {
+                append_packet(&mut out, &mut seq, payload);
+            }
+            out
+        };
+        let expected = reply(255);
+        // Behind the header of the first frame, in its payload, behind it, and in the last one's.
+        for cuts in [&[][..], &[4], &[5, 6], &[7], &[11, 21], &[4, 7, 11, 16]] {
+            let mut bytes = reply(2);
+            let mut renumber = Renumber::new(255, 2);
+            assert!(renumber.changes());
+            let mut from = 0;
+            for to in cuts.iter().copied().chain([bytes.len()]) {
+                renumber.apply(&mut bytes[from..to]);
+                from = to;
+            }
+            assert_eq!(bytes, expected, "{cuts:?}");
+        }
+        assert!(!Renumber::new(3, 3).changes());
     }
 
     #[test]

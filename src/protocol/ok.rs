@@ -8,7 +8,7 @@ mod track;
 
 use super::reader::Reader;
 use super::status::Status;
-pub use rewrite::{add_warning, change_status, rewrite_ok, strip_ok_in_place};
+pub use rewrite::{add_warning, change_status, rewrite_ok, set_warnings, strip_ok_in_place};
 pub use track::{SessionTrack, TrackEntry};
 
 /// An EOF packet: 0xFE, warnings, status.

@@ -10,7 +10,7 @@ use crate::domain::ids::ClientStmtId;
 use crate::domain::session::{Outcome, Side};
 use crate::domain::sql::StatementProfile;
 use crate::protocol::command::{StmtExecute, com_query, com_stmt_prepare, query_text};
-use crate::protocol::frame::{self, HEADER, append_packet};
+use crate::protocol::frame::{self, HEADER, Renumber, append_packet};
 use crate::protocol::reply::ReplyKind;
 use crate::protocol::status::Status;
 use crate::telemetry::PreparedEvent;
@@ -213,6 +213,7 @@ impl Relay {
         task: Task,
         total: usize,
     ) -> Result<Option<ReplyKind>, End> {
+        self.renumber = Renumber::default();
         let kind = match task {
             Task::AsIs(kind) => kind,
             Task::Prepare(id) => {
@@ -226,7 +227,9 @@ impl Relay {
             Task::PrepareRewritten(id) => {
                 self.make_room(side, id);
                 let prepare = com_stmt_prepare(&self.rewritten);
-                append_packet(&mut self.out, &mut 0, &prepare);
+                let mut seq = 0;
+                append_packet(&mut self.out, &mut seq, &prepare);
+                self.renumber = Renumber::new(self.reply_seq, seq);
                 let sent = self.send_to_server(side).await;
                 return Ok(sent.then_some(ReplyKind::Prepare));
             }
@@ -269,8 +272,11 @@ impl Relay {
             out,
             rewritten,
             standing,
+            renumber,
+            reply_seq,
             ..
         } = self;
+        let mut seq = 0;
         let attributes = who.profile.query_attributes();
         let theirs = client.input.data().get(HEADER..*standing);
         let before = theirs.and_then(|theirs| {
@@ -278,12 +284,13 @@ impl Relay {
             theirs.get(..text.start)
         });
         match before {
-            Some(before) => frame::append_with(out, &mut 0, |out| {
+            Some(before) => frame::append_with(out, &mut seq, |out| {
                 out.extend_from_slice(before);
                 out.extend_from_slice(rewritten);
             }),
-            None => append_packet(out, &mut 0, &com_query(rewritten, attributes)),
+            None => append_packet(out, &mut seq, &com_query(rewritten, attributes)),
         }
+        *renumber = Renumber::new(*reply_seq, seq);
     }
 
     /// Sends what was put together in `out`; `false` when the connection broke.
@@ -322,6 +329,8 @@ impl Relay {
             who,
             out,
             gathered,
+            renumber,
+            reply_seq,
             ..
         } = self;
         let link = links.get_mut(side)?;
@@ -344,7 +353,11 @@ impl Relay {
         let earlier = execute.needs_types() && !statement.types.is_empty();
         let missing = earlier && !link.copies.has_bound(at, &statement.types);
         let types = missing.then_some(&*statement.types);
-        frame::append_with(out, &mut 0, |out| execute.rewrite(out, server_id.0, types));
+        let mut seq = 0;
+        frame::append_with(out, &mut seq, |out| {
+            execute.rewrite(out, server_id.0, types)
+        });
+        *renumber = Renumber::new(*reply_seq, seq);
         link.copies.bind(at, &statement.types);
         Some(ReplyKind::Execute { cursor })
     }

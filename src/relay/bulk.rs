@@ -1,5 +1,5 @@
 //! Commands that are too long to be held: a long text streams to the primary unread; the long
-//! parameters of a prepared statement are gathered, for its id has to be rewritten.
+//! parameters of a prepared statement are gathered, for its id has to be rewritten, and so is a KILL.
 
 use super::attempt::Task;
 use super::freshness;
@@ -11,7 +11,6 @@ use super::staleness::StaleNote;
 use super::statement::Statement;
 use crate::backend::ServerConn;
 use crate::domain::consistency::Level;
-use crate::domain::ids::BackendId;
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::{Outcome, Side};
 use crate::domain::sql::control::begins_with_kill;
@@ -20,7 +19,7 @@ use crate::frontend::ClientError;
 use crate::net::Conn;
 use crate::net::conn::send_all;
 use crate::protocol::command::{CommandCode, query_text};
-use crate::protocol::frame::{FrameHeader, HEADER};
+use crate::protocol::frame::{FrameHeader, HEADER, Renumber};
 use crate::protocol::reply::ReplyKind;
 use crate::telemetry::Target;
 
@@ -57,7 +56,7 @@ impl Relay {
         code: CommandCode,
         header: FrameHeader,
     ) -> Result<(), End> {
-        if code == CommandCode::Query {
+        if code == CommandCode::Query && !self.begins_with_kill(header).await? {
             return self.stream_query(header).await;
         }
         if header.continues() {
@@ -145,6 +144,7 @@ impl Relay {
         self.results = 0;
         self.state.on_start(&profile);
         self.note_before(side);
+        self.renumber = Renumber::default();
         self.registered.runs(Some(side));
         let sent = self.stream_packet(side, header).await;
         let kind = ReplyKind::Query;
@@ -196,25 +196,33 @@ impl Relay {
         Ok(())
     }
 
-    /// Reads the beginning of the COM_QUERY that is about to be streamed: its hints; and whether it is a
-    /// KILL, whose id is never relayed as it is.
+    /// Whether a COM_QUERY is a KILL, whose id is never relayed as it is.
+    async fn begins_with_kill(&mut self, header: FrameHeader) -> Result<bool, End> {
+        let (_, text) = self.beginning(header).await?;
+        Ok(text.is_some_and(begins_with_kill))
+    }
+
+    /// Takes the hints in the beginning of the COM_QUERY that is about to be streamed.
     async fn look_at_beginning(
         &mut self,
         header: FrameHeader,
     ) -> Result<Result<(), ClientError>, End> {
-        let looked_at = header.frame_len().min(HEADER + LOOKED_AT);
-        self.fill_client(looked_at).await?;
-        let payload = self.payload(looked_at);
         let attributes = self.who.profile.query_attributes();
-        let text = query_text(payload, attributes).and_then(|range| payload.get(range));
+        let (payload, text) = self.beginning(header).await?;
         let Some(text) = text else {
             // Attributes longer than that: whatever they say is not known.
             return Ok(Ok(()));
         };
-        if begins_with_kill(text) {
-            return Ok(Err(ClientError::KillExpression));
-        }
         Ok(hints::of_query(payload, text, attributes).map(|hints| self.state.hints = hints))
+    }
+
+    /// As much of a COM_QUERY as is looked at, and its text if that begins there.
+    async fn beginning(&mut self, header: FrameHeader) -> Result<(&[u8], Option<&[u8]>), End> {
+        let looked_at = header.frame_len().min(HEADER + LOOKED_AT);
+        self.fill_client(looked_at).await?;
+        let payload = self.payload(looked_at);
+        let text = query_text(payload, self.who.profile.query_attributes());
+        Ok((payload, text.and_then(|range| payload.get(range))))
     }
 
     /// Holds a connection with the session's state on it, that can show what the session has seen.
@@ -240,16 +248,7 @@ impl Relay {
         if self.links.died_idle(side).await && !self.drop_primary() {
             return Ok(Err(ClientError::PrimaryLostIdle.into()));
         }
-        let Self {
-            links,
-            state,
-            registered,
-            ..
-        } = self;
-        if let Err(error) = links
-            .hold(side, BackendId::PRIMARY, &state.mirror, registered)
-            .await
-        {
+        if let Err(error) = self.hold_primary().await {
             return Ok(Err(client_error(&error).into()));
         }
         if self.is_restored(side).await? {

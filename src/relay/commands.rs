@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::attempt::Task;
+use super::bulk::GATHERED;
 use super::groups::{group_of, settings_of};
 use super::hints;
 use super::kill::{self, Named};
@@ -12,7 +13,7 @@ use super::session::{End, Relay};
 use super::statement::{Statement, asks_previous};
 use crate::domain::ids::{BackendId, ClientStmtId};
 use crate::domain::routing::Reason;
-use crate::domain::session::{Lease, Outcome, Side};
+use crate::domain::session::{Aftermath, Lease, Outcome, Side};
 use crate::domain::sql::{Access, Doubt, Effects, Hints, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::command::{
@@ -127,12 +128,13 @@ impl Relay {
     }
 
     async fn query(&mut self, total: usize) -> Result<(), End> {
-        let payload = self
-            .client
-            .input
-            .data()
-            .get(HEADER..total)
-            .unwrap_or_default();
+        let payload = match total {
+            GATHERED => &*self.gathered,
+            _ => {
+                let packet = self.client.input.data().get(HEADER..total);
+                packet.unwrap_or_default()
+            }
+        };
         let Some(range) = query_text(payload, self.who.profile.query_attributes()) else {
             return self.refuse_and_end(ClientError::Malformed).await;
         };
@@ -219,8 +221,11 @@ impl Relay {
         self.state.transaction.on_lost();
         if self.links.get(Side::Primary).is_none() || self.links.lends() && !holds {
             self.after_reset();
+            self.part_if_unsuited(Side::Primary).await;
             return self.answer_ok().await;
         }
+        // Its OK counts nothing of the statement before.
+        self.state.aftermath = Aftermath::default();
         let statement = Statement {
             task: Task::AsIs(ReplyKind::Simple),
             profile: STATE,
@@ -482,8 +487,22 @@ impl Relay {
     }
 
     async fn unknown_statement(&mut self, total: usize) -> Result<(), End> {
-        let id = stmt_id(self.payload(total)).unwrap_or_default();
-        self.refuse(ClientError::UnknownStatement { id }).await
+        let payload = self.payload(total);
+        let id = stmt_id(payload).unwrap_or_default();
+        let code = payload.first().copied().and_then(CommandCode::from_byte);
+        let error = self.unknown(code.unwrap_or(CommandCode::StmtExecute), id);
+        self.refuse(error).await
+    }
+
+    /// The error for a statement that a command names and nobody knows, in the words of each engine.
+    pub(super) fn unknown(&mut self, code: CommandCode, id: u32) -> ClientError {
+        let given_to = match code {
+            _ if !self.mode().dialect.is_mariadb() => "mysql_stmt_precheck",
+            CommandCode::StmtFetch => "mysqld_stmt_fetch",
+            CommandCode::StmtReset => "mysqld_stmt_reset",
+            _ => "mysqld_stmt_execute",
+        };
+        ClientError::UnknownStatement { id, given_to }
     }
 
     /// A part of a parameter's value, without a reply: the execution goes where the parts went.
@@ -555,7 +574,8 @@ impl Relay {
             return self.unknown_statement(total).await;
         };
         let Some(side) = self.home_of(statement) else {
-            return self.refuse(ClientError::NoCursor { id: id.0 }).await;
+            let (id, mariadb) = (id.0, self.mode().dialect.is_mariadb());
+            return self.refuse(ClientError::NoCursor { id, mariadb }).await;
         };
         let outcome = self
             .about_statement(side, id, ReplyKind::Fetch, total)

@@ -14,7 +14,7 @@ use super::statement::Statement;
 use crate::domain::ids::ClientStmtId;
 use crate::domain::routing::Reason;
 use crate::domain::session::aftermath::{Asked, Condition, Conditions, Look, Place, Severity};
-use crate::domain::session::{Outcome, Side};
+use crate::domain::session::{Outcome, Side, Way};
 use crate::domain::sql::control::{Answers, Item, Mentions, Previous, Target, parse_previous};
 use crate::domain::sql::{Access, Doubt, Effects, LexMode, StatementProfile};
 use crate::frontend::ClientError;
@@ -126,7 +126,8 @@ impl Relay {
             return false;
         };
         let in_transaction = state.transaction.open_on() == Some(side);
-        let ready = state.mirror.is_applied(&link.applied)
+        let guarded = side == Side::Replica;
+        let ready = state.mirror.way(&link.applied, guarded) == Way::Nothing
             && !link.applied.lacks_guard(in_transaction)
             && prepared.is_none_or(|id| {
                 let statement = statements.get_mut(id);
@@ -143,7 +144,7 @@ impl Relay {
         })
     }
 
-    fn mode(&mut self) -> LexMode {
+    pub(super) fn mode(&mut self) -> LexMode {
         self.lexer.mode(&self.state).unwrap_or_default()
     }
 
@@ -309,7 +310,14 @@ impl Relay {
     /// The columns of SHOW WARNINGS, as each engine defines them (captured).
     fn columns_of_list(&mut self) -> [Column<'static>; 3] {
         let mariadb = self.mode().dialect.is_mariadb();
-        let (charset, decimals, code_length) = if mariadb { (45, 39, 4) } else { (255, 31, 5) };
+        let (usual, decimals, code_length) = if mariadb { (45, 39, 4) } else { (255, 31, 5) };
+        // Its default collation, and the most bytes of a character.
+        let (charset, bytes) = match self.state.mirror.get(b"character_set_results") {
+            Some(b"utf8mb3") => (33, 3),
+            Some(b"latin1") => (8, 1),
+            Some(b"ascii") => (11, 1),
+            _ => (usual, 4),
+        };
         let text = |name, length| Column {
             name,
             kind: 253,
@@ -326,7 +334,7 @@ impl Relay {
             flags: 0xA1,
             decimals: 0,
         };
-        [text("Level", 28), code, text("Message", 2048)]
+        [text("Level", 7 * bytes), code, text("Message", 512 * bytes)]
     }
 
     async fn answer_get(&mut self, targets: &[Target]) -> Result<Recall, End> {

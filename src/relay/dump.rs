@@ -15,7 +15,6 @@ use super::errors::client_error;
 use super::reply::{Expect, Relayed};
 use super::session::{End, Relay};
 use super::statement::Statement;
-use crate::domain::ids::BackendId;
 use crate::domain::routing::Reason;
 use crate::domain::session::Side;
 use crate::domain::sql::{Access, Effects, StatementProfile};
@@ -112,16 +111,7 @@ impl Relay {
         if self.links.died_idle(Side::Primary).await && !self.drop_primary() {
             return Ok(Err(ClientError::PrimaryLostIdle));
         }
-        let Self {
-            links,
-            state,
-            registered,
-            ..
-        } = self;
-        if let Err(error) = links
-            .hold(Side::Primary, BackendId::PRIMARY, &state.mirror, registered)
-            .await
-        {
+        if let Err(error) = self.hold_primary().await {
             return Ok(Err(client_error(&error)));
         }
         if !self.restore(Side::Primary).await? {

@@ -37,6 +37,7 @@ impl Relay {
             why,
             deadline,
             stale,
+            ..
         } = failed;
         let on_timeout = self.state.settings.on_timeout;
         let reason = reason_of(why);

@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::time::sleep;
+
 use super::kill::Registered;
 use super::links::Links;
 use super::shared::Shared;
@@ -16,7 +18,7 @@ use crate::domain::consistency::{
     Step, Waited, Watermark,
 };
 use crate::domain::ids::BackendId;
-use crate::domain::position::{MixedKinds, Position};
+use crate::domain::position::{Brief, MixedKinds, Position};
 use crate::domain::routing::Reason;
 use crate::domain::session::{LastRead, Positions, Session, Side, Sights};
 use crate::domain::topology::{BackendView, Generation};
@@ -26,6 +28,12 @@ use crate::telemetry::{Outcome, SessionGauge, SessionState};
 
 /// Most waits are over sooner than a connection would be given back and taken again.
 const MOMENT: Duration = Duration::from_millis(20);
+
+/// How long a read on the primary asks at least what its session has seen: without an answer it can only
+/// fail, and a server that is too busy to answer a probe in time still answers the next one.
+const ASKED_FOR: Duration = Duration::from_secs(3);
+/// Pause before it asks again.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A replica that may answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +45,8 @@ pub(super) struct Settled {
     pub(super) waited: bool,
     /// Whether it has less than the read asked for.
     pub(super) stale: bool,
+    /// What its level demanded besides what the session needs, if that had to be found out.
+    pub(super) beyond: Brief,
 }
 
 /// What one read asks for: the session's settings, as changed by the statement's hints.
@@ -86,6 +96,10 @@ pub(super) struct Failed {
     pub(super) deadline: Instant,
     /// A replica that could answer with what it has.
     pub(super) stale: Option<Settled>,
+    /// Whether it waited.
+    pub(super) waited: bool,
+    /// As in [`Settled::beyond`].
+    pub(super) beyond: Brief,
 }
 
 impl Failed {
@@ -95,6 +109,8 @@ impl Failed {
             why: GiveUp::Exhausted,
             deadline: arrived,
             stale: None,
+            waited: false,
+            beyond: Brief::default(),
         }
     }
 }
@@ -139,10 +155,16 @@ impl Seeker<'_> {
                 .metrics
                 .waited(terms.level, terms.arrived.elapsed());
         }
+        let beyond = search.requirement().beyond().brief();
         match found {
-            Ok(server) => Ok(settled(terms.level, server, search.waited())),
+            Ok(server) => Ok(Settled {
+                beyond,
+                ..settled(terms.level, server, search.waited())
+            }),
             Err(why) => Err(Failed {
                 why,
+                waited: search.waited(),
+                beyond,
                 deadline: search.deadline(),
                 stale: search
                     .stale(&self.session.positions, self.shared)
@@ -299,6 +321,7 @@ fn settled(level: Level, server: Server, waited: bool) -> Settled {
         generation: (level != Level::Eventual).then_some(server.generation),
         waited,
         stale: false,
+        beyond: Brief::default(),
     }
 }
 
@@ -308,15 +331,15 @@ fn still_there(shared: &Shared, session: &Session, terms: &Terms, server: Server
     let positions = &session.positions;
     let covers = |position: &Position| shared.covers(server, position);
     let usable = || {
-        let topology = shared.watch.topology();
-        let view = topology.get(server.backend);
-        view.is_some_and(|view| {
+        let is_usable = |view: &BackendView| {
             let same_life = view.generation == Some(server.generation);
             view.usable()
                 && same_life
                 && view.flaws.breaks(terms.level).is_none()
                 && !shared.switches.is_drained(server.backend)
-        })
+        };
+        let watch = &shared.watch;
+        watch.look(|servers| servers.get(server.backend).is_some_and(is_usable))
     };
     let at_mark = |mark: &Watermark| mark.unknown_since().is_none() && covers(mark.position());
     if terms.level == Level::Eventual && terms.after.is_empty() {
@@ -385,17 +408,17 @@ impl Servers for Shared {
     }
 
     fn may_keep(&self, backend: BackendId, level: Level) -> bool {
-        let topology = self.watch.topology();
-        let view = topology.get(backend);
-        view.is_some_and(|view| view.flaws.breaks(level).is_none())
+        let keeps = |view: &BackendView| view.flaws.breaks(level).is_none();
+        self.watch
+            .look(|servers| servers.get(backend).is_some_and(keeps))
     }
 }
 
 /// What on the primary breaks this level, if something does: nobody can hold it then.
 pub(super) fn refusal(shared: &Shared, level: Level) -> Option<ClientError> {
-    let topology = shared.watch.topology();
-    let primary = topology.get(BackendId::PRIMARY)?;
-    let flaw = primary.flaws.breaks(level)?;
+    let flaw = shared
+        .watch
+        .look(|servers| servers.get(BackendId::PRIMARY)?.flaws.breaks(level))?;
     Some(ClientError::LevelBroken {
         level: level.name(),
         setting: flaw.setting(),
@@ -452,14 +475,15 @@ pub(super) async fn primary_ready(
     let positions = &mut session.positions;
     let watch = &shared.watch;
     let mut gate = PrimaryGate::new(level, Instant::now(), timeout);
+    let until = Instant::now() + timeout.max(ASKED_FOR);
     while let Some(step) = gate.poll(positions, shared, Instant::now()) {
         match step {
             Step::AskSeen(read) => {
-                let sights = seen(watch, read).await;
+                let sights = insist(until, || seen(watch, read)).await;
                 gate.on_seen(sights.as_ref().map_err(no_positions));
             }
             Step::AskPrimary { not_before } => {
-                let sights = watch.sights(BackendId::PRIMARY, not_before).await;
+                let sights = insist(until, || watch.sights(BackendId::PRIMARY, not_before)).await;
                 gate.on_primary(positions, sights.as_ref().map_err(no_positions));
             }
             Step::AskAgain { not_before } => {
@@ -486,6 +510,19 @@ pub(super) async fn primary_ready(
         }
     }
     Ok(())
+}
+
+/// Asks until somebody answers, or it is that late: the servers may be busy, or begin another life.
+async fn insist<A: Future<Output = Result<Sights, ProbeError>>>(
+    until: Instant,
+    ask: impl Fn() -> A,
+) -> Result<Sights, ProbeError> {
+    loop {
+        match ask().await {
+            Err(error) if error.passes() && Instant::now() < until => sleep(ASK_AGAIN).await,
+            answer => return answer,
+        }
+    }
 }
 
 /// The common case of a session on the primary.

@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
+use super::freshness::{Failed, Settled};
 use super::session::Relay;
 use super::trace::TraceNote;
 use crate::domain::consistency::Level;
@@ -39,7 +40,7 @@ pub struct Entry {
     pub waited: Duration,
     /// How long it took in all.
     pub took: Duration,
-    /// What the session's own writes and reads asked of the server.
+    /// What its level demanded of the server, else the session's own writes and reads.
     pub needed: Brief,
 }
 
@@ -176,7 +177,7 @@ impl Slot {
         }
         fence(Ordering::Acquire);
         let after = self.version.load(Ordering::Relaxed);
-        (before == after && before % 2 == 0).then_some(words)
+        (before == after && before.is_multiple_of(2)).then_some(words)
     }
 }
 
@@ -187,10 +188,26 @@ pub(super) struct Tally {
     pub(super) bytes: u64,
     /// How long it waited for a replica.
     pub(super) waited: Duration,
-    /// What its session needed when it was routed.
+    /// What its level demanded of the server, else what its session needed when it was routed.
     pub(super) needed: Brief,
     /// What its client is to be told of its way.
     pub(super) trace: TraceNote,
+}
+
+impl Tally {
+    /// The search for a replica ended.
+    pub(super) fn searched(&mut self, found: &Result<Settled, Failed>, arrived: Instant) {
+        let (waited, beyond) = match found {
+            Ok(settled) => (settled.waited, settled.beyond),
+            Err(failed) => (failed.waited, failed.beyond),
+        };
+        if waited {
+            self.waited = arrived.elapsed();
+        }
+        if !beyond.is_nothing() {
+            self.needed = beyond;
+        }
+    }
 }
 
 /// How a statement ended, and where.

@@ -13,6 +13,9 @@ use crate::telemetry::{AccessLabel, DigestCounts, Label};
 /// Characters of a statement's text that are shown.
 const SHOWN: usize = 1024;
 
+/// Routes that are shown at once.
+const MOST: usize = 10_000;
+
 /// One statement of one session.
 #[derive(Clone, Debug)]
 pub struct RouteView {
@@ -40,7 +43,8 @@ pub struct ShapeView {
 }
 
 impl Shared {
-    /// Where the last statements of one session, or of all, went: the newest first.
+    /// Where the last statements of one session, or of all, went: the newest first, and not more of them
+    /// than anybody reads.
     pub fn routes(&self, session: Option<SessionId>) -> Vec<RouteView> {
         let sessions = match session {
             Some(session) => vec![session],
@@ -48,13 +52,16 @@ impl Shared {
         };
         let of = |session| {
             let entries = self.registry.routes(session).unwrap_or_default();
-            entries
-                .into_iter()
-                .map(move |entry| self.route_view(session, entry))
+            entries.into_iter().map(move |entry| (session, entry))
         };
         let mut routes: Vec<_> = sessions.into_iter().flat_map(of).collect();
-        routes.sort_by_key(|route| route.ago);
+        // Stable, so that of one session the order stays.
+        routes.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.ended));
+        routes.truncate(MOST);
+        let routes = routes.into_iter();
         routes
+            .map(|(session, entry)| self.route_view(session, entry))
+            .collect()
     }
 
     fn route_view(&self, session: SessionId, entry: Entry) -> RouteView {

@@ -185,18 +185,21 @@ impl Relay {
     /// Answers a command with OK.
     pub(super) async fn answer_ok(&mut self) -> Result<(), End> {
         self.note_own_answer(None);
-        self.send_ok().await
+        self.send_ok(0).await
     }
 
     /// Answers a command that is no statement with OK.
     pub(super) async fn answer_ping(&mut self) -> Result<(), End> {
         self.state.aftermath.on_ping();
-        self.send_ok().await
+        let mariadb = self.mode().dialect.is_mariadb();
+        let warnings = self.state.aftermath.warnings_told(mariadb);
+        self.send_ok(warnings).await
     }
 
-    async fn send_ok(&mut self) -> Result<(), End> {
+    async fn send_ok(&mut self, warnings: u16) -> Result<(), End> {
         let ok = OkPacket {
             status: self.status(),
+            warnings,
             ..OkPacket::default()
         };
         let mut seq = self.reply_seq;

@@ -67,6 +67,13 @@ impl Relay {
         self.links.get(side).is_some_and(suits)
     }
 
+    /// Gives a connection back that no command can give the session's state, which was made anew.
+    pub(super) async fn part_if_unsuited(&mut self, side: Side) {
+        if !self.suits(side) && self.links.claim(side, &self.registered) {
+            self.part_with(side).await;
+        }
+    }
+
     /// Asks for what the server did not tell. `false` when the connection failed.
     async fn learn_untold(&mut self, side: Side) -> bool {
         let Some(link) = self.links.get_mut(side) else {
@@ -114,7 +121,7 @@ impl Relay {
         if !kept || matches!(self.lease(other), Lease::Keep(_)) {
             return;
         }
-        if !self.settle_unheld(other).await {
+        if !self.save_aftermath(other).await {
             self.links.discard(other, &self.registered);
         } else if !self.links.offer(other) {
             self.part_with(other).await;

@@ -163,12 +163,12 @@ impl Relay {
             return;
         }
         let names: Vec<Box<[u8]>> = self.state.pins.named_locks().map(Into::into).collect();
+        if names.is_empty() || !self.save_aftermath(Side::Primary).await {
+            return;
+        }
         let Some(link) = self.links.get_mut(Side::Primary) else {
             return;
         };
-        if names.is_empty() {
-            return;
-        }
         let held: Vec<_> = names.iter().map(|name| is_held(name)).collect();
         let Ok(answers) = link.ask(&format!("SELECT {}", held.join(", "))).await else {
             // A connection that broke is noticed before the next statement; the pins stay.

@@ -10,7 +10,7 @@ use crate::domain::ids::BackendId;
 use crate::domain::routing::{Reason, Route};
 use crate::domain::session::{Outcome, Side};
 use crate::domain::sql::Access;
-use crate::domain::topology::Generation;
+use crate::domain::topology::{Generation, Topology};
 use crate::frontend::ClientError;
 use crate::telemetry::SessionState;
 
@@ -118,8 +118,8 @@ impl Relay {
 
     /// How old the answer of a replica may be: as far as it is known to be behind now.
     pub(super) fn observe_staleness(&self, level: Level, backend: BackendId) {
-        let topology = self.shared.watch.topology();
-        if let Some(lag) = topology.get(backend).and_then(|view| view.lag) {
+        let lag = |servers: &Topology| servers.get(backend)?.lag;
+        if let Some(lag) = self.shared.watch.look(lag) {
             self.shared.metrics.staleness(level, lag);
         }
     }
@@ -169,6 +169,9 @@ impl Relay {
 
     /// Asks the connection that the charset was set on for the collation that came with it.
     pub(super) async fn learn_collation(&mut self, side: Side) -> bool {
+        if !self.save_aftermath(side).await {
+            return false;
+        }
         let Some(link) = self.links.get_mut(side) else {
             return false;
         };

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::accounts::{change_accounts, changed_nothing};
 use super::groups::acknowledge;
@@ -24,7 +24,9 @@ use crate::monitor::Watch;
 use crate::net::Conn;
 use crate::protocol::caps::CapabilityFlags;
 use crate::protocol::frame::{self, FrameHeader, HEADER};
-use crate::protocol::ok::{OkView, TrackEntry, change_status, rewrite_ok, strip_ok_in_place};
+use crate::protocol::ok::{
+    OkView, TrackEntry, change_status, rewrite_ok, set_warnings, strip_ok_in_place,
+};
 use crate::protocol::packets::{self, ErrView};
 use crate::protocol::reply::{Event, EventKind, ReplyKind, ReplyTracker};
 use crate::protocol::status::Status;
@@ -292,6 +294,13 @@ impl Relay {
     /// Makes an event's packet what the client may see; gives its length, which may have changed.
     fn show(&mut self, expect: Expect, at: usize, event: Event) -> usize {
         let (lacks, extra) = self.flags_to_show(expect.side);
+        let warnings = match (expect.kind, event.kind) {
+            (ReplyKind::Simple, EventKind::Ok) => {
+                let mariadb = self.mode().dialect.is_mariadb();
+                Some(self.state.aftermath.warnings_told(mariadb))
+            }
+            _ => None,
+        };
         let Self {
             links, state, who, ..
         } = self;
@@ -311,6 +320,10 @@ impl Relay {
                 *place = id.0.to_le_bytes();
             }
             return event.len;
+        }
+        if let Some(count) = warnings {
+            let packet = input.data_mut().get_mut(at..at + event.len);
+            set_warnings(packet.unwrap_or_default(), count);
         }
         if (lacks, extra) != (0, 0) && event.kind != EventKind::Err {
             let packet = input.data_mut().get_mut(at..at + event.len);
@@ -349,11 +362,16 @@ impl Relay {
             links,
             client,
             captured,
+            renumber,
             ..
         } = self;
         let Some(link) = links.get_mut(side) else {
             return Ok(());
         };
+        if renumber.changes() {
+            let bytes = link.conn.input.data_mut().get_mut(..count);
+            renumber.apply(bytes.unwrap_or_default());
+        }
         let bytes = link.conn.input.data().get(..count).unwrap_or_default();
         match captured.take(bytes) {
             Ok(true) => {
@@ -390,18 +408,28 @@ impl Relay {
                 links,
                 client,
                 shared,
+                alarm,
                 ..
             } = self;
             let replica = match (side, forwarded) {
                 (Side::Replica, false) => links.get(side).map(|link| link.identity),
                 _ => None,
             };
-            let heard = poll_fn(|cx| poll_both(cx, links, side, (client, ahead), &mut parting));
+            let heard = |cx: &mut Context<'_>| {
+                let client = (&mut *client, ahead);
+                poll_both(cx, links, side, client, &mut parting)
+            };
             let woke = match replica {
-                None => heard.await,
-                Some(replica) if silent => unless_down(&shared.watch, replica, heard).await,
+                None => poll_fn(heard).await,
+                Some(replica) if silent => {
+                    unless_down(&shared.watch, replica, poll_fn(heard)).await
+                }
                 // Nearly every answer is there before anybody has to look at the topology.
-                Some(_) => timeout(SILENCE, heard).await.unwrap_or(Woke::Silent),
+                Some(_) => {
+                    let over = Instant::now() + SILENCE;
+                    let silent = |cx: &mut Context<'_>| alarm.poll(cx, over).map(|()| Woke::Silent);
+                    poll_first(heard, silent).await
+                }
             };
             match woke {
                 Woke::Silent => {
@@ -572,6 +600,18 @@ enum Woke {
     Recalled,
     /// The answer takes its time.
     Silent,
+}
+
+/// What is ready first; the first of the two if both are.
+async fn poll_first<T>(
+    mut one: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    mut other: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> T {
+    poll_fn(|cx| match one(cx) {
+        Poll::Pending => other(cx),
+        ready => ready,
+    })
+    .await
 }
 
 /// Waits for a replica's answer until that replica is down.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
+use super::alarm::Alarm;
 use super::budget::Permit;
 use super::bulk::GATHERED;
 use super::classify::Lexer;
@@ -30,7 +31,7 @@ use crate::frontend::login::LoginError;
 use crate::net::{Conn, Stream};
 use crate::protocol::caps::CapabilityFlags;
 use crate::protocol::command::CommandCode;
-use crate::protocol::frame::{FrameHeader, HEADER};
+use crate::protocol::frame::{FrameHeader, HEADER, Renumber};
 use crate::protocol::status::Status;
 use crate::telemetry::{PinGauge, SessionGauge, SessionState};
 
@@ -100,6 +101,8 @@ pub(super) struct Relay {
     pub(super) results: usize,
     /// The sequence id with which a reply to the command at hand begins: one for each of its frames.
     pub(super) reply_seq: u8,
+    /// How the reply at hand is numbered for the client, where its command went on in more or fewer frames.
+    pub(super) renumber: Renumber,
     /// The payload of a command of several frames.
     pub(super) gathered: Vec<u8>,
     /// Bytes of the command at hand that stand in the client's buffer until it is answered; 0 for
@@ -134,6 +137,8 @@ pub(super) struct Relay {
     pub(super) may_trigger: bool,
     /// Which named locks are held has to be asked.
     pub(super) locks_unsure: bool,
+    /// For waits that are nearly always over before.
+    pub(super) alarm: Alarm,
     /// The session's pins, as far as metrics and registry know of them.
     pub(super) pinned: PinGauge,
     /// Their version.
@@ -248,6 +253,7 @@ impl Relay {
             rewritten: Vec::new(),
             results: 0,
             reply_seq: 1,
+            renumber: Renumber::default(),
             gathered: Vec::new(),
             standing: 0,
             group,
@@ -264,6 +270,7 @@ impl Relay {
             touches: None,
             may_trigger: false,
             locks_unsure: false,
+            alarm: Alarm::default(),
             pinned: shared.metrics.pin_gauge(),
             told_pins: 0,
             trace: false,

@@ -1,6 +1,6 @@
 //! What all sessions share.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
@@ -121,11 +121,18 @@ impl Drop for Seat {
 
 /// Fingerprints of statements that a replica refused as writes (a function or a view wrote).
 #[derive(Debug)]
-pub struct Refused(Cache<u64, ()>);
+pub struct Refused {
+    fingerprints: Cache<u64, ()>,
+    /// Whether there ever was one: to count them takes every lock of the cache.
+    any: AtomicBool,
+}
 
 impl Default for Refused {
     fn default() -> Self {
-        Self(Cache::new(REFUSED))
+        Self {
+            fingerprints: Cache::new(REFUSED),
+            any: AtomicBool::new(false),
+        }
     }
 }
 
@@ -133,12 +140,13 @@ impl Refused {
     /// Remembers a statement. One that was not read has no fingerprint and is not remembered.
     pub fn remember(&self, fingerprint: u64) {
         if fingerprint != 0 {
-            self.0.insert(fingerprint, ());
+            self.fingerprints.insert(fingerprint, ());
+            self.any.store(true, Ordering::Release);
         }
     }
 
     /// Whether the statement goes to the primary for that reason.
     pub fn contains(&self, fingerprint: u64) -> bool {
-        !self.0.is_empty() && self.0.get(&fingerprint).is_some()
+        self.any.load(Ordering::Acquire) && self.fingerprints.get(&fingerprint).is_some()
     }
 }

@@ -1,20 +1,19 @@
-//! Runs one statement: route, freshness, connection, attempt; and what to do when one fails.
+//! Runs one statement: where it goes, attempt after attempt, until it is answered.
 
-use std::time::{Duration, Instant};
+mod moved;
+mod primary;
+mod replica;
 
-use super::attempt::{Task, Tried};
+use std::time::Instant;
+
+use super::attempt::Task;
 use super::budget::Permit;
-use super::deferred::Opened;
 use super::diagnostics::Recall;
-use super::errors::client_error;
-use super::fallback::Fell;
-use super::freshness::{self, Failed, Seeker, Settled, Terms};
+use super::freshness::{self, Terms};
 use super::history::{Went, failed};
-use super::replica::Held;
-use super::reply::{Relayed, Swallowed, ahead_of, left};
+use super::reply::Swallowed;
 use super::session::{End, Relay};
 use super::staleness::StaleNote;
-use super::trackers::may_set_trackers;
 use crate::domain::consistency::{GroupKey, Level};
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
@@ -26,7 +25,7 @@ use crate::frontend::ClientError;
 use crate::protocol::command::com_query;
 use crate::protocol::frame::append_packet;
 use crate::protocol::reply::ReplyKind;
-use crate::telemetry::{self, ErrorKind, SessionState, Target};
+use crate::telemetry::{self, ErrorKind, Target};
 
 /// A statement that stands in the client's buffer.
 #[derive(Clone, Copy, Debug)]
@@ -113,87 +112,99 @@ impl Relay {
         self.learn_for_constants().await;
         let mut next = self.first_route(&statement);
         next = self.shadowed(next, &statement, &terms);
-        loop {
-            let done = match next {
-                Route::Primary(reason) => {
-                    self.on_primary(&statement, &terms, reason, &mut progress)
-                        .await?
-                }
-                Route::HeldReplica(reason) => {
-                    match self
-                        .fresh_in_transaction(&statement, &terms, &mut progress)
-                        .await?
-                    {
-                        Some(instead) => instead,
-                        None => self.on_held_replica(&statement, reason).await?,
-                    }
-                }
-                Route::Replica { transaction } => {
-                    self.on_replica(&statement, &terms, transaction, &mut progress)
-                        .await?
-                }
-                Route::EndReplicaTransaction(reason) => {
-                    self.end_replica_transaction().await?;
-                    Next::Again(match self.routed(&statement.profile) {
-                        Route::EndReplicaTransaction(_) => Route::Primary(reason),
-                        other => other,
-                    })
-                }
-                Route::MoveTransaction(reason) => self.move_transaction(reason).await?,
-                Route::Defer(deferred) if statement.begins_anywhere() => {
-                    self.begin_deferred(deferred).await?;
-                    Next::Here(Reason::Deferred)
-                }
-                Route::Defer(_) => Next::Again(Route::Primary(Reason::InTransaction)),
-                Route::EndDeferred => match self.end_deferred(&statement).await? {
-                    true => Next::Here(Reason::Deferred),
-                    false => Next::Again(Route::Primary(Reason::InTransaction)),
-                },
-                Route::Own => return self.run_own(&statement).await,
-            };
-            let (target, reason, outcome) = match done {
+        let (target, reason, outcome) = loop {
+            if next == Route::Own {
+                return self.run_own(&statement).await;
+            }
+            match self.go(next, &statement, &terms, &mut progress).await? {
                 Next::Again(route) => {
                     if self.stale == StaleNote::Flag {
                         self.stale = StaleNote::None;
                     }
                     next = route;
-                    continue;
                 }
-                Next::Refused(reason) => (Target::Proxy, reason, Outcome::Failed),
-                Next::Here(reason) => (Target::Proxy, reason, DONE),
-                Next::Answered(side, reason, outcome) => (self.count(side), reason, outcome),
-            };
-            let StatementProfile {
-                access,
-                fingerprint,
-                ..
-            } = statement.profile;
-            let went = Went {
-                access,
-                fingerprint,
-                target,
-                reason,
-                failed: failed(outcome),
-            };
-            self.note_went(went, started);
-            self.note_lost_read(access, reason);
-            if access == Access::Read {
-                self.shared
-                    .metrics
-                    .outcome(level, freshness::outcome(reason));
+                Next::Refused(reason) => break (Target::Proxy, reason, Outcome::Failed),
+                Next::Here(reason) => break (Target::Proxy, reason, DONE),
+                Next::Answered(side, reason, outcome) => break (self.count(side), reason, outcome),
             }
-            self.after_staleness();
-            self.settle_groups();
-            self.settle_locks().await;
-            self.after_fallback(progress.permit.take(), had_primary)
-                .await?;
-            if access == Access::TransactionEnd
-                && outcome != Outcome::Failed
-                && self.releases(&statement)
-            {
-                return Err(End::Released);
+        };
+        let StatementProfile {
+            access,
+            fingerprint,
+            ..
+        } = statement.profile;
+        let went = Went {
+            access,
+            fingerprint,
+            target,
+            reason,
+            failed: failed(outcome),
+        };
+        self.note_went(went, started);
+        self.note_lost_read(access, reason);
+        if access == Access::Read {
+            let outcome = freshness::outcome(reason);
+            self.shared.metrics.outcome(level, outcome);
+        }
+        self.after_staleness();
+        self.settle_groups();
+        self.settle_locks().await;
+        self.after_fallback(progress.permit.take(), had_primary)
+            .await?;
+        if access == Access::TransactionEnd
+            && outcome != Outcome::Failed
+            && self.releases(&statement)
+        {
+            return Err(End::Released);
+        }
+        Ok(outcome)
+    }
+
+    /// Tries a statement where this route leads.
+    async fn go(
+        &mut self,
+        route: Route,
+        statement: &Statement,
+        terms: &Terms,
+        progress: &mut Progress,
+    ) -> Result<Next, End> {
+        match route {
+            Route::Primary(reason) => self.on_primary(statement, terms, reason, progress).await,
+            Route::HeldReplica(reason) => {
+                let fresh = self.fresh_in_transaction(statement, terms, progress);
+                match fresh.await? {
+                    Some(instead) => Ok(instead),
+                    None => self.on_held_replica(statement, reason).await,
+                }
             }
-            return Ok(outcome);
+            Route::Replica { transaction } => {
+                self.on_replica(statement, terms, transaction, progress)
+                    .await
+            }
+            Route::EndReplicaTransaction(reason) => {
+                self.end_replica_transaction().await?;
+                Ok(Next::Again(self.rerouted(statement, reason)))
+            }
+            Route::MoveTransaction(reason) => self.move_transaction(reason).await,
+            Route::Defer(deferred) if statement.begins_anywhere() => {
+                self.begin_deferred(deferred).await?;
+                Ok(Next::Here(Reason::Deferred))
+            }
+            Route::EndDeferred if self.end_deferred(statement).await? => {
+                Ok(Next::Here(Reason::Deferred))
+            }
+            // Highwater answers the last of these before it comes here.
+            Route::Defer(_) | Route::EndDeferred | Route::Own => {
+                Ok(Next::Again(Route::Primary(Reason::InTransaction)))
+            }
+        }
+    }
+
+    /// Where a statement goes whose transaction on the replica was ended for it.
+    fn rerouted(&self, statement: &Statement, reason: Reason) -> Route {
+        match self.routed(&statement.profile) {
+            Route::EndReplicaTransaction(_) => Route::Primary(reason),
+            other => other,
         }
     }
 
@@ -231,11 +242,8 @@ impl Relay {
 
     /// Where the session sends a statement that is bound nowhere.
     fn routed(&self, profile: &StatementProfile) -> Route {
-        routed(
-            &self.state,
-            profile,
-            self.shared.outside(profile, self.diary.id),
-        )
+        let outside = self.shared.outside(profile, self.diary.id);
+        routed(&self.state, profile, outside)
     }
 
     fn count(&mut self, side: Side) -> Target {
@@ -249,391 +257,6 @@ impl Relay {
                 Target::Replica
             }
         }
-    }
-
-    async fn on_primary(
-        &mut self,
-        statement: &Statement,
-        terms: &Terms,
-        reason: Reason,
-        progress: &mut Progress,
-    ) -> Result<Next, End> {
-        if statement.profile.may_show_data()
-            && let Err(error) = self.primary_ready(terms.level).await?
-        {
-            return self.answer_error(error, Side::Primary, reason).await;
-        }
-        if reason == Reason::FollowsPrevious {
-            self.hold_again(Side::Primary);
-        }
-        self.free_other_to_lease(Side::Primary).await;
-        let Self {
-            links,
-            state,
-            registered,
-            ..
-        } = self;
-        if state.transaction.open_on() == Some(Side::Primary) && links.get(Side::Primary).is_none()
-        {
-            // Another connection would take what follows for statements of their own.
-            return self.state_lost().await;
-        }
-        if let Err(error) = links
-            .hold(Side::Primary, BackendId::PRIMARY, &state.mirror, registered)
-            .await
-        {
-            if error.blames_server() {
-                self.shared.watch.suspect(BackendId::PRIMARY);
-            }
-            return self
-                .answer_error(client_error(&error), Side::Primary, reason)
-                .await;
-        }
-        match self.open_deferred(statement).await? {
-            Opened::Yes => {}
-            Opened::Broken => return self.redial(statement, reason, progress).await,
-            Opened::Denied(packet) => {
-                self.pass_error(packet).await?;
-                return Ok(Next::Answered(Side::Primary, reason, Outcome::Failed));
-            }
-            Opened::Refused if !self.drop_primary() => return self.state_lost().await,
-            Opened::Refused => {
-                return self
-                    .answer_error(ClientError::NotRestored, Side::Primary, reason)
-                    .await;
-            }
-        }
-        let Statement {
-            task,
-            total,
-            mut profile,
-            ..
-        } = *statement;
-        if reason == Reason::ReplicaRefused {
-            // A function or a view in it writes, which its text does not show.
-            profile.effects = profile.effects.with(Effects::OPAQUE);
-        }
-        let tried = self
-            .attempt(Side::Primary, task, total, &profile, false, false)
-            .await?;
-        match tried {
-            Tried::Relayed(Relayed::Done(outcome)) => {
-                self.ended(Side::Primary, &profile, outcome);
-                self.note_savepoint(statement, outcome);
-                Ok(Next::Answered(Side::Primary, reason, outcome))
-            }
-            Tried::Relayed(Relayed::Lost { forwarded }) => {
-                self.primary_lost(&profile, forwarded).await
-            }
-            // `may_retry` was false, so the client has the refusal already.
-            Tried::Relayed(Relayed::RefusedAsWrite | Relayed::GoingDown) => {
-                Ok(Next::Answered(Side::Primary, reason, Outcome::Failed))
-            }
-            Tried::NotRestored => {
-                if !self.drop_primary() {
-                    return self.state_lost().await;
-                }
-                self.answer_error(ClientError::NotRestored, Side::Primary, reason)
-                    .await
-            }
-            Tried::NotSent => self.redial(statement, reason, progress).await,
-        }
-    }
-
-    /// The primary's connection had died before anything was sent.
-    async fn redial(
-        &mut self,
-        statement: &Statement,
-        reason: Reason,
-        progress: &mut Progress,
-    ) -> Result<Next, End> {
-        let anywhere = self.drop_primary() && !statement.is_tied();
-        progress.redialled += 1;
-        if anywhere && progress.redialled < 3 {
-            return Ok(Next::Again(Route::Primary(reason)));
-        }
-        self.state_lost().await
-    }
-
-    /// The primary's connection broke while a statement ran: what it did is unknown.
-    async fn primary_lost(
-        &mut self,
-        profile: &StatementProfile,
-        forwarded: bool,
-    ) -> Result<Next, End> {
-        self.shared.watch.suspect(BackendId::PRIMARY);
-        self.ended(Side::Primary, profile, Outcome::Lost);
-        self.drop_primary();
-        if forwarded {
-            return Err(End::ReplyBroken);
-        }
-        self.refuse(ClientError::PrimaryLost).await?;
-        Err(End::StateLost)
-    }
-
-    /// Closes the primary's connection. `false` when a transaction or state of the session went
-    /// with it, so that no other connection may go on in its place.
-    pub(super) fn drop_primary(&mut self) -> bool {
-        let open = self.state.transaction.open_on() == Some(Side::Primary);
-        let replaceable = !open && !self.state.holds_connection();
-        self.links.discard(Side::Primary, &self.registered);
-        if open {
-            self.state.transaction.on_lost();
-        }
-        replaceable
-    }
-
-    /// Ends a session whose transaction or state is gone, before anything runs without it.
-    pub(super) async fn state_lost<T>(&mut self) -> Result<T, End> {
-        self.refuse(ClientError::PrimaryLostIdle).await?;
-        Err(End::StateLost)
-    }
-
-    async fn on_replica(
-        &mut self,
-        statement: &Statement,
-        terms: &Terms,
-        transaction: bool,
-        progress: &mut Progress,
-    ) -> Result<Next, End> {
-        if let Some(error) = freshness::refusal(&self.shared, terms.level) {
-            self.refuse(error).await?;
-            return Ok(Next::Refused(Reason::LevelBroken));
-        }
-        let Self {
-            shared,
-            state,
-            links,
-            gauge,
-            registered,
-            client,
-            ..
-        } = self;
-        let mut seeker = Seeker {
-            shared,
-            session: state,
-            links,
-            registered,
-            gauge,
-            in_transaction: false,
-        };
-        let settled = tokio::select! {
-            biased;
-            settled = seeker.settle(terms, &progress.lost) => settled,
-            () = registered.interrupted() => {
-                gauge.set(SessionState::Active);
-                return self
-                    .answer_error(ClientError::Interrupted, Side::Replica, Reason::Waited)
-                    .await;
-            }
-            () = left(client, ahead_of(shared)) => return Err(End::ClientGone),
-        };
-        self.tally.waited = match &settled {
-            Ok(Settled { waited: false, .. }) => Duration::ZERO,
-            _ => terms.arrived.elapsed(),
-        };
-        // In a transaction no older answer will do.
-        let no_older = transaction || self.state.transaction.is_open();
-        let settled = match settled {
-            Ok(settled) => settled,
-            Err(failed) => match self.fall_back(failed, terms, no_older).await {
-                Fell::Stale(settled) => settled,
-                fell => return self.fell(fell, progress).await,
-            },
-        };
-        if self.state.mirror.collation_untold() && !self.learn_collation(Side::Primary).await {
-            if !self.drop_primary() {
-                return self.state_lost().await;
-            }
-            return Ok(Next::Again(Route::Primary(Reason::CannotRestore)));
-        }
-        self.free_other_to_lease(Side::Replica).await;
-        match self.hold_replica(settled).await {
-            Held::Yes => {}
-            Held::No | Held::Refused => {
-                progress.lost.push(settled.backend);
-                return Ok(Next::Again(Route::Replica { transaction }));
-            }
-            Held::Exhausted => {
-                let failed = Failed::exhausted(terms.arrived);
-                let fell = self.fall_back(failed, terms, no_older).await;
-                return self.fell(fell, progress).await;
-            }
-        }
-        let reason = match (progress.lost.is_empty(), settled.waited) {
-            _ if settled.stale => Reason::Stale,
-            _ if transaction => Reason::ReadOnlyTransaction,
-            (false, _) => Reason::ReplicaLost,
-            (true, true) => Reason::Waited,
-            (true, false) => Reason::Fresh,
-        };
-        if settled.stale {
-            self.stale = StaleNote::Flag;
-        }
-        self.observe_staleness(terms.level, settled.backend);
-        if !transaction {
-            self.note_implicit_begin(statement);
-        }
-        let Statement {
-            task,
-            total,
-            profile,
-            ..
-        } = *statement;
-        let tried = self
-            .attempt(Side::Replica, task, total, &profile, !transaction, true)
-            .await?;
-        match tried {
-            Tried::Relayed(Relayed::Done(outcome)) => {
-                self.ended(Side::Replica, &profile, outcome);
-                Ok(Next::Answered(Side::Replica, reason, outcome))
-            }
-            Tried::Relayed(Relayed::RefusedAsWrite) => {
-                self.shared.refused.remember(profile.fingerprint);
-                tracing::info!(
-                    fingerprint = profile.fingerprint,
-                    "a replica refused a statement \
-                    as a write; from now on it goes to the primary"
-                );
-                Ok(Next::Again(Route::Primary(Reason::ReplicaRefused)))
-            }
-            Tried::Relayed(Relayed::Lost { forwarded }) => {
-                self.replica_lost(settled.backend);
-                if forwarded {
-                    return Err(End::ReplyBroken);
-                }
-                progress.lost.push(settled.backend);
-                if let Err(lost) = progress.toll.on_lost() {
-                    self.refuse(ClientError::ServersLost { lost }).await?;
-                    return Ok(Next::Refused(Reason::ReplicaLost));
-                }
-                Ok(Next::Again(Route::Replica { transaction }))
-            }
-            Tried::NotSent | Tried::Relayed(Relayed::GoingDown) => {
-                self.replica_lost(settled.backend);
-                progress.lost.push(settled.backend);
-                Ok(Next::Again(Route::Replica { transaction }))
-            }
-            Tried::NotRestored => {
-                self.links.discard(Side::Replica, &self.registered);
-                Ok(Next::Again(Route::Primary(Reason::CannotRestore)))
-            }
-        }
-    }
-
-    /// Goes on with what comes instead of a fresh replica.
-    async fn fell(&mut self, fell: Fell, progress: &mut Progress) -> Result<Next, End> {
-        match fell {
-            Fell::Primary(reason, permit) => {
-                progress.permit = permit;
-                Ok(Next::Again(Route::Primary(reason)))
-            }
-            Fell::Refused(reason, error) => {
-                self.refuse(error).await?;
-                Ok(Next::Refused(reason))
-            }
-            // Only a search gives one, and that is taken where the search is.
-            Fell::Stale(_) => Ok(Next::Again(Route::Primary(Reason::NoReplica))),
-        }
-    }
-
-    fn replica_lost(&mut self, backend: BackendId) {
-        self.shared.watch.suspect(backend);
-        self.links.discard(Side::Replica, &self.registered);
-        if self.state.transaction.open_on() == Some(Side::Replica) {
-            self.state.transaction.on_lost();
-        }
-    }
-
-    /// A statement that belongs to what the held replica connection is doing.
-    async fn on_held_replica(
-        &mut self,
-        statement: &Statement,
-        reason: Reason,
-    ) -> Result<Next, End> {
-        let in_transaction = self.state.transaction.open_on() == Some(Side::Replica);
-        self.hold_again(Side::Replica);
-        let Some(backend) = self
-            .links
-            .get(Side::Replica)
-            .map(|link| link.identity.backend)
-        else {
-            if in_transaction {
-                self.state.transaction.on_lost();
-                let error = ClientError::ReadOnlyTransactionLost;
-                return self.answer_error(error, Side::Replica, reason).await;
-            }
-            return Ok(Next::Again(Route::Primary(reason)));
-        };
-        let Statement {
-            task,
-            total,
-            profile,
-            ..
-        } = *statement;
-        match self
-            .attempt(Side::Replica, task, total, &profile, false, false)
-            .await?
-        {
-            Tried::Relayed(Relayed::Done(outcome)) => {
-                self.ended(Side::Replica, &profile, outcome);
-                Ok(Next::Answered(Side::Replica, reason, outcome))
-            }
-            Tried::Relayed(Relayed::Lost { forwarded: true }) => {
-                self.replica_lost(backend);
-                Err(End::ReplyBroken)
-            }
-            _ => {
-                self.replica_lost(backend);
-                if in_transaction {
-                    let error = ClientError::ReadOnlyTransactionLost;
-                    return self.answer_error(error, Side::Replica, reason).await;
-                }
-                // Diagnostics of a statement whose server is gone: there are none any more.
-                Ok(Next::Again(Route::Primary(reason)))
-            }
-        }
-    }
-
-    /// Ends the READ ONLY transaction on the replica, as the statement at hand does on one server.
-    async fn end_replica_transaction(&mut self) -> Result<(), End> {
-        if !self.run_quietly(Side::Replica, b"COMMIT").await? {
-            self.links.discard(Side::Replica, &self.registered);
-        }
-        self.state.transaction.on_lost();
-        Ok(())
-    }
-
-    /// Ends the READ ONLY transaction on the replica and begins it on the primary.
-    async fn move_transaction(&mut self, reason: Reason) -> Result<Next, End> {
-        self.end_replica_transaction().await?;
-        let Self {
-            links,
-            state,
-            registered,
-            ..
-        } = self;
-        if let Err(error) = links
-            .hold(Side::Primary, BackendId::PRIMARY, &state.mirror, registered)
-            .await
-        {
-            let error = client_error(&error);
-            return self.answer_error(error, Side::Primary, reason).await;
-        }
-        let begun = !self.links.died_idle(Side::Primary).await
-            && self.restore(Side::Primary).await?
-            && self
-                .run_quietly(Side::Primary, b"START TRANSACTION READ ONLY")
-                .await?;
-        if !begun {
-            if !self.drop_primary() {
-                return self.state_lost().await;
-            }
-            let error = ClientError::ReadOnlyTransactionLost;
-            return self.answer_error(error, Side::Primary, reason).await;
-        }
-        self.state.transaction.on_moved_to_primary();
-        Ok(Next::Again(Route::Primary(reason)))
     }
 
     /// Runs a small statement that the client knows nothing of; says whether it succeeded.
@@ -695,4 +318,13 @@ impl Relay {
 /// Whether the statement asks about the one before it.
 pub(super) fn asks_previous(profile: &StatementProfile) -> bool {
     profile.access == Access::Diagnostics || profile.effects.contains(Effects::ASKS_PREVIOUS)
+}
+
+/// Whether the statement may have set what Highwater sets on its connections for itself.
+fn may_set_trackers(profile: &StatementProfile) -> bool {
+    profile.effects.contains(Effects::MENTIONS_MANAGED_VARIABLE)
+        && !matches!(
+            profile.access,
+            Access::Read | Access::PrimaryRead | Access::Diagnostics
+        )
 }

@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 use std::process::{Child, Command};
 
+use highwater::config::PoolMode;
 use highwater::protocol::caps::CapabilityFlags;
 use highwater::protocol::command::com_query;
 use highwater::protocol::frame::{FrameHeader, HEADER, MAX_PAYLOAD};
 use highwater::protocol::reply::ReplyKind;
-use highwater::rig::{APP, MONITOR};
+use highwater::rig::{APP, Cluster, MONITOR};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
 
-use crate::support::raw::{Param, Raw, error_of, execute, ok_of, usual};
+use crate::support::Setup;
+use crate::support::raw::{Param, Raw, error_of, execute, ok_of, shown, usual};
 use crate::support::stage::{Stage, stage, until};
 
 /// Over 16 MiB, so that a packet has two frames.
@@ -93,6 +95,38 @@ async fn packets_of_several_frames_pass_both_ways() {
     raw.send(&execute(2, 0, &[], true, false)).await;
     let back = large_cell(&mut raw, 2 + prefix(LARGE)).await;
     assert!(back == text, "{} bytes came back", back.len());
+}
+
+/// Types that a connection has not seen are sent again, which may take one frame more than the client
+/// sent; the reply is numbered as the client counts all the same.
+#[tokio::test]
+async fn an_execution_that_grows_over_a_frame_is_answered_in_its_turn() {
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.pool.mode = PoolMode::Transaction;
+        config.pool.switch_always = true;
+    })
+    .await;
+    let address = setup.proxy.addresses().mysql.to_string();
+    let account = (APP.user, APP.password);
+    let mut raw = Raw::connect(&address, account, None, usual())
+        .await
+        .unwrap();
+    let id = raw.prepare("SELECT LENGTH(?), ? FOR UPDATE").await;
+    let one = Param::Text(b"x");
+    let bound = execute(id, 0, &[one, Param::Int(5)], true, false);
+    assert_eq!(error_of(&raw.ask(&bound, EXECUTE).await), None);
+    let around = execute(id, 0, &[Param::Text(b""), Param::Int(5)], false, false).len() + 8;
+    for length in [MAX_PAYLOAD - around - 2, MAX_PAYLOAD - around - 1, LARGE] {
+        let text = text(length);
+        let params = [Param::Text(&text), Param::Int(5)];
+        let command = execute(id, 0, &params, false, false);
+        assert_eq!(command.len() > MAX_PAYLOAD, length == LARGE);
+        let frames = raw.ask(&command, EXECUTE).await;
+        assert_eq!(error_of(&frames), None, "{}", shown(&frames));
+        assert_eq!(frames.len(), 5, "{}", shown(&frames));
+    }
+    assert_eq!(raw.cell("SELECT 1").await, "1");
+    setup.proxy.shut_down().await;
 }
 
 #[tokio::test]

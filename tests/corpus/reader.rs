@@ -169,6 +169,7 @@ fn effect(name: &str) -> Option<Effects> {
         "MENTIONS_MANAGED_VARIABLE" => Effects::MENTIONS_MANAGED_VARIABLE,
         "MULTI" => Effects::MULTI,
         "PASSING_SETTINGS" => Effects::PASSING_SETTINGS,
+        "COMMITS" => Effects::COMMITS,
         _ => return None,
     })
 }

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use highwater::config::PoolMode;
-use highwater::rig::Cluster;
+use highwater::domain::session::aftermath::state_of;
+use highwater::rig::{Cluster, ROOT};
+use mysql_async::prelude::Queryable;
 
 use super::compare::Pair;
 use super::support::Setup;
 use super::support::stage::stage;
 
 /// Statements in one session, each of whose answers must be that of one server.
-const SCRIPTS: [(&str, &[&str]); 12] = [
+const SCRIPTS: [(&str, &[&str]); 15] = [
     (
         "found rows of a replica, after a write",
         &[
@@ -163,6 +165,56 @@ const SCRIPTS: [(&str, &[&str]); 12] = [
         ],
     ),
     (
+        "a profiled session, in which nothing else runs",
+        &[
+            "SET profiling = 1",
+            "SHOW WARNINGS",
+            "SELECT 1",
+            "SHOW WARNINGS",
+            "SELECT COUNT(DISTINCT query_id) FROM information_schema.profiling",
+            "SET profiling = 0",
+        ],
+    ),
+    (
+        "settings that warn, and of which more has to be asked",
+        &[
+            "SET NAMES utf8mb3",
+            "SHOW WARNINGS",
+            "SET NAMES utf8mb3",
+            "SELECT @@warning_count, ROW_COUNT()",
+            "SET SESSION session_track_system_variables = 'autocommit', sql_mode = 'NO_ZERO_DATE'",
+            "SHOW WARNINGS",
+            "UPDATE u SET v = v",
+            "SET session_track_system_variables = 'autocommit'",
+            "SELECT FOUND_ROWS()",
+            "SET sql_mode = DEFAULT",
+            "SELECT GET_LOCK(DATABASE(), 0), 1/0",
+            "SHOW WARNINGS",
+            "SELECT RELEASE_ALL_LOCKS()",
+            "SET NAMES latin1",
+            "SELECT 1/0",
+            "SET @a = 1",
+            "SHOW WARNINGS",
+            "SET NAMES utf8mb4",
+        ],
+    ),
+    (
+        "SQLSTATEs of warnings",
+        &[
+            "SELECT 1/0, CAST('x' AS SIGNED) FROM u LIMIT 1",
+            "GET DIAGNOSTICS CONDITION 1 @a = RETURNED_SQLSTATE, @c = MYSQL_ERRNO",
+            "GET DIAGNOSTICS CONDITION 2 @b = RETURNED_SQLSTATE",
+            "SELECT @a = '22012', @c, @b = '22007'",
+            "INSERT IGNORE INTO t (v) VALUES (5), (1000)",
+            "GET DIAGNOSTICS CONDITION 1 @a = RETURNED_SQLSTATE",
+            "GET DIAGNOSTICS CONDITION 2 @b = RETURNED_SQLSTATE",
+            "SELECT @a = '23000', @b = '22003'",
+            "DROP TABLE IF EXISTS nosuch",
+            "GET DIAGNOSTICS CONDITION 1 @a = RETURNED_SQLSTATE",
+            "SELECT @a = '42S02'",
+        ],
+    ),
+    (
         "prepared",
         &[
             "SELECT * FROM u",
@@ -193,6 +245,24 @@ const SCRIPTS: [(&str, &[&str]); 12] = [
 async fn what_comes_in_between() {
     let stage = stage().await;
     all(stage.setup).await;
+}
+
+/// SHOW WARNINGS tells no SQLSTATE, so it is derived.
+#[tokio::test]
+async fn sqlstates_are_the_servers() {
+    let stage = stage().await;
+    let mut root = stage.setup.cluster.primary().connect(&ROOT).await.unwrap();
+    let sql = "SELECT error_number, sql_state FROM \
+               performance_schema.events_errors_summary_global_by_error \
+               WHERE error_number < 10000 AND sql_state IS NOT NULL";
+    let states: Vec<(u16, String)> = root.query(sql).await.unwrap();
+    assert!(states.len() > 1000);
+    for (code, state) in states {
+        if let Some(derived) = state_of(code, false) {
+            assert_eq!(derived.escape_ascii().to_string(), state, "{code}");
+        }
+    }
+    root.disconnect().await.unwrap();
 }
 
 #[tokio::test]

@@ -162,6 +162,35 @@ async fn settings_and_accounts_are_found_and_mended() {
         }
     }
 
+    let definitions = [
+        "CREATE TABLE app.keyless (a INT)",
+        "CREATE TABLE app.unique_one (a INT NOT NULL UNIQUE)",
+        "CREATE TABLE app.keyed (a INT PRIMARY KEY)",
+        "CREATE VIEW app.seen AS SELECT 1 AS a",
+        "CREATE TRIGGER app.binds BEFORE INSERT ON app.keyed FOR EACH ROW SET @last = NEW.a",
+        "CREATE TRIGGER app.free BEFORE UPDATE ON app.keyed FOR EACH ROW SET NEW.a = NEW.a + @@auto_increment_offset",
+        "CREATE FUNCTION app.locks() RETURNS INT RETURN GET_LOCK('l', 0)",
+        "CREATE FUNCTION app.plain() RETURNS INT RETURN 1",
+    ];
+    clinic.run(primary, &definitions).await;
+    let diagnosis = clinic.examine().await;
+    let found = find(&diagnosis, "primary_keys", primary).unwrap();
+    assert_eq!(found.severity, Warning);
+    assert_eq!(found.seen, "tables without a primary key: app.keyless");
+    let found = find(&diagnosis, "binding_programs", primary).unwrap();
+    assert_eq!(found.severity, Note);
+    assert!(
+        found.seen.ends_with(": trigger app.binds"),
+        "{}",
+        found.seen
+    );
+    let drops = ["DROP TABLE app.keyless", "DROP TRIGGER app.binds"];
+    clinic.run(primary, &drops).await;
+    let diagnosis = clinic.examine().await;
+    for rule in ["primary_keys", "binding_programs"] {
+        assert!(find(&diagnosis, rule, primary).is_none(), "{rule}");
+    }
+
     let revoke = "REVOKE REPLICATION CLIENT ON *.* FROM highwater";
     clinic
         .check("monitor_grants", primary, Failure, &[revoke])

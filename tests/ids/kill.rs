@@ -132,6 +132,32 @@ async fn other_ids_are_the_primarys_threads() {
 }
 
 #[tokio::test]
+async fn a_kill_may_be_longer_than_what_is_held_of_a_text() {
+    let stage = stage().await;
+    let mut killer = stage.raw("app", usual()).await;
+    // Above max_command_held, and of two frames.
+    for (number, length) in [(0, 2_000_000), (1, 17_000_000)] {
+        let sql = format!("SELECT SLEEP({}) FOR UPDATE", 350 + number);
+        let mut victim = busy(&stage, &sql).await;
+        let blanks = " ".repeat(length);
+        let orders = [
+            (format!("KILL QUERY{blanks}4000000000"), Some(1094)),
+            (
+                format!("KILL QUERY{blanks}4000000000; SELECT 1"),
+                Some(1094),
+            ),
+            (format!("KILL QUERY{blanks}{}", id(&victim)), None),
+        ];
+        for (order, expected) in orders {
+            let frames = killer.query(&order).await;
+            assert_eq!(error_of(&frames), expected, "{}", shown(&frames));
+        }
+        victim.reply(ReplyKind::Query).await;
+        assert_eq!(victim.cell("SELECT 1").await, "1");
+    }
+}
+
+#[tokio::test]
 async fn errors_are_the_servers() {
     let stage = stage().await;
     let mut ours = stage.raw("app", usual()).await;

@@ -1,9 +1,10 @@
 //! SET ROLE and SET RESOURCE GROUP: no reset of a connection undoes them, so nobody else may get it.
 
+use highwater::rig::APP;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts};
 
-use crate::script::{STATEMENTS, leave, reasons};
+use crate::script::{STATEMENTS, leave, reasons, second_in};
 use crate::support::script::{answer, observed};
 use crate::support::stage::{Stage, stage};
 use crate::support::{cell, run};
@@ -12,14 +13,7 @@ const SHOW: &str = "SHOW CREATE VIEW pin_roles.v";
 
 /// The account without rights of its own on views' definitions.
 async fn second(stage: &Stage) -> Conn {
-    let opts = stage
-        .setup
-        .opts()
-        .user(Some("second"))
-        .pass(Some("second-pw"));
-    Conn::new(Opts::from(opts.db_name(Some("pin_roles"))))
-        .await
-        .unwrap()
+    second_in(stage, "pin_roles").await
 }
 
 #[tokio::test]
@@ -75,12 +69,7 @@ async fn a_role_that_is_taken_again_has_its_rights_of_then_everywhere() {
         root.exec(sql).await.unwrap();
     }
     stage.setup.cluster.wait_all_caught_up().await.unwrap();
-    let opts = stage
-        .setup
-        .opts()
-        .user(Some("second"))
-        .pass(Some("second-pw"));
-    let mut client = Conn::new(Opts::from(opts)).await.unwrap();
+    let mut client = second_in(&stage, APP.database.unwrap()).await;
     let show = "SHOW CREATE VIEW hw_lent.v";
     run(&mut client, "SET ROLE hw_lent").await;
     let (shown, went) = observed(stage.setup, &mut client, show).await;

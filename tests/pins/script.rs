@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use highwater::domain::session::PinReason;
-use mysql_async::Conn;
+use mysql_async::{Conn, Opts};
 
 use crate::support::Setup;
 use crate::support::script::{answer, observed};
-use crate::support::stage::stage;
+use crate::support::stage::{Stage, stage};
 
 /// What each thread of a MySQL server ran last: what it runs or ran just now, and what it ended before.
 pub(crate) const STATEMENTS: &str = "\
@@ -16,6 +16,17 @@ pub(crate) const STATEMENTS: &str = "\
 
 /// One line of a script: a place, what binds the session afterwards, a statement.
 type Step<'a> = [&'a str; 3];
+
+/// A client of the account that has few rights.
+pub(crate) async fn second_in(stage: &Stage, schema: &str) -> Conn {
+    let opts = stage
+        .setup
+        .opts()
+        .user(Some("second"))
+        .pass(Some("second-pw"))
+        .db_name(Some(schema));
+    Conn::new(Opts::from(opts)).await.unwrap()
+}
 
 /// Runs a script in a schema of its own, straight at the primary and through the proxy; the answers
 /// must be equal. Each line is a place (`p`, `r`, or `-` for any), what binds the session afterwards

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use highwater::rig::{ROOT, Server};
+use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts};
 
-use crate::script::{STATEMENTS, leave};
+use crate::script::{STATEMENTS, leave, second_in};
 use crate::support::script::observed;
 use crate::support::stage::{Stage, stage};
 
@@ -120,14 +120,7 @@ async fn root(server: &Server) -> Conn {
 }
 
 async fn second(stage: &Stage) -> Conn {
-    let opts = stage
-        .setup
-        .opts()
-        .user(Some("second"))
-        .pass(Some("second-pw"));
-    Conn::new(Opts::from(opts.db_name(Some("pin_settings"))))
-        .await
-        .unwrap()
+    second_in(stage, "pin_settings").await
 }
 
 /// Sets a variable to something that it was not.

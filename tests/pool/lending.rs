@@ -214,3 +214,14 @@ async fn prepared_statements_leave_nothing_to_others() {
     assert!(left <= 2, "{left} statements are left on the server");
     root.disconnect().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_reset_session_finds_a_connection_that_suits_it() {
+    let setup = one_connection(1).await;
+    let mut conn = setup.connect().await;
+    // No command unsets a user variable: the connection that the session still has cannot be its own again.
+    run(&mut conn, "SET @left = 1").await;
+    conn.reset().await.unwrap();
+    run(&mut conn, "PREPARE one FROM 'SELECT @left IS NULL'").await;
+    assert_eq!(cell(&mut conn, "EXECUTE one").await.as_deref(), Some("1"));
+}

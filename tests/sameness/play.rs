@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use highwater::protocol::caps::CapabilityFlags;
+use highwater::protocol::frame::{HEADER, append_packet};
+use highwater::protocol::ok::{TrackEntry, rewrite_ok};
 use highwater::protocol::packets::ErrView;
 use highwater::protocol::reply::ReplyKind;
 use highwater::rig::{APP, Cluster, ROOT};
@@ -60,13 +62,21 @@ impl Names {
     }
 }
 
+/// A prepared statement of a client.
+#[derive(Clone, Default)]
+struct Slot {
+    id: u32,
+    params: usize,
+    lists_warnings: bool,
+}
+
 /// A client of one of both.
 struct Player {
     address: String,
     names: Names,
     flags: CapabilityFlags,
     raw: Option<Raw>,
-    slots: BTreeMap<usize, (u32, usize)>,
+    slots: BTreeMap<usize, Slot>,
 }
 
 impl Player {
@@ -115,33 +125,47 @@ impl Player {
         }
         let names = self.names.clone();
         let raw = self.raw.as_mut()?;
-        let known = |slot| self.slots.get(slot).copied().unwrap_or((999, 0));
+        if let Step::Execute { slot, .. }
+        | Step::Fetch(slot)
+        | Step::StatementReset(slot)
+        | Step::Close(slot)
+        | Step::LongData(slot, _) = step
+            && !self.slots.contains_key(slot)
+        {
+            return Some(Vec::new());
+        }
+        let slots = self.slots.clone();
+        let known = |slot| &slots[slot];
         let (payload, kind) = match step {
-            Step::Query(sql) => {
-                let mut payload = vec![3];
-                payload.extend_from_slice(names.put(sql).as_bytes());
-                (payload, ReplyKind::Query)
+            Step::Script(all) => {
+                let mut frames = Vec::new();
+                for sql in all {
+                    frames.extend(query(raw, &names.put(sql)).await?);
+                }
+                return Some(frames);
             }
+            Step::Packet(all) => return query(raw, &names.put(&all.join("; "))).await,
+            Step::Query(sql) => return query(raw, &names.put(sql)).await,
             Step::Prepare(slot, sql) => return self.prepare(*slot, &names.put(sql)).await,
             Step::Execute {
                 slot,
                 values,
                 cursor,
             } => {
-                let (id, count) = known(slot);
-                let values: Vec<Param<'_>> = values.iter().take(count).map(param).collect();
+                let Slot { id, params, .. } = *known(slot);
+                let values: Vec<Param<'_>> = values.iter().take(params).map(param).collect();
                 let payload = execute(id, u8::from(*cursor), &values, true, false);
                 (payload, ReplyKind::Execute { cursor: *cursor })
             }
-            Step::Fetch(slot) => (fetch(known(slot).0, 2), ReplyKind::Fetch),
-            Step::StatementReset(slot) => (about(0x1A, known(slot).0), ReplyKind::Simple),
+            Step::Fetch(slot) => (fetch(known(slot).id, 2), ReplyKind::Fetch),
+            Step::StatementReset(slot) => (about(0x1A, known(slot).id), ReplyKind::Simple),
             Step::Close(slot) => {
-                raw.send(&about(0x19, known(slot).0)).await;
+                raw.send(&about(0x19, known(slot).id)).await;
                 self.slots.remove(slot);
                 return Some(Vec::new());
             }
             Step::LongData(slot, text) => {
-                raw.send(&long_data(known(slot).0, 0, text.as_bytes()))
+                raw.send(&long_data(known(slot).id, 0, text.as_bytes()))
                     .await;
                 return Some(Vec::new());
             }
@@ -153,18 +177,30 @@ impl Player {
             Step::Ping => (vec![0x0E], ReplyKind::Simple),
             Step::Reset => {
                 self.slots.clear();
-                (vec![0x1F], ReplyKind::Simple)
+                raw.send(&[0x1F]).await;
+                let frames = raw.try_reply(ReplyKind::Simple).await?;
+                return forgets(raw, frames).await;
             }
             Step::ChangeUser(schema) => {
                 self.slots.clear();
                 let schema = names.put(schema);
-                let last = raw.change_user(APP.user, APP.password, &schema).await;
-                return Some(vec![last]);
+                let mut last = raw.change_user(APP.user, APP.password, &schema).await;
+                // Behind an OK's header and numbers a server names the schema to clients that
+                // asked for session tracking; Highwater tells of later changes only.
+                if last.first() == Some(&0) {
+                    last.truncate(3);
+                }
+                return forgets(raw, vec![last]).await;
             }
             Step::Again => unreachable!("done above"),
         };
+        let lists_warnings =
+            matches!(step, Step::Execute { slot, .. } if known(slot).lists_warnings);
         raw.send(&payload).await;
         let mut frames = raw.try_reply(kind).await?;
+        if lists_warnings {
+            forget_charsets(&mut frames);
+        }
         if let Step::InitDb(_) | Step::SetOption(_) | Step::Ping = step {
             forget_warnings(&mut frames);
         }
@@ -174,27 +210,82 @@ impl Player {
     async fn prepare(&mut self, slot: usize, sql: &str) -> Option<Vec<Vec<u8>>> {
         let raw = self.raw.as_mut()?;
         // As a client does that uses a variable again.
-        if let Some((id, _)) = self.slots.remove(&slot) {
+        if let Some(Slot { id, .. }) = self.slots.remove(&slot) {
             raw.send(&about(0x19, id)).await;
         }
         raw.send(&[b"\x16", sql.as_bytes()].concat()).await;
         let mut frames = raw.try_reply(ReplyKind::Prepare).await?;
         if let Some([0, a, b, c, d, _, _, count, ..]) = frames.first().map(Vec::as_slice) {
             let id = u32::from_le_bytes([*a, *b, *c, *d]);
-            self.slots.insert(slot, (id, usize::from(*count)));
+            let made = Slot {
+                id,
+                params: usize::from(*count),
+                lists_warnings: lists_warnings(sql),
+            };
+            self.slots.insert(slot, made);
             frames[0][1..5].fill(0);
+        }
+        if lists_warnings(sql) {
+            forget_charsets(&mut frames);
         }
         Some(frames)
     }
 }
 
+/// FOUND_ROWS() outlives a reset on a server: a statement behind it ends that.
+async fn forgets(raw: &mut Raw, mut frames: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
+    frames.extend(raw.try_query("SELECT 1").await?);
+    Some(frames)
+}
+
+async fn query(raw: &mut Raw, sql: &str) -> Option<Vec<Vec<u8>>> {
+    let mut frames = raw.try_query(sql).await?;
+    if lists_warnings(sql) {
+        forget_charsets(&mut frames);
+    }
+    Some(frames)
+}
+
 /// The OK of a command that is no statement has the number of warnings of the statement before, which
 /// is left open: Highwater's has that of some statement of the connection.
 fn forget_warnings(frames: &mut [Vec<u8>]) {
-    if let [frame] = frames
-        && let [0, _, _, _, _, warnings @ ..] = frame.as_mut_slice()
-    {
-        warnings.iter_mut().take(2).for_each(|byte| *byte = 0);
+    let [frame] = frames else { return };
+    let warnings = match frame.as_mut_slice() {
+        [0xFE, warnings @ .., _, _] if warnings.len() == 2 => warnings,
+        [0 | 0xFE, _, _, _, _, warnings @ ..] => warnings,
+        _ => return,
+    };
+    warnings.iter_mut().take(2).for_each(|byte| *byte = 0);
+}
+
+/// Column definitions without charset and length: a list of warnings that Highwater remembered is in
+/// utf8mb4 whatever the session's results are in.
+fn forget_charsets(frames: &mut [Vec<u8>]) {
+    for frame in frames {
+        if !frame.starts_with(b"\x03def") {
+            continue;
+        }
+        let mut at = 0;
+        for _ in 0..6 {
+            at += 1 + usize::from(frame[at]);
+        }
+        frame[at + 1..at + 7].fill(0);
+    }
+}
+
+fn lists_warnings(sql: &str) -> bool {
+    sql.contains("SHOW WARNINGS") || sql.contains("SHOW ERRORS")
+}
+
+/// An OK packet without the state of the transaction: MySQL 9.7 tells it to clients that never asked for it,
+/// and though session_track_transaction_info is OFF.
+fn without_transaction_state(payload: &[u8]) -> Vec<u8> {
+    let (mut frame, mut out) = (Vec::new(), Vec::new());
+    append_packet(&mut frame, &mut 0, payload);
+    let stays = |entry: &TrackEntry<'_>| !matches!(entry, TrackEntry::TransactionState(_));
+    match rewrite_ok(&frame, &mut out, true, stays) {
+        true => out.split_off(HEADER),
+        false => payload.to_vec(),
     }
 }
 
@@ -276,6 +367,9 @@ pub(crate) fn flags(seed: u64) -> CapabilityFlags {
     flags
 }
 
+/// ER_STMT_HAS_NO_OPEN_CURSOR, whose text has the number of the statement.
+const NO_CURSOR: u16 = 1421;
+
 /// Words of errors may differ where they are Highwater's own, and say so.
 fn same(bare: &[Vec<u8>], proxied: &[Vec<u8>]) -> bool {
     let own = |(bare, proxied): (&Vec<u8>, &Vec<u8>)| {
@@ -283,9 +377,12 @@ fn same(bare: &[Vec<u8>], proxied: &[Vec<u8>]) -> bool {
         let (Some(bare), Some(proxied)) = (bare, proxied) else {
             return false;
         };
-        proxied.message.starts_with(b"Highwater: ")
-            && (bare.code, bare.state) == (proxied.code, proxied.state)
+        let words = proxied.message.starts_with(b"Highwater: ") || bare.code == NO_CURSOR;
+        words && (bare.code, bare.state) == (proxied.code, proxied.state)
     };
     let mut frames = bare.iter().zip(proxied);
-    bare.len() == proxied.len() && frames.all(|it| it.0 == it.1 || own(it))
+    let stateless = |(bare, proxied): (&Vec<u8>, &Vec<u8>)| {
+        without_transaction_state(bare) == without_transaction_state(proxied)
+    };
+    bare.len() == proxied.len() && frames.all(|it| it.0 == it.1 || own(it) || stateless(it))
 }

@@ -8,6 +8,9 @@ use super::words::{CHARSETS, CONSTANTS, KINDS, MODES, PREPARED, VARIABLES};
 /// Statements that a session has prepared at a time, by the binary protocol.
 const SLOTS: usize = 3;
 
+/// What stands between statements that must follow each other.
+const BETWEEN: &str = ";; ";
+
 /// A parameter's value.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
@@ -20,6 +23,10 @@ pub(crate) enum Value {
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Query(String),
+    /// Several of them, one after the other.
+    Script(Vec<String>),
+    /// Several of them in one packet.
+    Packet(Vec<String>),
     Prepare(usize, String),
     /// With the types sent along or not, and with a cursor or not.
     Execute {
@@ -44,8 +51,28 @@ impl fmt::Display for Step {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Query(sql) => out.write_str(sql),
+            Self::Script(all) => out.write_str(&all.join(BETWEEN)),
+            Self::Packet(all) => out.write_str(&all.join("; ")),
             other => write!(out, "{other:?}"),
         }
+    }
+}
+
+impl Step {
+    /// The same without one of several statements, as often as there are some.
+    pub(crate) fn shorter(&self) -> Vec<Self> {
+        let (all, made): (_, fn(Vec<String>) -> Self) = match self {
+            Self::Script(all) => (all, Self::Script),
+            Self::Packet(all) => (all, Self::Packet),
+            _ => return Vec::new(),
+        };
+        let without = |at: usize| {
+            let mut fewer = all.clone();
+            fewer.remove(at);
+            made(fewer)
+        };
+        let some = if all.len() > 1 { all.len() } else { 0 };
+        (0..some).map(without).collect()
     }
 }
 
@@ -64,17 +91,82 @@ pub(crate) fn moves(seed: u64, sessions: usize, count: usize) -> Vec<Move> {
         let step = step(&mut chance);
         Move { session, step }
     };
-    (0..count).map(one).collect()
+    let all = (0..count).map(one).collect();
+    without_known_limits(all, sessions)
+}
+
+/// A READ ONLY transaction runs on a replica, and what it leaves behind is gone with it: README says so, hence
+/// none of them leaves anything.
+fn without_known_limits(all: Vec<Move>, sessions: usize) -> Vec<Move> {
+    let mut read_only = vec![ReadOnly::default(); sessions];
+    let stays = |it: &Move| {
+        let text = it.step.to_string();
+        let read_only = &mut read_only[it.session];
+        read_only.take(&it.step, &text);
+        !(read_only.may_be() && leaves_something(&it.step, &text))
+    };
+    all.into_iter().filter(stays).collect()
+}
+
+/// Whether a session may be in a READ ONLY transaction.
+#[derive(Clone, Default)]
+struct ReadOnly {
+    session: bool,
+    transaction: bool,
+}
+
+impl ReadOnly {
+    fn may_be(&self) -> bool {
+        self.session || self.transaction
+    }
+
+    fn take(&mut self, step: &Step, text: &str) {
+        match step {
+            Step::Reset | Step::ChangeUser(_) | Step::Again => *self = Self::default(),
+            // For one transaction, on the primary.
+            Step::Query(sql) if sql == "SET TRANSACTION READ ONLY" => {}
+            _ if text.contains("START TRANSACTION READ ONLY") => self.transaction = true,
+            _ if text.contains("READ ONLY") || text.contains("read_only =") => self.session = true,
+            Step::Query(sql) if sql == "SET SESSION TRANSACTION READ WRITE" => self.session = false,
+            Step::Query(sql) if sql == "COMMIT" || sql == "ROLLBACK" => self.transaction = false,
+            _ => {}
+        }
+    }
+}
+
+fn leaves_something(step: &Step, text: &str) -> bool {
+    let packet = matches!(step, Step::Packet(_));
+    let leaves = [
+        ":=",
+        "INTO @",
+        "DIAGNOSTICS",
+        "CALL",
+        "g()",
+        "PREPARE",
+        "EXECUTE",
+        "SET @",
+        "HANDLER",
+        "TEMPORARY",
+        "LOCK",
+    ];
+    packet || leaves.iter().any(|word| text.contains(word))
 }
 
 fn step(chance: &mut Chance) -> Step {
     let slot = chance.below(SLOTS);
     match chance.below(200) {
-        0..140 => Step::Query(statement(chance)),
+        0..140 => {
+            let text = statement(chance);
+            match text.contains(BETWEEN) {
+                true => Step::Script(text.split(BETWEEN).map(str::to_owned).collect()),
+                false => Step::Query(text),
+            }
+        }
         140..145 => {
             let some = 2 + chance.below(2);
             let all: Vec<String> = (0..some).map(|_| statement(chance)).collect();
-            Step::Query(all.join("; "))
+            let each = all.iter().flat_map(|text| text.split(BETWEEN));
+            Step::Packet(each.map(str::to_owned).collect())
         }
         145..160 => Step::Prepare(slot, {
             let text = chance.of(&PREPARED).0;
@@ -141,7 +233,16 @@ fn choice(place: &str, chance: &mut Chance) -> String {
         "int" => chance.below(10).to_string(),
         "var" => of(chance, &["@a", "@b", "@c", "@d"]),
         "const" => of(chance, &CONSTANTS),
-        "sys" => chance.of(&VARIABLES).0.to_owned(),
+        "sys" => {
+            let name = chance.of(&VARIABLES).0;
+            // The time of day is never the same twice.
+            let told = if name == "timestamp" {
+                "sql_mode"
+            } else {
+                name
+            };
+            told.to_owned()
+        }
         "sys=" => {
             let (name, values) = chance.of(&VARIABLES);
             let value = chance.of(values);

@@ -140,6 +140,13 @@ impl Raw {
         self.ask(&payload, ReplyKind::Query).await
     }
 
+    /// The same; `None` when the connection ended before the reply did.
+    pub async fn try_query(&mut self, sql: &str) -> Option<Vec<Vec<u8>>> {
+        let payload = com_query(sql.as_bytes(), self.profile.query_attributes());
+        self.send(&payload).await;
+        self.try_reply(ReplyKind::Query).await
+    }
+
     /// The first cell of a statement's only row, which must be shorter than 251 bytes.
     pub async fn cell(&mut self, sql: &str) -> String {
         let frames = self.query(sql).await;

@@ -73,6 +73,7 @@ fn build(built: tokio::sync::oneshot::Sender<()>) {
 pub fn servers() -> highwater::rig::ClusterBuilder {
     Cluster::builder()
         .option("local_infile=ON")
+        .option("innodb_doublewrite=OFF")
         .option("max_allowed_packet=64M")
         .option("log_bin_trust_function_creators=ON")
         .replica_option(0, "sql_mode=ANSI")

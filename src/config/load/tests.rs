@@ -391,6 +391,49 @@ fn duplicate_servers_are_refused() {
 }
 
 #[test]
+fn the_admin_port_is_open_on_loopback_only_without_a_password() {
+    let folder = std::env::temp_dir();
+    let file = |name: &str, text: &str| {
+        let path = folder.join(format!("highwater-admin-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (right, empty) = (file("right", "s3same\n"), file("empty", "\n"));
+    let read = |more: String| {
+        let text = format!("{SMALLEST}\n[admin]\n{more}");
+        load(&text)
+    };
+    let with = |path: &Path| format!("password_file = \"{}\"\n", path.display());
+    let config = read(format!("listen = \"0.0.0.0:6032\"\n{}", with(&right))).unwrap();
+    assert_eq!(config.admin.account.password, Secret::new("s3same"));
+    assert!(config.to_toml().contains("password_file"));
+    assert!(!config.to_toml().contains("s3same"));
+    assert!(read(with(&right)).is_ok());
+    for (wrong, why) in [
+        (with(&empty), "holds no password"),
+        (
+            "password = \"s3same\"".to_owned(),
+            "must not stand in the configuration",
+        ),
+        (
+            "listen = \"0.0.0.0:6032\"".to_owned(),
+            "expected a loopback address",
+        ),
+        (
+            "listen = \"[::]:6032\"".to_owned(),
+            "expected a loopback address",
+        ),
+    ] {
+        let error = read(wrong).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+        assert!(!error.contains("s3same"), "{error}");
+    }
+    for path in [right, empty] {
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
 fn the_reference_has_every_key_at_its_default() {
     let (config, keys) = load_with(REFERENCE, &Flags::default(), &|name| {
         name.ends_with("_PASSWORD").then(|| name.to_owned())

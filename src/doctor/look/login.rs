@@ -3,7 +3,15 @@
 use super::Task;
 use super::line::Line;
 use crate::config::Account;
-use crate::doctor::facts::{Login, LoginSeen, Refusal, Silence};
+use crate::doctor::facts::{Definitions, Login, LoginSeen, Refusal, Silence};
+use crate::domain::topology::Role;
+
+/// The servers' own schemas.
+const OWN_SCHEMAS: &str = "'mysql', 'information_schema', 'performance_schema', 'sys'";
+/// A named lock is taken, or a user variable assigned.
+const BINDS: &str = "get_lock *[(]|(^|[^@[:alnum:]_])@[[:alnum:]_$`]+ *:?=";
+/// So many names are asked for at the most.
+const MOST: usize = 50;
 
 /// Logs every configured account in.
 pub(super) async fn all(task: &Task) -> Vec<Login> {
@@ -37,6 +45,11 @@ async fn one(task: &Task, user: &Account) -> Result<LoginSeen, Silence> {
         connections: limit(created),
         role_active: !matches!(role.text(0), None | Some("NONE" | "")),
         grants: grants(&mut line).await?,
+        // Where this takes too long it is not known; the account can log in all the same.
+        definitions: match task.role {
+            Role::Primary => definitions(&mut line).await.ok(),
+            Role::Replica => None,
+        },
     };
     line.close().await;
     Ok(seen)
@@ -49,6 +62,27 @@ pub(super) async fn account(line: &mut Line) -> Result<String, Silence> {
     let (user, host) = text.rsplit_once('@').unwrap_or((text, "%"));
     let quoted = |part: &str| format!("'{}'", part.replace('\'', "''"));
     Ok(format!("{}@{}", quoted(user), quoted(host)))
+}
+
+/// What the account sees of the definitions that matter.
+async fn definitions(line: &mut Line) -> Result<Definitions, Silence> {
+    let keyless = format!(
+        "SELECT CONCAT(table_schema, '.', table_name) FROM information_schema.tables \
+         WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ({OWN_SCHEMAS}) \
+         AND (table_schema, table_name) NOT IN (SELECT table_schema, table_name \
+         FROM information_schema.columns WHERE column_key = 'PRI') LIMIT {MOST}"
+    );
+    let binding = format!(
+        "SELECT CONCAT('trigger ', trigger_schema, '.', trigger_name) FROM information_schema.triggers \
+         WHERE trigger_schema NOT IN ({OWN_SCHEMAS}) AND action_statement REGEXP '{BINDS}' \
+         UNION ALL SELECT CONCAT('function ', routine_schema, '.', routine_name) \
+         FROM information_schema.routines WHERE routine_schema NOT IN ({OWN_SCHEMAS}) \
+         AND routine_type = 'FUNCTION' AND routine_definition REGEXP '{BINDS}' LIMIT {MOST}"
+    );
+    Ok(Definitions {
+        keyless: line.ask(&keyless).await?.firsts().map(Into::into).collect(),
+        binding: line.ask(&binding).await?.firsts().map(Into::into).collect(),
+    })
 }
 
 /// SHOW GRANTS, without the password hashes that MariaDB shows in it.

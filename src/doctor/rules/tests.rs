@@ -100,6 +100,7 @@ fn seen(engine: Engine, role: Role) -> Seen {
                 connections: None,
                 role_active: false,
                 grants: vec!["GRANT SELECT ON *.* TO `app`@`%`".into()],
+                definitions: (role == Role::Primary).then(Definitions::default),
             }),
         }],
     }

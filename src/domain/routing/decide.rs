@@ -133,7 +133,7 @@ fn in_replica_transaction(session: &Session, profile: &StatementProfile) -> Rout
             return Route::MoveTransaction(Reason::Hint);
         }
     }
-    if let Access::Begin(_) = profile.access {
+    if matches!(profile.access, Access::Begin(_)) || profile.effects.contains(Effects::COMMITS) {
         return Route::EndReplicaTransaction(Reason::InTransaction);
     }
     if profile.effects.contains(Effects::TABLE_LOCK) {
@@ -252,6 +252,9 @@ mod tests {
         assert_eq!(route(&session, &assigns), held);
         assert_eq!(route(&session, &for_share), held);
         assert_eq!(route(&session, &locks), Route::Primary(Reason::HeldState));
+        let ddl = profile(Access::Write, Effects::COMMITS);
+        let ends = Route::EndReplicaTransaction(Reason::InTransaction);
+        assert_eq!(route(&session, &ddl), ends);
     }
 
     /// A session at READ COMMITTED whose transactions are opened late.

@@ -18,6 +18,10 @@
 //!   diagnostic ones begins a new list; on MariaDB one that uses no table and warns of nothing keeps the old
 //!   one, although its reply counts none.
 
+mod states;
+
+pub use states::state_of;
+
 use crate::domain::sql::{Access, Effects, StatementProfile};
 
 /// A moment of one connection: it holds for as long as no other command is sent there.
@@ -357,6 +361,16 @@ impl Aftermath {
         all.count += self.own.len() as u64;
         all.list.extend_from_slice(&self.own);
         all
+    }
+
+    /// What the OK packet of a command that is no statement counts: on MySQL the conditions of the statement
+    /// before, errors among them, on MariaDB nothing (tried on both).
+    pub fn warnings_told(&self, mariadb: bool) -> u16 {
+        if mariadb {
+            return 0;
+        }
+        let count = self.conditions.value.count + self.own.len() as u64;
+        u16::try_from(count).unwrap_or(u16::MAX)
     }
 
     /// Whether a server that is asked there, next, answers all that is asked for as one server would.

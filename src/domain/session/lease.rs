@@ -4,6 +4,7 @@
 use super::mirror::Applied;
 use super::{PinReason, Session, Side};
 use crate::domain::sql::Effects;
+use crate::domain::sql::state::TOUCHING;
 
 /// What may become of a connection that runs nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,17 +33,6 @@ pub enum KeepReason {
     /// A session variable for which no SET can be written.
     Unwritable,
 }
-
-/// What a statement may leave on a replica's connection, which no other one there may find.
-const LEAVES_ON_REPLICA: Effects = Effects::ASSIGNS_USER_VARIABLE
-    .with(Effects::NAMED_LOCK)
-    .with(Effects::TEMPORARY_TABLE)
-    .with(Effects::TABLE_LOCK)
-    .with(Effects::OPAQUE)
-    .with(Effects::TEXT_PREPARE)
-    .with(Effects::HANDLER)
-    .with(Effects::XA)
-    .with(Effects::MULTI);
 
 impl Session {
     /// What may become of the connection on that side, which is between two statements and whose
@@ -87,7 +77,7 @@ impl Session {
 /// tells. Nothing that is to last runs there, but a READ ONLY transaction may take such a statement
 /// along.
 pub fn leaves_untold(side: Side, effects: Effects) -> bool {
-    side == Side::Replica && effects.intersects(LEAVES_ON_REPLICA)
+    side == Side::Replica && effects.intersects(TOUCHING)
 }
 
 #[cfg(test)]

@@ -267,28 +267,28 @@ fn by_verb(
 
 /// Verbs that the primary takes, with their effects.
 fn writing_verb(verb: &[u8], mut tokens: Tokens<'_>, facts: &Facts) -> Decision {
-    let effects =
-        match verb {
-            b"insert" | b"replace" | b"update" | b"delete" => dml(facts),
-            b"load" | b"import" => assigns_if_mentioned(facts),
-            b"create" | b"drop" | b"alter" => ddl(&mut tokens, facts),
-            b"lock" | b"unlock" => Effects::TABLE_LOCK,
-            b"flush" => flush(tokens),
-            b"xa" => Effects::XA,
-            b"prepare" => {
-                return Decision::session(Effects::TEXT_PREPARE.with(facts.effects));
-            }
-            b"deallocate" => return Decision::session(Effects::TEXT_PREPARE),
-            b"call" | b"execute" => assigns_if_mentioned(facts).with(Effects::OPAQUE),
-            b"do" => dml(facts),
-            b"analyze" if tokens.eat("format") || tokens.eat("select") => Effects::OPAQUE,
-            b"truncate" | b"rename" | b"grant" | b"revoke" | b"analyze" | b"optimize"
-            | b"repair" | b"check" | b"cache" | b"purge" | b"install" | b"uninstall" | b"stop"
-            | b"change" => Effects::default(),
-            b"reset" | b"binlog" | b"clone" | b"restart" | b"shutdown" | b"signal"
-            | b"resignal" => Effects::OPAQUE,
-            _ => return Decision::not_understood(),
-        };
+    let effects = match verb {
+        b"insert" | b"replace" | b"update" | b"delete" => dml(facts),
+        b"load" | b"import" => assigns_if_mentioned(facts),
+        b"create" | b"drop" | b"alter" => ddl(&mut tokens, facts),
+        b"lock" | b"unlock" => Effects::TABLE_LOCK,
+        b"flush" => flush(tokens),
+        b"xa" => Effects::XA,
+        b"prepare" => {
+            return Decision::session(Effects::TEXT_PREPARE.with(facts.effects));
+        }
+        b"deallocate" => return Decision::session(Effects::TEXT_PREPARE),
+        b"call" | b"execute" => assigns_if_mentioned(facts).with(Effects::OPAQUE),
+        b"do" => dml(facts),
+        b"analyze" if tokens.eat("format") || tokens.eat("select") => Effects::OPAQUE,
+        b"truncate" | b"rename" | b"grant" | b"revoke" | b"analyze" | b"optimize" | b"repair"
+        | b"check" | b"cache" | b"purge" | b"install" | b"uninstall" | b"stop" | b"change" => {
+            Effects::COMMITS
+        }
+        b"reset" | b"clone" | b"restart" | b"shutdown" => Effects::OPAQUE.with(Effects::COMMITS),
+        b"binlog" | b"signal" | b"resignal" => Effects::OPAQUE,
+        _ => return Decision::not_understood(),
+    };
     Decision::write(effects)
 }
 
@@ -324,10 +324,11 @@ fn ddl(tokens: &mut Tokens<'_>, facts: &Facts) -> Effects {
     }
     // DROP TABLE drops a temporary table of that name first, ALTER alters it.
     let stored = !replaced && tokens.eat_any(&["view", "procedure", "function"]).is_some();
+    let effects = dml(facts).with(Effects::COMMITS);
     if facts.selects && !stored {
-        dml(facts).with(Effects::OPAQUE)
+        effects.with(Effects::OPAQUE)
     } else {
-        dml(facts)
+        effects
     }
 }
 
@@ -336,6 +337,6 @@ fn flush(mut tokens: Tokens<'_>) -> Effects {
     if tokens.eat_any(&["tables", "table"]).is_some() && !tokens.at_end() {
         Effects::TABLE_LOCK
     } else {
-        Effects::default()
+        Effects::COMMITS
     }
 }

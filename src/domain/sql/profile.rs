@@ -98,6 +98,9 @@ impl Effects {
     /// Sets variables for its own length only (SET STATEMENT … FOR). MariaDB's tracker tells their
     /// values in its reply and does not tell that they were put back.
     pub const PASSING_SETTINGS: Self = Self(1 << 12);
+    /// Commits the open transaction before it runs, or is about the server itself: definitions, accounts,
+    /// administration.
+    pub const COMMITS: Self = Self(1 << 13);
     /// Mentions something whose value the session knows ([`super::Known`]), or sets it.
     pub const MENTIONS_KNOWN: Self = Self(1 << 15);
     /// Mentions ROW_COUNT(), FOUND_ROWS(), @@warning_count or @@error_count.

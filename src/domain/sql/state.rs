@@ -143,7 +143,7 @@ impl Touches {
 }
 
 /// Effects of statements whose text [`touches`] has to be asked about.
-const TOUCHING: Effects = Effects::ASSIGNS_USER_VARIABLE
+pub const TOUCHING: Effects = Effects::ASSIGNS_USER_VARIABLE
     .with(Effects::NAMED_LOCK)
     .with(Effects::TEMPORARY_TABLE)
     .with(Effects::TABLE_LOCK)

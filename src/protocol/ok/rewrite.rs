@@ -39,10 +39,19 @@ fn strip(frame: &mut [u8]) -> Option<usize> {
 
 /// Counts one warning more in the OK or EOF packet at the start of `frame`. Another packet stays as it is.
 pub fn add_warning(frame: &mut [u8]) {
+    change_warnings(frame, |count| count.saturating_add(1));
+}
+
+/// Gives the OK or EOF packet at the start of `frame` another count of warnings. Another packet stays as it is.
+pub fn set_warnings(frame: &mut [u8], count: u16) {
+    change_warnings(frame, |_| count);
+}
+
+fn change_warnings(frame: &mut [u8], change: impl FnOnce(u16) -> u16) {
     let Some(ok) = frame::payload(frame).and_then(OkView::parse) else {
         return;
     };
-    let (at, warnings) = (HEADER + ok.warnings_at(), ok.warnings.saturating_add(1));
+    let (at, warnings) = (HEADER + ok.warnings_at(), change(ok.warnings));
     if let Some(place) = frame.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
         *place = warnings.to_le_bytes();
     }

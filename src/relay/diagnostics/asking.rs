@@ -3,7 +3,7 @@
 use super::super::session::{End, Relay};
 use crate::backend::ServerConn;
 use crate::domain::session::Side;
-use crate::domain::session::aftermath::{Condition, Conditions, Severity};
+use crate::domain::session::aftermath::{Condition, Conditions, Severity, state_of};
 use crate::domain::sql::{Access, Effects, StatementProfile};
 
 impl Relay {
@@ -34,9 +34,9 @@ impl Relay {
         settled
     }
 
-    /// Asks a connection on which the session holds nothing for what it alone can tell. `false` when it
-    /// failed.
-    pub(in crate::relay) async fn settle_unheld(&mut self, side: Side) -> bool {
+    /// Asks a connection for the same, before a question of Highwater's own is sent there or others get it.
+    /// `false` when the connection failed.
+    pub(in crate::relay) async fn save_aftermath(&mut self, side: Side) -> bool {
         self.ask_before(side, false).await
     }
 
@@ -64,6 +64,7 @@ impl Relay {
         if self.links.died_idle(side).await {
             return false;
         }
+        let mariadb = self.mode().dialect.is_mariadb();
         let asked = ASKED.iter().zip(only).filter(|(_, only)| *only);
         let asked: Vec<_> = asked.map(|(sql, _)| *sql).collect();
         let Some(link) = self.links.get_mut(side) else {
@@ -76,7 +77,8 @@ impl Relay {
         let mut next = |only: bool| only.then(|| answers.next().flatten()).flatten();
         let aftermath = &mut self.state.aftermath;
         if let Some(rows) = next(conditions) {
-            let list = rows.into_iter().filter_map(condition).collect();
+            let list = rows.into_iter().filter_map(|row| condition(row, mariadb));
+            let list = list.collect();
             let count = aftermath.conditions.value.count;
             let known = std::mem::take(&mut aftermath.conditions.value.list);
             let mut listed = Conditions::listed(list, count);
@@ -160,12 +162,13 @@ impl Relay {
 }
 
 /// A row of SHOW WARNINGS.
-fn condition(row: Vec<Vec<u8>>) -> Option<Condition> {
+fn condition(row: Vec<Vec<u8>>, mariadb: bool) -> Option<Condition> {
     let [severity, code, message] = <[Vec<u8>; 3]>::try_from(row).ok()?;
+    let code = std::str::from_utf8(&code).ok()?.parse().ok()?;
     Some(Condition {
         severity: Severity::of_name(&severity),
-        code: std::str::from_utf8(&code).ok()?.parse().ok()?,
-        state: None,
+        code,
+        state: state_of(code, mariadb),
         message: message.into(),
     })
 }
@@ -174,7 +177,8 @@ fn condition(row: Vec<Vec<u8>>) -> Option<Condition> {
 fn keep_states(known: &[Condition], list: &mut [Condition]) {
     for condition in list {
         let same = |it: &&Condition| it.severity == condition.severity && it.code == condition.code;
-        condition.state = known.iter().find(same).and_then(|it| it.state);
+        let told = known.iter().find(same).and_then(|it| it.state);
+        condition.state = told.or(condition.state);
     }
 }
 

@@ -101,18 +101,11 @@ impl Relay {
             aims.push(aimed);
             thread.map(|(_, thread)| thread.0)
         });
-        self.rewritten = text;
         let profile = StatementProfile {
             access: Access::Write,
             ..statement.profile
         };
-        let outcome = Box::pin(self.run_statement(Statement {
-            task: Task::Rewritten(ReplyKind::Query),
-            profile,
-            total: 0,
-            bound: None,
-        }))
-        .await?;
+        let outcome = self.run_rewritten(text, profile).await?;
         Ok(Ok(Answered::ByServer(outcome)))
     }
 

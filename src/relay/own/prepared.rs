@@ -14,7 +14,7 @@ use crate::domain::sql::control::{
 };
 use crate::domain::sql::{Access, Hints, StatementProfile};
 use crate::frontend::ClientError;
-use crate::protocol::command::{Parameter, ParameterValue, StmtExecute};
+use crate::protocol::command::{CommandCode, Parameter, ParameterValue, StmtExecute};
 use crate::protocol::reply::ReplyKind;
 use crate::protocol::resultset::prepared_ok;
 use crate::relay::attempt::Task;
@@ -217,7 +217,7 @@ impl Relay {
     ) -> Result<Result<Execution, ClientError>, End> {
         let started = Instant::now();
         let Some(profile) = self.statements.get(id).map(|statement| statement.profile) else {
-            return Ok(Err(ClientError::UnknownStatement { id: id.0 }));
+            return Ok(Err(self.unknown(CommandCode::StmtExecute, id.0)));
         };
         let statement = Statement {
             task: Task::AsIs(ReplyKind::Query),

@@ -1,6 +1,6 @@
 //! Prepares a statement on one more connection, without the client's knowing.
 
-use crate::domain::ids::{BackendId, ClientStmtId, ServerStmtId};
+use crate::domain::ids::{ClientStmtId, ServerStmtId};
 use crate::domain::session::Side;
 use crate::protocol::command::com_stmt_prepare;
 use crate::protocol::frame::{FrameHeader, HEADER, append_packet};
@@ -37,18 +37,7 @@ impl Relay {
         side: Side,
         id: ClientStmtId,
     ) -> Result<bool, End> {
-        let Self {
-            links,
-            state,
-            registered,
-            ..
-        } = self;
-        if side == Side::Primary
-            && links
-                .hold(side, BackendId::PRIMARY, &state.mirror, registered)
-                .await
-                .is_err()
-        {
+        if side == Side::Primary && self.hold_primary().await.is_err() {
             return Ok(false);
         }
         match self.prepare_here(side, id).await? {

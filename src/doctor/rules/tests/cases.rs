@@ -13,6 +13,10 @@ fn count(facts: &mut Facts, reason: &str, reads: u64) {
     traffic.before_writes = reads;
 }
 
+fn definitions(facts: &mut Facts) -> &mut Definitions {
+    login(facts, 0).definitions.as_mut().unwrap()
+}
+
 /// The rule, what breaks it, how heavy that is, and words of what mends it.
 pub(super) type Case = (&'static str, Engine, fn(&mut Facts), Severity, &'static str);
 
@@ -558,6 +562,20 @@ pub(super) const CASES: &[Case] = &[
         |it| login(it, 1).account = "'app'@'10.%'".into(),
         Warning,
         "on the primary only",
+    ),
+    (
+        "primary_keys",
+        MySql,
+        |it| definitions(it).keyless = (1..8).map(|it| format!("app.t{it}")).collect(),
+        Warning,
+        "sql_require_primary_key",
+    ),
+    (
+        "binding_programs",
+        MariaDb,
+        |it| definitions(it).binding.push("trigger app.t_insert".into()),
+        Note,
+        "DECLARE",
     ),
     (
         "reads_lost_to_transactions",

@@ -287,7 +287,7 @@ fn show_variables() {
     }
     let all = read("SHOW VARIABLES LIKE 'highwater%'");
     assert!(
-        matches!(&all, Some(OwnStatement::Show(own)) if own.len() == 7),
+        matches!(&all, Some(OwnStatement::Show(own)) if own.len() == 8),
         "{all:?}"
     );
     for text in [
@@ -297,6 +297,20 @@ fn show_variables() {
         "SHOW VARIABLES",
     ] {
         assert_eq!(read(text), None, "{text}");
+    }
+}
+
+#[test]
+fn show_routes() {
+    for (text, most) in [
+        ("SHOW HIGHWATER ROUTE", Some(None)),
+        ("show highwater route last 12;", Some(Some(12))),
+        ("SHOW HIGHWATER ROUTE LAST", None),
+        ("SHOW HIGHWATER ROUTE LAST x", None),
+        ("SHOW HIGHWATER ROUTE now", None),
+        ("SHOW HIGHWATER", None),
+    ] {
+        assert_eq!(read(text), most.map(OwnStatement::Routes), "{text}");
     }
 }
 

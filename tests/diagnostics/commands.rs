@@ -1,0 +1,141 @@
+//! What the answers to commands that are no statements say of the statement before, and what a server
+//! says of prepared statements that it does not know: packet by packet.
+
+use highwater::config::PoolMode;
+use highwater::protocol::reply::ReplyKind;
+use highwater::rig::{APP, Cluster, Engine};
+
+use super::support::Setup;
+use super::support::raw::{Param, Raw, about, execute, fetch, shown, usual};
+use super::support::stage::stage;
+
+/// What comes before.
+const STATEMENTS: [&str; 8] = [
+    "SELECT 1",
+    "SELECT 1/0",
+    "SELECT 1/0, CAST('x' AS SIGNED) FROM u",
+    "SELECT * FROM nosuch",
+    "INSERT INTO u (v) VALUES (1), (2)",
+    "INSERT IGNORE INTO u (v) VALUES (1000)",
+    "SET @a = 1",
+    "SHOW WARNINGS",
+];
+
+const EXECUTE: ReplyKind = ReplyKind::Execute { cursor: false };
+
+/// A command, with the id of a statement that is prepared, and of what kind its reply is.
+type Command = (&'static str, fn(u32) -> Vec<u8>, ReplyKind);
+
+const COMMANDS: [Command; 11] = [
+    ("COM_PING", |_| vec![0x0E], ReplyKind::Simple),
+    ("COM_INIT_DB", |_| b"\x02app".to_vec(), ReplyKind::Simple),
+    (
+        "COM_INIT_DB of none",
+        |_| b"\x02nosuch".to_vec(),
+        ReplyKind::Simple,
+    ),
+    ("COM_SET_OPTION", |_| vec![0x1B, 0, 0], ReplyKind::Simple),
+    ("COM_STMT_RESET", |id| about(0x1A, id), ReplyKind::Simple),
+    (
+        "COM_STMT_RESET of none",
+        |_| about(0x1A, 999),
+        ReplyKind::Simple,
+    ),
+    (
+        "COM_STMT_EXECUTE of none",
+        |_| execute(999, 0, &[], true, false),
+        EXECUTE,
+    ),
+    (
+        "COM_STMT_EXECUTE of none, with a parameter",
+        |_| execute(999, 0, &[Param::Int(1)], true, false),
+        EXECUTE,
+    ),
+    (
+        "COM_STMT_FETCH of none",
+        |_| fetch(999, 1),
+        ReplyKind::Fetch,
+    ),
+    (
+        "COM_STMT_FETCH without a cursor",
+        |id| fetch(id, 1),
+        ReplyKind::Fetch,
+    ),
+    ("COM_RESET_CONNECTION", |_| vec![0x1F], ReplyKind::Simple),
+];
+
+#[tokio::test]
+async fn commands_tell_of_the_statement_before() {
+    let stage = stage().await;
+    check(stage.setup).await;
+}
+
+#[tokio::test]
+async fn the_same_on_mariadb() {
+    let setup = Setup::with(Cluster::builder().engine(Engine::MariaDb), |_| {}).await;
+    check(&setup).await;
+    setup.proxy.shut_down().await;
+}
+
+#[tokio::test]
+async fn the_same_with_another_connection_for_every_statement() {
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.pool.mode = PoolMode::Transaction;
+        config.pool.switch_always = true;
+    })
+    .await;
+    check(&setup).await;
+    setup.proxy.shut_down().await;
+}
+
+async fn check(setup: &Setup) {
+    let primary = setup.cluster.primary();
+    for sql in [
+        "CREATE DATABASE commands",
+        "CREATE TABLE commands.u (id INT PRIMARY KEY AUTO_INCREMENT, v TINYINT)",
+        "INSERT INTO commands.u (v) VALUES (1)",
+    ] {
+        primary.exec(sql).await.unwrap();
+    }
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    let proxy = setup.proxy.addresses().mysql.to_string();
+    let mut wrong = Vec::new();
+    for (name, command, kind) in COMMANDS {
+        let mut ours = session(&proxy).await;
+        let mut theirs = session(&primary.address()).await;
+        let prepared = [
+            ours.prepare("SELECT 1").await,
+            theirs.prepare("SELECT 1").await,
+        ];
+        for sql in STATEMENTS {
+            let before = [ours.query(sql).await, theirs.query(sql).await];
+            let got = ours.ask(&command(prepared[0]), kind).await;
+            let expected = theirs.ask(&command(prepared[1]), kind).await;
+            let same = |frames: &[Vec<u8>], id: u32| {
+                let id = format!("({id})");
+                shown(frames).replace(&id, "(id)")
+            };
+            let (got, expected) = (same(&got, prepared[0]), same(&expected, prepared[1]));
+            if got != expected {
+                let counted =
+                    before.map(|frames| shown(frames.last().map(std::slice::from_ref).unwrap()));
+                wrong.push(format!(
+                    "{sql} ({counted:?}), {name}:\n    expected {expected}\n    got      {got}"
+                ));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+async fn session(address: &str) -> Raw {
+    let flags = usual() - highwater::protocol::caps::CapabilityFlags::CLIENT_SESSION_TRACK;
+    let account = (APP.user, APP.password);
+    let raw = Raw::connect(address, account, Some("commands"), flags).await;
+    raw.unwrap()
+}
