@@ -136,12 +136,12 @@ async fn another_connection_for_each_statement() {
 
 #[tokio::test]
 async fn another_connection_for_each_statement_and_reads_on_replicas() {
-    check(1000, switching).await;
+    check(4, switching).await;
 }
 
 #[tokio::test]
 async fn few_connections_and_reads_on_replicas() {
-    check(2000, |config| {
+    check(8, |config| {
         config.pool.mode = PoolMode::Transaction;
         config.pool.max_connections = CONNECTIONS;
     })
@@ -150,5 +150,5 @@ async fn few_connections_and_reads_on_replicas() {
 
 #[tokio::test]
 async fn a_connection_for_each_session_and_reads_on_replicas() {
-    check(3000, |config| config.pool.mode = PoolMode::Session).await;
+    check(12, |config| config.pool.mode = PoolMode::Session).await;
 }

@@ -14,6 +14,7 @@ use super::history::{Went, failed};
 use super::reply::Swallowed;
 use super::session::{End, Relay};
 use super::staleness::StaleNote;
+use super::trackers::may_set_trackers;
 use crate::domain::consistency::{GroupKey, Level};
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
@@ -318,13 +319,4 @@ impl Relay {
 /// Whether the statement asks about the one before it.
 pub(super) fn asks_previous(profile: &StatementProfile) -> bool {
     profile.access == Access::Diagnostics || profile.effects.contains(Effects::ASKS_PREVIOUS)
-}
-
-/// Whether the statement may have set what Highwater sets on its connections for itself.
-fn may_set_trackers(profile: &StatementProfile) -> bool {
-    profile.effects.contains(Effects::MENTIONS_MANAGED_VARIABLE)
-        && !matches!(
-            profile.access,
-            Access::Read | Access::PrimaryRead | Access::Diagnostics
-        )
 }

@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::session::{End, Relay};
 use crate::domain::ids::BackendId;
 use crate::domain::session::Side;
+use crate::domain::sql::{Access, Effects, StatementProfile};
 
 impl Relay {
     /// Learns which system variables the client wants to hear of, if it may have set their list, and
@@ -112,4 +113,13 @@ fn as_reported(value: Vec<u8>, global: Option<&str>) -> Vec<u8> {
         (b"0", true) => b"OFF".to_vec(),
         _ => value,
     }
+}
+
+/// Whether the statement may have set what Highwater sets on its connections for itself.
+pub(super) fn may_set_trackers(profile: &StatementProfile) -> bool {
+    profile.effects.contains(Effects::MENTIONS_MANAGED_VARIABLE)
+        && !matches!(
+            profile.access,
+            Access::Read | Access::PrimaryRead | Access::Diagnostics
+        )
 }

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use highwater::domain::ids::BackendId;
 use highwater::rig::{APP, Cluster, ROOT, Server};
 use mysql_async::Error;
 use mysql_async::prelude::Queryable;
 
-use super::measure::Held;
+use super::measure::{Held, until};
 use super::monotonic::{Watchers, counter};
 use super::support::{Setup, cell, run};
 
@@ -161,6 +162,42 @@ async fn a_read_on_the_primary_waits_for_what_a_replica_showed() {
     writing.await.unwrap();
     assert_eq!(counter(&mut reader).await, 100);
     run(&mut reader, "COMMIT").await;
+    setup.proxy.shut_down().await;
+}
+
+/// Servers that are too busy to say how far a session's reads reach are asked again: their silence alone
+/// fails no read.
+#[tokio::test]
+async fn a_read_on_the_primary_asks_busy_servers_again() {
+    let setup = Setup::with(Cluster::builder().replicas(1), |config| {
+        config.consistency.catch_up_timeout = Duration::from_secs(60);
+    })
+    .await;
+    let (primary, replica) = (setup.cluster.primary(), setup.cluster.replica(0));
+    let mut reader = setup.connect().await;
+    run(&mut reader, "CREATE TABLE counter (v BIGINT UNSIGNED)").await;
+    run(&mut reader, "INSERT INTO counter VALUES (7)").await;
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    assert_eq!(counter(&mut reader).await, 7);
+    let watch = setup.proxy.watch();
+    let asked = || {
+        let of = |id| watch.counters(id).upper_bounds_asked;
+        of(BackendId::PRIMARY) + of(BackendId(1))
+    };
+    for server in [primary, replica] {
+        server.freeze().await.unwrap();
+    }
+    let before = asked();
+    let reading =
+        tokio::spawn(async move { cell(&mut reader, "SELECT v FROM counter FOR UPDATE").await });
+    until("it asks again", || {
+        reading.is_finished() || asked() > before + 4
+    })
+    .await;
+    for server in [primary, replica] {
+        server.thaw().unwrap();
+    }
+    assert_eq!(reading.await.unwrap().as_deref(), Some("7"));
     setup.proxy.shut_down().await;
 }
 

@@ -52,7 +52,7 @@ pub(crate) async fn shrunk(
     }
 }
 
-/// The same for steps that are several statements.
+/// The same for packets of several statements.
 async fn inside(
     arena: &Arena<'_>,
     mut moves: Vec<Move>,

@@ -59,17 +59,15 @@ impl fmt::Display for Step {
 }
 
 impl Step {
-    /// The same without one of several statements, as often as there are some.
+    /// A packet without one of its statements, for each of them.
     pub(crate) fn shorter(&self) -> Vec<Self> {
-        let (all, made): (_, fn(Vec<String>) -> Self) = match self {
-            Self::Script(all) => (all, Self::Script),
-            Self::Packet(all) => (all, Self::Packet),
-            _ => return Vec::new(),
+        let Self::Packet(all) = self else {
+            return Vec::new();
         };
         let without = |at: usize| {
             let mut fewer = all.clone();
             fewer.remove(at);
-            made(fewer)
+            Self::Packet(fewer)
         };
         let some = if all.len() > 1 { all.len() } else { 0 };
         (0..some).map(without).collect()

@@ -436,7 +436,7 @@ pub(crate) const KINDS: [Kind; 20] = [
             "SHOW COUNT(*) ERRORS",
             "SELECT @@warning_count, @@error_count",
             "GET DIAGNOSTICS {var} = NUMBER, {var} = ROW_COUNT",
-            "SELECT * FROM nosuch;; GET DIAGNOSTICS CONDITION 1 {var} = RETURNED_SQLSTATE, {var} = MESSAGE_TEXT",
+            "SELECT * FROM nosuch;; GET DIAGNOSTICS CONDITION 1 {var} = MYSQL_ERRNO",
             "SELECT * FROM t WHERE id = LAST_INSERT_ID()",
             "SELECT ROW_COUNT(), FOUND_ROWS(), LAST_INSERT_ID(), @@warning_count",
         ],

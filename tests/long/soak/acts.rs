@@ -202,7 +202,8 @@ impl Client {
         self.run("SET @computed = @canary + 1").await?;
         self.sees("SELECT @computed", &(number + 1).to_string())
             .await?;
-        self.run("SET @computed = NULL").await
+        // NULL alone would keep the type of a value that only the server knows, and the session bound by it.
+        self.run("SET @computed = 0, @computed = NULL").await
     }
 
     /// Raises the mark of the group, which every later read of the group must see.
