@@ -105,7 +105,18 @@ impl Relay {
         let Self {
             links, registered, ..
         } = self;
-        links.claim(side, registered) || links.regain(side, registered)
+        if links.claim(side, registered) {
+            return true;
+        }
+        if !links.regain(side, registered) {
+            return false;
+        }
+        // The session may have been reset since.
+        let suits = self.suits(side);
+        if !suits {
+            self.links.part(side, Lease::AsIs, &self.registered);
+        }
+        suits
     }
 
     /// Before something that may take long on this side, so that others can have the connection of the

@@ -224,4 +224,10 @@ async fn a_reset_session_finds_a_connection_that_suits_it() {
     conn.reset().await.unwrap();
     run(&mut conn, "PREPARE one FROM 'SELECT @left IS NULL'").await;
     assert_eq!(cell(&mut conn, "EXECUTE one").await.as_deref(), Some("1"));
+    run(&mut conn, "DEALLOCATE PREPARE one").await;
+    // Nor can it when it is asked about the statement before.
+    run(&mut conn, "SET @left = 1").await;
+    conn.reset().await.unwrap();
+    let id = cell(&mut conn, "SELECT LAST_INSERT_ID() + ROW_COUNT()").await;
+    assert_eq!(id.as_deref(), Some("0"));
 }
