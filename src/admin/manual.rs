@@ -22,7 +22,7 @@ the tables themselves; a test holds it true.
 ";
 
 const SWITCHES: &str = "
-`OFFLOAD` and `DRAIN BACKEND` hold until they are undone or the process ends, also across `RELOAD`. Which sessions
+`OFFLOAD` and `DRAIN BACKEND` hold until they are undone or the process ends. Which sessions
 are among the n percent follows from their ids, so a session keeps to its side for as long as n stays; whoever is among
 10 percent is among 50. A READ ONLY transaction that is open on a replica goes on there to its end.
 

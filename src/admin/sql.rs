@@ -1,7 +1,7 @@
 //! The admin port: SQL over the MySQL protocol, for any MySQL client and the user `admin`.
 //!
 //! It runs on the runtime that it is started on, which is its own: what an operator asks costs no
-//! statement anything. It knows the proxy by [`House`](super::house::House) alone.
+//! statement anything. It knows the proxy by [`House`] alone.
 
 mod answer;
 mod command;

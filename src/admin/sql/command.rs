@@ -51,7 +51,10 @@ pub(in crate::admin) const COMMANDS: [(&str, &str); 14] = [
         "gives a replica no new reads; transactions that are open there end first",
     ),
     ("ONLINE BACKEND address", "gives it reads again"),
-    ("RELOAD", "reads the configuration again"),
+    (
+        "RELOAD",
+        "not in this version: a restart reads the configuration again",
+    ),
     (
         "SHUTDOWN",
         "takes no new clients, lets open transactions end, and ends the process",
