@@ -16,19 +16,12 @@ use std::process::Command;
 
 use highwater::rig::Cluster;
 use support::{
-    Folder, Load, Target, cpu_ns, figure, free_port, need, number, only_tested, prepare, protocol,
+    Folder, Load, Target, cpu_ns, figure, free_port, need, number, prepare, protocol,
     start_highwater, wait_open,
 };
 
 fn main() {
-    if only_tested() {
-        return;
-    }
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(bench());
+    support::measure(bench());
 }
 
 async fn bench() {

@@ -14,7 +14,7 @@ use highwater::rig::{APP, Cluster, ROOT};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
 
-use support::{Folder, Target, cpu_ns, number, only_tested, start_with_pool};
+use support::{Folder, Target, cpu_ns, number, start_with_pool};
 
 /// What the two sessions differ in: a name for it, and what each of them sets.
 const STATES: [(&str, [&[&str]; 2]); 4] = [
@@ -58,14 +58,7 @@ const STATEMENTS: [(&str, &str); 2] = [
 ];
 
 fn main() {
-    if only_tested() {
-        return;
-    }
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(bench());
+    support::measure(bench());
 }
 
 async fn bench() {

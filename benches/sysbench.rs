@@ -13,19 +13,10 @@ use std::fs;
 use std::path::Path;
 
 use highwater::rig::Cluster;
-use support::{
-    Folder, Load, Target, figure, need, number, only_tested, prepare, protocol, start_highwater,
-};
+use support::{Folder, Load, Target, figure, need, number, prepare, protocol, start_highwater};
 
 fn main() {
-    if only_tested() {
-        return;
-    }
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(bench());
+    support::measure(bench());
 }
 
 async fn bench() {

@@ -18,9 +18,16 @@ use highwater::rig::{APP, Cluster, MONITOR, Server};
 /// Rows of sysbench's table.
 const ROWS: &str = "10000";
 
-/// Whether this is `cargo test` looking at a bench: nothing is measured then.
-pub fn only_tested() -> bool {
-    !std::env::args().any(|arg| arg == "--bench")
+/// Runs a bench; nothing is measured where `cargo test` only looks at one.
+pub fn measure(bench: impl Future<Output = ()>) {
+    if !std::env::args().any(|arg| arg == "--bench") {
+        return;
+    }
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(bench);
 }
 
 /// Ends the process with advice when a program is missing.

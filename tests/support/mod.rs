@@ -35,7 +35,11 @@ impl Setup {
 
     /// The same with a cluster of one's own making, and a changed configuration.
     pub async fn with(builder: ClusterBuilder, change: impl FnOnce(&mut Config)) -> Self {
-        let cluster = builder.start().await.unwrap();
+        Self::over(builder.start().await.unwrap(), change).await
+    }
+
+    /// The same with a cluster that runs already.
+    pub async fn over(cluster: Cluster, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = config(&cluster);
         change(&mut config);
         let proxy = Proxy::start(config).await.unwrap();

@@ -45,9 +45,10 @@ fn build(built: tokio::sync::oneshot::Sender<()>) {
     runtime.block_on(async {
         let level = std::env::var("HW_LOG").unwrap_or("off".into());
         let _ = highwater::telemetry::log::init(highwater::telemetry::log::Format::Text, &level);
-        let socket =
-            std::env::temp_dir().join(format!("highwater-test-{}.sock", std::process::id()));
-        let setup = Setup::with(servers(), |config| {
+        let cluster = servers().start().await.unwrap();
+        // In a folder that goes with the process; this value never does.
+        let socket = cluster.primary().socket().with_file_name("highwater.sock");
+        let setup = Setup::over(cluster, |config| {
             config.consistency.catch_up_timeout = std::time::Duration::from_secs(30);
             config.proxy.socket = Some(socket);
             config
