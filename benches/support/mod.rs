@@ -202,7 +202,7 @@ pub fn start_with_pool(
         .map(|replica| format!("\"{}\"", replica.address()))
         .collect();
     let config = format!(
-        "[proxy]\nlisten = \"127.0.0.1:{port}\"\n[http]\nlisten = \"127.0.0.1:{http}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+        "[proxy]\nlisten = \"127.0.0.1:{port}\"\n[http]\nlisten = \"127.0.0.1:{http}\"\n\
          [admin]\nlisten = \"127.0.0.1:0\"\n[cluster]\nprimary = \"{}\"\nreplicas = [{}]\n\
          [monitor]\nuser = \"{}\"\npassword_env = \"BENCH_MONITOR\"\n\
          [[user]]\nname = \"{}\"\npassword_env = \"BENCH_APP\"\n\
