@@ -50,6 +50,7 @@ pub(super) enum Source {
 impl Relay {
     /// Answers the command that stands whole in the client's buffer.
     pub(super) async fn command(&mut self, code: CommandCode, total: usize) -> Result<(), End> {
+        self.start_from_globals_if_late();
         match code {
             CommandCode::Quit => Err(End::Quit),
             CommandCode::Ping => self.answer_ping().await,

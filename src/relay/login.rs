@@ -237,6 +237,14 @@ impl Relay {
         self.lexer = start_from_globals(&self.shared, &mut self.state);
     }
 
+    /// A session that began before the primary was known has its defaults from now on.
+    pub(super) fn start_from_globals_if_late(&mut self) {
+        let is_without = self.state.mirror.base().is_empty();
+        if is_without && self.shared.watch.facts(BackendId::PRIMARY).is_some() {
+            self.start_from_globals();
+        }
+    }
+
     /// As the server does with the collation of a handshake.
     pub(super) fn set_charset(&mut self, collation: u16) {
         if self.is_unknown_to_server(collation) {
@@ -333,9 +341,10 @@ pub(super) fn start_from_globals(shared: &Shared, state: &mut Session) -> Lexer 
         state.mirror.start_from(Arc::clone(&facts.globals));
     }
     let off = |value: &str| value.eq_ignore_ascii_case("OFF") || value == "0";
-    state
-        .transaction
-        .start_with_autocommit(!off(&global("autocommit")));
+    if state.mirror.get(b"autocommit").is_none() {
+        let on = !off(&global("autocommit"));
+        state.transaction.start_with_autocommit(on);
+    }
     let isolation = match global("transaction_isolation") {
         // MariaDB's word before 11.1.
         unknown if unknown.is_empty() => global("tx_isolation"),
