@@ -135,7 +135,7 @@ impl Trial {
         if key.name.ends_with("_env") {
             return "name of an environment variable".to_owned();
         }
-        let kind = told("1979-05-27").unwrap();
+        let kind = told("1979-05-27").unwrap_or_else(|| "a text in quotes".to_owned());
         if kind.starts_with("a list") {
             let item = told("[\"?:\"]").unwrap_or_else(|| "text".to_owned());
             return format!("list of {}", short(&item));
@@ -154,9 +154,22 @@ impl Trial {
         }
     }
 
-    /// Whether nothing can be left out here.
-    fn is_required(&self, reference: &str, table: &Table, key: &Key) -> bool {
-        !key.commented && !self.with(reference, table, key.line, "").is_empty()
+    /// What is in force if the key is not there; of what has no default, an example.
+    fn default(&self, reference: &str, table: &Table, key: &Key) -> String {
+        if key.name.starts_with("password_")
+            && table.keys.iter().any(|it| it.name == "password_env")
+        {
+            return format!("one of the two is required; as `{}`", key.value);
+        }
+        let name = full(table, key);
+        let left_out = || self.with(reference, table, key.line, "");
+        if !key.commented && left_out().iter().any(|problem| problem.key == name) {
+            return format!("required; as `{}`", key.value);
+        }
+        match key.commented || table.header.starts_with("[[") {
+            true => format!("not set; as `{}`", key.value),
+            false => format!("`{}`", key.value),
+        }
     }
 }
 
@@ -209,11 +222,7 @@ fn page() -> String {
         );
         for key in &table.keys {
             let takes = trial.takes(&reference, &table, key);
-            let default = match trial.is_required(&reference, &table, key) {
-                true => format!("required; as `{}`", key.value),
-                false if key.commented => format!("none; as `{}`", key.value),
-                false => format!("`{}`", key.value),
-            };
+            let default = trial.default(&reference, &table, key);
             let cells = [&takes, &default, meaning(key), &overrides(&table, key)];
             let cells = cells.map(|cell| cell.replace('|', "\\|")).join(" | ");
             writeln!(page, "| `{}` | {} |", key.name, cells.trim_end()).unwrap();
