@@ -12,6 +12,8 @@ mod kept;
 mod lent;
 #[path = "support/measure.rs"]
 mod measure;
+#[path = "prepared/one_write.rs"]
+mod one_write;
 mod support;
 #[path = "prepared/tied.rs"]
 mod tied;

@@ -20,7 +20,7 @@
 
 mod states;
 
-pub use states::state_of;
+pub use states::{is_signal, state_of};
 
 use crate::domain::sql::{Access, Effects, StatementProfile};
 
@@ -86,12 +86,16 @@ pub struct Conditions {
     pub errors: u64,
     /// Those that are known.
     pub list: Vec<Condition>,
+    /// Whether nobody has told which they are. A server itself may list fewer than it counted:
+    /// `max_error_count`.
+    pub untold: bool,
 }
 
 impl Conditions {
     fn uncertain(count: u64) -> Self {
         Self {
             count,
+            untold: count > 0,
             ..Self::default()
         }
     }
@@ -101,6 +105,7 @@ impl Conditions {
             count: 1,
             errors: 1,
             list: vec![error],
+            untold: false,
         }
     }
 
@@ -111,6 +116,7 @@ impl Conditions {
             count: count.max(list.len() as u64),
             errors: list.iter().filter(is_error).count() as u64,
             list,
+            untold: false,
         }
     }
 }
@@ -349,6 +355,25 @@ impl Aftermath {
         }
     }
 
+    /// Highwater answered GET DIAGNOSTICS for a condition that there is not: MySQL adds an error to the list,
+    /// which has at most so many.
+    pub fn on_no_condition(&mut self, most: usize) {
+        self.row_count = Part::exactly(-1);
+        let mut all = self.all_conditions();
+        self.own.clear();
+        all.count += 1;
+        if all.list.len() < most {
+            all.errors += 1;
+            all.list.push(Condition {
+                severity: Severity::Error,
+                code: 1758,
+                state: Some(*b"35000"),
+                message: b"Invalid condition number".as_slice().into(),
+            });
+        }
+        self.conditions = Part::exactly(all);
+    }
+
     /// The answer that was given carries a warning of Highwater's own.
     pub fn add_own(&mut self, condition: Condition) {
         self.own.retain(|own| own.code != condition.code);
@@ -371,6 +396,12 @@ impl Aftermath {
         }
         let count = self.conditions.value.count + self.own.len() as u64;
         u16::try_from(count).unwrap_or(u16::MAX)
+    }
+
+    /// Whether nobody has told so much as how many conditions there are.
+    pub fn is_uncounted(&self) -> bool {
+        let Part { value, exact, .. } = &self.conditions;
+        !exact && value.untold && value.count == 0
     }
 
     /// Whether a server that is asked there, next, answers all that is asked for as one server would.
@@ -494,8 +525,11 @@ impl Aftermath {
             (Ending::Ok { warnings, .. } | Ending::Rows { warnings, .. }, _) => *warnings,
         };
         match (warnings, ended.kind) {
-            // What the reply counts is not kept (tried).
-            (_, Kind::Prepare) if !ended.mariadb => Fate::Becomes(Conditions::default()),
+            // Of what the reply counts, only what reading the text alone gave is kept (tried).
+            (1.., Kind::Prepare) if !ended.mariadb => Fate::Perhaps(Conditions {
+                untold: true,
+                ..Conditions::default()
+            }),
             (1.., _) => Fate::Perhaps(Conditions::uncertain(warnings.into())),
             (0, _) if !ended.mariadb || self.nothing_to_keep() => {
                 Fate::Becomes(Conditions::default())
