@@ -51,7 +51,6 @@ impl Relay {
     /// Answers the command that stands whole in the client's buffer.
     pub(super) async fn command(&mut self, code: CommandCode, total: usize) -> Result<(), End> {
         self.start_from_globals_if_late();
-        self.learn_count_for(code).await?;
         match code {
             CommandCode::Quit => Err(End::Quit),
             CommandCode::Ping => self.answer_ping().await,
@@ -117,16 +116,6 @@ impl Relay {
                 Ok(())
             }
             _ => self.refuse(ClientError::UnknownCommand).await,
-        }
-    }
-
-    async fn learn_count_for(&mut self, code: CommandCode) -> Result<(), End> {
-        match code {
-            CommandCode::Ping
-            | CommandCode::InitDb
-            | CommandCode::SetOption
-            | CommandCode::StmtReset => self.learn_count().await,
-            _ => Ok(()),
         }
     }
 

@@ -10,11 +10,14 @@ use super::support::raw::{Param, Raw, about, execute, fetch, shown, usual};
 use super::support::stage::stage;
 
 /// What comes before.
-const STATEMENTS: [&str; 8] = [
+const STATEMENTS: [&str; 11] = [
     "SELECT 1",
     "SELECT 1/0",
     "SELECT 1/0, CAST('x' AS SIGNED) FROM u",
     "SELECT * FROM nosuch",
+    "GET DIAGNOSTICS CONDITION 1 @a = MYSQL_ERRNO",
+    "GET DIAGNOSTICS CONDITION 7 @a = MYSQL_ERRNO",
+    "SHOW WARNINGS",
     "INSERT INTO u (v) VALUES (1), (2)",
     "INSERT IGNORE INTO u (v) VALUES (1000)",
     "SET @a = 1",

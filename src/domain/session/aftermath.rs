@@ -289,6 +289,8 @@ pub struct Aftermath {
     pub conditions: Part<Conditions>,
     /// Conditions of Highwater's own besides, one of each code: no server lists them.
     own: Vec<Condition>,
+    /// How many the reply to the last statement counted, if it did; one that looks at them counts its own only.
+    counted: Option<u16>,
 }
 
 impl Default for Aftermath {
@@ -301,6 +303,7 @@ impl Default for Aftermath {
             last_insert_id_else: None,
             conditions: Part::exactly(Conditions::default()),
             own: Vec::new(),
+            counted: Some(0),
         }
     }
 }
@@ -318,10 +321,16 @@ impl Aftermath {
             self.own.clear();
         }
         self.conditions.take(conditions, ended);
+        self.counted = match ended.ending {
+            _ if ended.kind == Kind::Command => self.counted,
+            Ending::Error(_) => None,
+            Ending::Ok { warnings, .. } | Ending::Rows { warnings, .. } => Some(warnings),
+        };
     }
 
     /// Highwater answered a statement itself: with OK, or with so many `rows`.
     pub fn on_own_answer(&mut self, rows: Option<u64>, mariadb: bool) {
+        self.counted = Some(0);
         self.row_count = Part::exactly(if rows.is_some() { -1 } else { 0 });
         if let Some(rows) = rows {
             self.found_rows = Part::exactly(rows);
@@ -333,6 +342,7 @@ impl Aftermath {
 
     /// Highwater answered a statement with an error of its own.
     pub fn on_own_error(&mut self, error: Condition) {
+        self.counted = None;
         self.row_count = Part::exactly(-1);
         self.own.clear();
         self.conditions = Part::exactly(Conditions::of_error(error));
@@ -345,6 +355,7 @@ impl Aftermath {
 
     /// Highwater answered one of these itself.
     pub fn on_own_look(&mut self, look: Look) {
+        self.counted = Some(0);
         match look {
             Look::List => self.row_count = Part::exactly(-1),
             Look::Count => {
@@ -358,6 +369,7 @@ impl Aftermath {
     /// Highwater answered GET DIAGNOSTICS for a condition that there is not: MySQL adds an error to the list,
     /// which has at most so many.
     pub fn on_no_condition(&mut self, most: usize) {
+        self.counted = Some(1);
         self.row_count = Part::exactly(-1);
         let mut all = self.all_conditions();
         self.own.clear();
@@ -378,6 +390,7 @@ impl Aftermath {
     pub fn add_own(&mut self, condition: Condition) {
         self.own.retain(|own| own.code != condition.code);
         self.own.push(condition);
+        self.counted = self.counted.map(|count| count.saturating_add(1));
     }
 
     /// The conditions as SHOW WARNINGS has to list them.
@@ -388,20 +401,15 @@ impl Aftermath {
         all
     }
 
-    /// What the OK packet of a command that is no statement counts: on MySQL the conditions of the statement
-    /// before, errors among them, on MariaDB nothing (tried on both).
+    /// What the OK packet of a command that is no statement counts: on MySQL what the statement before counted,
+    /// errors among them, on MariaDB nothing (tried on both).
     pub fn warnings_told(&self, mariadb: bool) -> u16 {
         if mariadb {
             return 0;
         }
         let count = self.conditions.value.count + self.own.len() as u64;
-        u16::try_from(count).unwrap_or(u16::MAX)
-    }
-
-    /// Whether nobody has told so much as how many conditions there are.
-    pub fn is_uncounted(&self) -> bool {
-        let Part { value, exact, .. } = &self.conditions;
-        !exact && value.untold && value.count == 0
+        let count = u16::try_from(count).unwrap_or(u16::MAX);
+        self.counted.unwrap_or(count)
     }
 
     /// Whether a server that is asked there, next, answers all that is asked for as one server would.
@@ -526,10 +534,7 @@ impl Aftermath {
         };
         match (warnings, ended.kind) {
             // Of what the reply counts, only what reading the text alone gave is kept (tried).
-            (1.., Kind::Prepare) if !ended.mariadb => Fate::Perhaps(Conditions {
-                untold: true,
-                ..Conditions::default()
-            }),
+            (1.., Kind::Prepare) if !ended.mariadb => Fate::Perhaps(Conditions::default()),
             (1.., _) => Fate::Perhaps(Conditions::uncertain(warnings.into())),
             (0, _) if !ended.mariadb || self.nothing_to_keep() => {
                 Fate::Becomes(Conditions::default())

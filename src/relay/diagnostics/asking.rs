@@ -40,15 +40,6 @@ impl Relay {
         self.ask_before(side, false).await
     }
 
-    /// Before a command whose OK counts what the statement before left: asks for that where its own reply
-    /// did not tell.
-    pub(in crate::relay) async fn learn_count(&mut self) -> Result<(), End> {
-        match self.state.aftermath.is_uncounted() {
-            true => self.settle_all().await,
-            false => Ok(()),
-        }
-    }
-
     async fn ask_before(&mut self, side: Side, parting: bool) -> bool {
         // The list first: any other statement would clear it. It changes neither of the others.
         const ASKED: [&str; 4] = [
