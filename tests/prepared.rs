@@ -12,8 +12,6 @@ mod kept;
 mod lent;
 #[path = "support/measure.rs"]
 mod measure;
-#[path = "prepared/one_write.rs"]
-mod one_write;
 mod support;
 #[path = "prepared/tied.rs"]
 mod tied;
