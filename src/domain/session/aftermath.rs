@@ -287,7 +287,8 @@ pub struct Aftermath {
     last_insert_id_else: Option<u64>,
     /// What SHOW WARNINGS lists.
     pub conditions: Part<Conditions>,
-    /// Conditions of Highwater's own besides, one of each code: no server lists them.
+    /// Conditions besides, which the server of the others does not list: Highwater's own, one of each code,
+    /// and errors of commands that another server answered.
     own: Vec<Condition>,
     /// How many the reply to the last statement counted, if it did; one that looks at them counts its own only.
     counted: Option<u16>,
@@ -321,11 +322,28 @@ impl Aftermath {
             self.own.clear();
         }
         self.conditions.take(conditions, ended);
-        self.counted = match ended.ending {
-            _ if ended.kind == Kind::Command => self.counted,
-            Ending::Error(_) => None,
-            Ending::Ok { warnings, .. } | Ending::Rows { warnings, .. } => Some(warnings),
-        };
+        match (&ended.ending, ended.kind) {
+            (Ending::Error(error), Kind::Command) if !ended.mariadb => {
+                self.add_error(error, ended.after);
+            }
+            (Ending::Error(_), _) => self.counted = None,
+            (_, Kind::Command) => {}
+            (Ending::Ok { warnings, .. } | Ending::Rows { warnings, .. }, _) => {
+                self.counted = Some(*warnings);
+            }
+        }
+    }
+
+    /// A command that is no statement failed: its error follows what the statement before left.
+    fn add_error(&mut self, error: &Condition, after: Option<Place>) {
+        self.counted = self.counted.map(|count| count.saturating_add(1));
+        if self.conditions.at.is_none() || self.conditions.at != after {
+            return self.own.push(error.clone());
+        }
+        let conditions = &mut self.conditions.value;
+        conditions.count += 1;
+        conditions.errors += 1;
+        conditions.list.push(error.clone());
     }
 
     /// Highwater answered a statement itself: with OK, or with so many `rows`.
@@ -396,7 +414,9 @@ impl Aftermath {
     /// The conditions as SHOW WARNINGS has to list them.
     pub fn all_conditions(&self) -> Conditions {
         let mut all = self.conditions.value.clone();
+        let is_error = |condition: &&Condition| condition.severity == Severity::Error;
         all.count += self.own.len() as u64;
+        all.errors += self.own.iter().filter(is_error).count() as u64;
         all.list.extend_from_slice(&self.own);
         all
     }
@@ -522,6 +542,7 @@ impl Aftermath {
 
     fn conditions(&self, ended: &Ended<'_>) -> Fate<Conditions> {
         let warnings = match (&ended.ending, ended.kind) {
+            (Ending::Error(_), Kind::Command) if !ended.mariadb => return Fate::Kept,
             (Ending::Error(error), _) => {
                 return Fate::Perhaps(Conditions::of_error(error.clone()));
             }
