@@ -372,6 +372,7 @@ impl Relay {
         let outcome = self.run_where_state_is(text, profile).await?;
         if outcome != Outcome::Failed {
             self.state.aftermath = kept;
+            self.state.aftermath.on_own_look(Look::Get);
         }
         if self.more_follows {
             self.reply_seq = self.reply_seq.wrapping_add(1);

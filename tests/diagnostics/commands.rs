@@ -104,6 +104,8 @@ async fn check(setup: &Setup) {
     let proxy = setup.proxy.addresses().mysql.to_string();
     let mut wrong = Vec::new();
     for (name, command, kind) in COMMANDS {
+        // Both wrote into the same table, in other sessions.
+        setup.cluster.wait_all_caught_up().await.unwrap();
         let mut ours = session(&proxy).await;
         let mut theirs = session(&primary.address()).await;
         let prepared = [
