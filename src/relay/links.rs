@@ -83,6 +83,13 @@ impl Links {
         }
     }
 
+    /// Whether the client may send several statements in a packet.
+    pub(super) fn takes_multi_statements(&self) -> bool {
+        let by_login = self.key.profile.flags();
+        let by_login = by_login.contains(CapabilityFlags::CLIENT_MULTI_STATEMENTS);
+        self.multi_statements.unwrap_or(by_login)
+    }
+
     /// Whose connections these are.
     pub(super) fn key(&self) -> &PoolKey {
         &self.key
@@ -243,9 +250,7 @@ impl Links {
         if mirror.way(&conn.applied, side == Side::Replica) == Way::Reset {
             pool.dialer().recycle(conn).await?;
         }
-        let by_login = self.key.profile.flags();
-        let by_login = by_login.contains(CapabilityFlags::CLIENT_MULTI_STATEMENTS);
-        let multi_statements = self.multi_statements.unwrap_or(by_login);
+        let multi_statements = self.takes_multi_statements();
         if side == Side::Primary && conn.takes_multi_statements() != multi_statements {
             let dialer = pool.dialer();
             dialer.set_multi_statements(conn, multi_statements).await?;
