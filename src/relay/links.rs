@@ -41,8 +41,8 @@ pub(super) struct Links {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Left {
     pub(super) identity: Identity,
-    /// As long as this is its turn, nobody had it since.
-    pub(super) turn: u64,
+    /// As long as this is its lease, nobody had it since.
+    pub(super) lease: u64,
 }
 
 impl Links {
@@ -189,7 +189,7 @@ impl Links {
             bell: Some(self.listener.bell()),
             ..Want::any(&self.key)
         };
-        let Some(conn) = pool.lease_same(&want, left.identity.serial, left.turn) else {
+        let Some(conn) = pool.lease_same(&want, left.identity.serial, left.lease) else {
             return false;
         };
         registered.holds(side, Some((left.identity.backend, conn.identity.thread)));
@@ -322,7 +322,7 @@ impl Links {
         if let Some(left) = self.left.get_mut(index(side)) {
             *left = Some(Left {
                 identity: conn.identity,
-                turn: conn.turn,
+                lease: conn.lease,
             });
         }
         registered.holds(side, None);
