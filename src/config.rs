@@ -13,6 +13,7 @@ mod levels;
 mod load;
 mod nearest;
 mod reader;
+mod reload;
 mod secret;
 mod show;
 mod units;
@@ -28,6 +29,7 @@ pub use crate::domain::consistency::OnTimeout;
 pub use address::Address;
 pub use error::{ConfigError, Origin, Problem};
 pub use layers::{Flags, OVERRIDES, Override};
+pub use reload::{Change, Effect};
 pub use secret::{Account, Secret, SecretSource, UserConsistency};
 
 /// Everything that can be configured, resolved: no value is missing or unparsed.

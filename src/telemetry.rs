@@ -14,7 +14,7 @@ pub use digest::{Digest, DigestCounts, Ran};
 pub use fault::{ErrorKind, Retry, Side};
 pub use grid::Grid;
 pub use label::{
-    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PreparedEvent, SessionState,
-    Target, Wrote,
+    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PreparedEvent, ReloadOutcome,
+    SessionState, Target, Wrote,
 };
 pub use metrics::{BackendMetrics, Metrics, PinGauge, SessionGauge};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::attempt::Task;
 use super::bulk::GATHERED;
-use super::groups::{group_of, settings_of};
+use super::groups::group_of;
 use super::hints;
 use super::kill::{self, Named};
 use super::own::{Execution, OwnPart};
@@ -251,9 +251,10 @@ impl Relay {
     /// The session is as after a login.
     pub(super) fn after_reset(&mut self) {
         self.trace = false;
-        self.state
-            .on_reset(settings_of(&self.shared.config, &self.who.user));
-        self.group = group_of(&self.shared.config, &self.who);
+        self.in_force.on_reset();
+        let defaults = self.defaults();
+        self.state.on_reset(defaults);
+        self.group = group_of(&self.in_force.config, &self.who);
         self.read_after.clear();
         self.open_groups.clear();
         self.permit = None;

@@ -25,6 +25,10 @@ pub(super) const SIDES: [Side; 2] = [Side::Primary, Side::Replica];
 pub(super) struct Links {
     shared: Arc<Shared>,
     key: PoolKey,
+    /// Whether others may have the connections between statements.
+    lends: bool,
+    /// For tests: whether each statement takes another connection.
+    switches: bool,
     primary: Option<ServerConn>,
     replica: Option<ServerConn>,
     /// Whether the client can renew an expired password.
@@ -48,7 +52,14 @@ pub(super) struct Left {
 impl Links {
     pub(super) fn new(shared: Arc<Shared>, who: &Client) -> Self {
         let renews = CapabilityFlags::CLIENT_CAN_HANDLE_EXPIRED_PASSWORDS;
+        // Neither changes while the process lives.
+        let (lends, switches) = shared.configured(|config| {
+            let lends = config.pool.mode == PoolMode::Transaction;
+            (lends, config.pool.switch_always)
+        });
         Self {
+            lends,
+            switches,
             shared,
             key: who.key(),
             primary: None,
@@ -71,7 +82,12 @@ impl Links {
 
     /// Whether others may have the connections between statements.
     pub(super) fn lends(&self) -> bool {
-        self.shared.config.pool.mode == PoolMode::Transaction
+        self.lends
+    }
+
+    /// For tests: whether each statement takes another connection.
+    pub(super) fn switches_always(&self) -> bool {
+        self.switches
     }
 
     /// COM_SET_OPTION succeeded on the primary's connection, which from now on differs from the
@@ -175,7 +191,7 @@ impl Links {
             return false;
         };
         let pool = self.shared.pool(left.identity.backend);
-        let Some(pool) = pool.filter(|_| !self.shared.config.pool.switch_always) else {
+        let Some(pool) = pool.filter(|_| !self.switches) else {
             return false;
         };
         let want = Want {
@@ -200,7 +216,7 @@ impl Links {
     ) -> Result<ServerConn, BackendError> {
         let key = self.key.clone();
         let bell = self.lends().then(|| Arc::clone(self.listener.bell()));
-        let forced = self.shared.config.pool.switch_always;
+        let forced = self.switches;
         let want = Want {
             key: &key,
             mirror: Some(mirror),

@@ -234,6 +234,20 @@ label!(PreparedEvent {
     Lost => "lost",
 });
 
+/// What came of a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReloadOutcome {
+    /// The configuration that was read is in force.
+    Done,
+    /// It was refused, and the old one stays in force.
+    Refused,
+}
+
+label!(ReloadOutcome {
+    Done => "done",
+    Refused => "refused",
+});
+
 impl Label for PinReason {
     const ALL: &'static [Self] = &Self::ALL;
 
@@ -311,6 +325,7 @@ mod tests {
         check::<ConnectionState>();
         check::<PinReason>();
         check::<PreparedEvent>();
+        check::<ReloadOutcome>();
         check::<ErrorKind>();
         check::<Side>();
         check::<Retry>();

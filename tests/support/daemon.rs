@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use highwater::rig::{APP, Cluster, MONITOR};
@@ -78,6 +79,8 @@ pub struct Daemon {
     child: Child,
     pub mysql: SocketAddr,
     pub http: SocketAddr,
+    pub admin: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Daemon {
@@ -94,19 +97,45 @@ impl Daemon {
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
-        let (mysql, http) = loop {
+        let (mysql, http, admin) = loop {
             let begin = said.len();
             if log.read_line(&mut said).unwrap() == 0 {
                 panic!("it ended before it listened:\n{said}");
             }
             let line = &said[begin..];
             if line.contains("listening") {
-                break (field(line, "mysql="), field(line, "http="));
+                break (
+                    field(line, "mysql="),
+                    field(line, "http="),
+                    field(line, "admin="),
+                );
             }
         };
         // Read on, so that it never waits for us.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { child, mysql, http }
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                kept.lock().unwrap().push(line);
+            }
+        });
+        Self {
+            child,
+            mysql,
+            http,
+            admin,
+            log: lines,
+        }
+    }
+
+    /// The lines that it has logged since it listens.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Has it read its configuration again.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
     }
 
     pub async fn connect(&self) -> mysql_async::Result<Conn> {
@@ -121,8 +150,12 @@ impl Daemon {
     }
 
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
+        kill_process(pid, signal).unwrap();
     }
 
     /// The exit code, once it has ended.

@@ -33,6 +33,7 @@ impl Relay {
             gauge,
             registered,
             client,
+            in_force,
             ..
         } = self;
         let mut seeker = Seeker {
@@ -52,7 +53,7 @@ impl Relay {
                     .answer_error(ClientError::Interrupted, Side::Replica, Reason::Waited)
                     .await;
             }
-            () = left(client, ahead_of(shared)) => return Err(End::ClientGone),
+            () = left(client, ahead_of(in_force)) => return Err(End::ClientGone),
         };
         self.tally.searched(&settled, terms.arrived);
         // In a transaction no older answer will do.
