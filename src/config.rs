@@ -26,7 +26,7 @@ use crate::domain::consistency::{Level, Settings, Share, TransactionReads};
 
 pub use crate::domain::consistency::OnTimeout;
 
-pub use address::Address;
+pub use address::{Address, Endpoint};
 pub use error::{ConfigError, Origin, Problem};
 pub use layers::{Flags, OVERRIDES, Override};
 pub use reload::{Change, Effect};
@@ -55,6 +55,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// `[log]`: log lines.
     pub log: LogConfig,
+    /// `[telemetry]`: traces.
+    pub telemetry: TelemetryConfig,
 }
 
 /// `[proxy]`.
@@ -396,6 +398,8 @@ pub struct LogConfig {
     /// A level (`error`, `warn`, `info`, `debug`, `trace`, `off`), or a list with levels for parts,
     /// such as `info,highwater::monitor=debug`.
     pub level: String,
+    /// A statement that takes at least this long gets a line; none does without it.
+    pub slow: Option<Duration>,
 }
 
 impl Default for LogConfig {
@@ -403,8 +407,16 @@ impl Default for LogConfig {
         Self {
             format: LogFormat::Auto,
             level: "info".to_owned(),
+            slow: None,
         }
     }
+}
+
+/// `[telemetry]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TelemetryConfig {
+    /// The collector that gets a span for each statement with a trace parent; none do without it.
+    pub otlp_endpoint: Option<Endpoint>,
 }
 
 /// How log lines look.
@@ -462,6 +474,7 @@ impl Config {
             },
             admin: AdminConfig::open(loopback(0)),
             log: LogConfig::default(),
+            telemetry: TelemetryConfig::default(),
         }
     }
 }

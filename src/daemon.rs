@@ -34,6 +34,7 @@ use crate::domain::topology::Topology;
 use crate::monitor::{Monitor, Settings, Watch};
 use crate::net::Listener;
 use crate::relay::{self, Classifier, Parts, SessionPin, Shared};
+use crate::telemetry::otlp::{self, Exporter, Spans};
 use crate::telemetry::{BackendMetrics, Metrics};
 use house::Proxied;
 use operators::Operators;
@@ -182,7 +183,8 @@ impl Proxy {
         let maker = PoolMaker::new(&config, monitor.watch(), Arc::clone(&metrics));
         let workers = Workers::start(config.proxy.workers)?;
         let account = Arc::new(ArcSwap::from_pointee(config.admin.account.clone()));
-        let shared = share(config, monitor.watch(), metrics, &maker)?;
+        let (spans, exporter) = collector(&config, &metrics).unzip();
+        let shared = share(config, monitor.watch(), metrics, &maker, spans)?;
         let (reloads, asked_to_reload) = Asker::new();
         let (stop, stopped) = watch::channel(false);
         let (end, asked) = watch::channel(false);
@@ -194,6 +196,9 @@ impl Proxy {
         tasks.spawn(until(stopped.clone(), tend(Arc::clone(&shared))));
         tasks.spawn(until(stopped.clone(), observe(Arc::clone(&shared))));
         tasks.spawn(until(stopped.clone(), Arc::clone(&shared).report_shadow()));
+        if let Some(exporter) = exporter {
+            tasks.spawn(until(stopped.clone(), exporter.run()));
+        }
         let house = Arc::new(Proxied {
             shared: Arc::clone(&shared),
             end,
@@ -320,12 +325,20 @@ fn monitor_settings(config: &Config) -> Settings {
     settings
 }
 
+/// Where spans go, if there is a collector.
+fn collector(config: &Config, metrics: &Arc<Metrics>) -> Option<(Spans, Exporter)> {
+    let endpoint = config.telemetry.otlp_endpoint.as_ref()?;
+    let metrics = Arc::clone(metrics);
+    Some(otlp::exporter(&endpoint.authority, &endpoint.path, metrics))
+}
+
 /// Builds what all sessions share.
 fn share(
     config: Config,
     watch: Watch,
     metrics: Arc<Metrics>,
     maker: &PoolMaker,
+    spans: Option<Spans>,
 ) -> Result<Arc<Shared>, DaemonError> {
     let cluster = &config.cluster;
     let servers = std::iter::once(&cluster.primary).chain(&cluster.replicas);
@@ -341,6 +354,7 @@ fn share(
         accounts: Arc::clone(&maker.accounts),
         metrics,
         classifier,
+        spans,
     })))
 }
 

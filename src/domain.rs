@@ -9,3 +9,4 @@ pub mod servers;
 pub mod session;
 pub mod sql;
 pub mod topology;
+pub mod trace;

@@ -30,13 +30,13 @@ use std::sync::{Arc, Mutex};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
+use crate::domain::ids::BackendId;
 pub use error::{MonitorError, NotCovered, ProbeError};
 pub use facts::ServerFacts;
-use crate::domain::ids::BackendId;
 use hub::Lane;
 use hub::lane;
-pub use settings::Settings;
 use settings::Address;
+pub use settings::Settings;
 use shared::{Shared, lock};
 pub use watch::{Counters, Probed, Watch};
 

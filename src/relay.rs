@@ -40,6 +40,8 @@ mod reply;
 mod session;
 mod shadow;
 mod shared;
+mod slow;
+mod spans;
 mod staleness;
 mod statement;
 mod switches;

@@ -358,14 +358,12 @@ impl Dialer {
         work: impl Future<Output = Result<T, BackendError>>,
     ) -> Result<T, BackendError> {
         let limit = **self.timeout.load();
-        tokio::time::timeout(limit, work)
-            .await
-            .unwrap_or_else(|_| {
-                Err(BackendError::TimedOut {
-                    address: self.address.clone(),
-                    limit,
-                })
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+            Err(BackendError::TimedOut {
+                address: self.address.clone(),
+                limit,
             })
+        })
     }
 }
 

@@ -10,7 +10,8 @@ use super::reader::{Reader, Section};
 use super::secret::Account;
 use super::{
     Address, AdminConfig, ClusterConfig, Config, ConsistencyConfig, HttpConfig, LimitsConfig,
-    LogConfig, LogFormat, Mode, MonitorConfig, PoolConfig, PoolMode, ProxyConfig, levels,
+    LogConfig, LogFormat, Mode, MonitorConfig, PoolConfig, PoolMode, ProxyConfig, TelemetryConfig,
+    levels,
 };
 
 /// Shortest time of what must not be at once.
@@ -88,6 +89,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
     let http = reader.table("http", http);
     let admin = reader.table("admin", admin);
     let log = reader.table("log", log);
+    let telemetry = reader.table("telemetry", telemetry);
     reader.later_table("rule");
     Some(Config {
         proxy,
@@ -100,6 +102,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
         http,
         admin,
         log,
+        telemetry,
     })
 }
 
@@ -280,6 +283,17 @@ fn log(section: &mut Section<'_, '_>) -> LogConfig {
     LogConfig {
         format: section.text("format", format).unwrap_or(default.format),
         level: section.text("level", filter).unwrap_or(default.level),
+        slow: section.optional_duration("slow", SOME_TIME),
+    }
+}
+
+fn telemetry(section: &mut Section<'_, '_>) -> TelemetryConfig {
+    let endpoint = |text: &str| {
+        text.parse()
+            .map_err(|error| format!("{error}; found {text:?}"))
+    };
+    TelemetryConfig {
+        otlp_endpoint: section.text("otlp_endpoint", endpoint),
     }
 }
 

@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::secret::Account;
-use super::{
-    AdminConfig, ClusterConfig, Config, LimitsConfig, LogConfig, PoolConfig, ProxyConfig,
-};
+use super::{AdminConfig, ClusterConfig, Config, LimitsConfig, LogConfig, PoolConfig, ProxyConfig};
 
 /// A difference between the configuration in force and the one that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +106,7 @@ impl Config {
                 format: self.log.format,
                 ..wanted.log.clone()
             },
+            telemetry: self.telemetry.clone(),
         };
         let changes = differences(self, &wanted, &next);
         (next, changes)
@@ -228,8 +227,7 @@ fn replicas(old: &Config, wanted: &Config) -> Vec<Change> {
 }
 
 fn users(old: &Config, wanted: &Config) -> Vec<Change> {
-    let has =
-        |config: &Config, name: &str| config.users.iter().any(|account| account.name == name);
+    let has = |config: &Config, name: &str| config.users.iter().any(|account| account.name == name);
     let change = |user: &Account, what: &str| Change {
         key: format!("user.{}", user.name),
         difference: what.to_owned(),
@@ -333,7 +331,10 @@ mod tests {
         ];
         assert_eq!(lines, expected);
         assert_eq!(next.consistency.level, Level::Global);
-        assert_eq!(next.cluster.replicas, [Address::new("b", 1), Address::new("c", 1)]);
+        assert_eq!(
+            next.cluster.replicas,
+            [Address::new("b", 1), Address::new("c", 1)]
+        );
     }
 
     #[test]
@@ -364,7 +365,10 @@ mod tests {
     fn passwords_are_told_as_changed_and_never_shown() {
         let (next, lines) = told(|config| {
             config.monitor.account = Account::new("watch", "hunter2");
-            config.users = vec![Account::new("app", "hunter2"), Account::new("third", "hunter2")];
+            config.users = vec![
+                Account::new("app", "hunter2"),
+                Account::new("third", "hunter2"),
+            ];
             config.admin.account = Account::new("admin", "hunter2");
         });
         let expected = [
@@ -385,8 +389,14 @@ mod tests {
         old.admin.account = Account::new("admin", "secret");
         let (next, changes) = old.reloaded(config());
         assert_eq!(next.admin, old.admin);
-        let keys: Vec<_> = changes.iter().map(|it| (it.key.as_str(), it.effect)).collect();
+        let keys: Vec<_> = changes
+            .iter()
+            .map(|it| (it.key.as_str(), it.effect))
+            .collect();
         let restart = Effect::Restart;
-        assert_eq!(keys, [("admin.listen", restart), ("admin.password", restart)]);
+        assert_eq!(
+            keys,
+            [("admin.listen", restart), ("admin.password", restart)]
+        );
     }
 }

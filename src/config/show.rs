@@ -90,6 +90,13 @@ impl Config {
         out.table("[log]");
         out.text("format", self.log.format.name());
         out.text("level", &self.log.level);
+        if let Some(slow) = self.log.slow {
+            out.text("slow", show_duration(slow));
+        }
+        if let Some(endpoint) = &self.telemetry.otlp_endpoint {
+            out.table("[telemetry]");
+            out.text("otlp_endpoint", endpoint);
+        }
     }
 }
 

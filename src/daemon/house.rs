@@ -249,9 +249,8 @@ impl House for Proxied {
             command: "OFFLOAD OFF | ON | n%",
         };
         let drained = self.views().into_iter();
-        let drained = drained.filter(|view| {
-            switches.is_drained(view.id) && !switches.is_leaving(view.id)
-        });
+        let drained =
+            drained.filter(|view| switches.is_drained(view.id) && !switches.is_leaving(view.id));
         let drained = drained.map(|view| SwitchRow {
             name: "drained",
             value: view.address,

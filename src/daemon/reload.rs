@@ -108,9 +108,11 @@ impl Reloader {
 
     async fn read(&self) -> Result<Config, String> {
         let Some(source) = self.origin.source.clone() else {
-            return Err("this proxy was not started from a configuration that can be read again: \
+            return Err(
+                "this proxy was not started from a configuration that can be read again: \
                         restart it to change it"
-                .to_owned());
+                    .to_owned(),
+            );
         };
         // Files can be slow, and the servers are watched on this thread.
         let read = tokio::task::spawn_blocking(move || source()).await;
@@ -215,7 +217,10 @@ impl Reloader {
                 pool.retire();
             }
             shared.metrics.forget_backend(&address, Role::Replica);
-            tracing::info!(backend = address, "removed: it is in the configuration no longer");
+            tracing::info!(
+                backend = address,
+                "removed: it is in the configuration no longer"
+            );
         }
     }
 

@@ -67,6 +67,9 @@ mod tests {
         }
         assert_eq!(table.get(BackendId(65)), None);
         assert_eq!(first, table.get(BackendId::PRIMARY));
-        assert_eq!(table.iter().copied().collect::<Vec<_>>(), [10, 11, 7, 7, 7, 7, 7]);
+        assert_eq!(
+            table.iter().copied().collect::<Vec<_>>(),
+            [10, 11, 7, 7, 7, 7, 7]
+        );
     }
 }

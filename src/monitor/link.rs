@@ -150,7 +150,8 @@ impl Link {
                 message: match missing_grant(error.code) {
                     true => format!(
                         "{}; run: GRANT REPLICATION CLIENT ON *.* TO '{}' (on MariaDB also SLAVE MONITOR)",
-                        error.message, self.settings.load().user
+                        error.message,
+                        self.settings.load().user
                     ),
                     false => error.message,
                 },

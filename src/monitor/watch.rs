@@ -376,8 +376,7 @@ impl Watch {
         if primary.source().kind != PositionKind::Nothing {
             return None;
         }
-        let settled =
-            sticky::is_everywhere(not_before, sticky_after_write, Instant::now());
+        let settled = sticky::is_everywhere(not_before, sticky_after_write, Instant::now());
         Some(match settled {
             true => nothing,
             false => Err(ProbeError::Unsupported),

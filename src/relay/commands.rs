@@ -10,6 +10,7 @@ use super::kill::{self, Named};
 use super::own::{Execution, OwnPart};
 use super::prepared::MOST;
 use super::session::{End, Relay};
+use super::spans;
 use super::statement::{Statement, asks_previous};
 use crate::domain::ids::{BackendId, ClientStmtId};
 use crate::domain::routing::Reason;
@@ -144,6 +145,10 @@ impl Relay {
             Ok(hints) => self.state.hints = hints,
             Err(error) => return self.refuse(error).await,
         }
+        let attributes = self.who.profile.query_attributes();
+        let parent = spans::of_query(&self.shared, payload, text, attributes);
+        self.tally.parent = parent;
+        self.links.laps.on |= parent.is_some();
         let profile = self
             .shared
             .classifier
@@ -374,6 +379,7 @@ impl Relay {
             }
         };
         self.state.hints = hints;
+        self.trace_of_execute(id, total);
         let changes = match self.execute_own(id, total).await? {
             Execution::Run(changes) => changes,
             Execution::Answered => return Ok(()),

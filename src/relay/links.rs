@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use super::kill::Registered;
 use super::login::Client;
 use super::shared::Shared;
+use super::slow::Laps;
 use crate::backend::{BackendError, Identity, Listener, Pool, PoolKey, ServerConn, Want};
 use crate::config::PoolMode;
 use crate::domain::ids::BackendId;
@@ -39,6 +40,8 @@ pub(super) struct Links {
     listener: Listener,
     /// The connections that the session let go last.
     left: [Option<Left>; 2],
+    /// Where the time of the statement at hand goes.
+    pub(super) laps: Laps,
 }
 
 /// A connection that a session had.
@@ -68,6 +71,7 @@ impl Links {
             multi_statements: None,
             listener: Listener::default(),
             left: [None; 2],
+            laps: Laps::default(),
         }
     }
 
@@ -153,8 +157,13 @@ impl Links {
         let Some(pool) = self.shared.pool(backend).cloned() else {
             return Err(BackendError::NotConfigured);
         };
-        let mut conn = self.lease(&pool, side, mirror, registered).await?;
+        let lap = self.laps.start();
+        let leased = self.lease(&pool, side, mirror, registered).await;
+        self.laps.queued(lap);
+        let mut conn = leased?;
+        let lap = self.laps.start();
         self.make_usable(&pool, &mut conn, side, mirror).await?;
+        self.laps.restored(lap);
         registered.holds(side, Some((backend, conn.identity.thread)));
         *self.slot(side) = Some(conn);
         Ok(())

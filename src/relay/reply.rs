@@ -400,6 +400,7 @@ impl Relay {
         side: Side,
         forwarded: bool,
     ) -> Result<bool, End> {
+        let lap = self.links.laps.start();
         let ahead = ahead_of(&self.in_force);
         let mut parting = Parting::default();
         let mut silent = false;
@@ -440,6 +441,7 @@ impl Relay {
                 woke => break woke,
             }
         };
+        self.links.laps.served(lap);
         match woke {
             // Taken care of above.
             Woke::Recalled | Woke::Silent => Ok(true),

@@ -308,15 +308,16 @@ impl Relay {
         }
         let header = self.next_header().await?;
         self.reply_seq = 1;
+        self.take_config();
         self.state.hints = Hints::default();
         self.begin_tally();
+        self.begin_laps();
         if interruptible && !self.registered.wakes() {
             return Err(End::ShuttingDown);
         }
         if header.len == 0 || header.seq != 0 {
             return self.refuse_and_end(ClientError::Malformed).await;
         }
-        self.take_config();
         let held = self.in_force.config.limits.max_command_held;
         let code = self
             .client

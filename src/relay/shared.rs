@@ -8,6 +8,7 @@ use quick_cache::sync::Cache;
 
 use super::budget::Budget;
 use super::shadow::Shadow;
+use super::slow::SlowLog;
 use super::switches::Switches;
 use super::{Classifier, Registry};
 use crate::backend::{Accounts, Pool};
@@ -19,6 +20,7 @@ use crate::domain::servers::PerServer;
 use crate::domain::sql::{Access, StatementProfile};
 use crate::monitor::Watch;
 use crate::telemetry::Metrics;
+use crate::telemetry::otlp::Spans;
 
 /// Statements that are remembered as refused by a replica.
 const REFUSED: usize = 10_000;
@@ -38,6 +40,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Text to profile.
     pub classifier: Classifier,
+    /// Where spans of statements are handed in.
+    pub spans: Option<Spans>,
 }
 
 /// The parts every session uses. Made once by the daemon.
@@ -70,6 +74,10 @@ pub struct Shared {
     pub acknowledged: Mutex<Acknowledged>,
     /// How many reads that fell back to the primary may run there.
     budget: ArcSwap<Budget>,
+    /// Where spans of statements are handed in.
+    pub(super) spans: Option<Spans>,
+    /// What slow statements are logged with.
+    pub(super) slow: SlowLog,
     /// What shadow mode measures with.
     pub shadow: Shadow,
     /// What operators switch at run time.
@@ -86,6 +94,7 @@ impl Shared {
             accounts,
             metrics,
             classifier,
+            spans,
         } = parts;
         let consistency = &config.consistency;
         let acknowledged = Acknowledged::new(
@@ -108,6 +117,8 @@ impl Shared {
             turn: AtomicUsize::new(0),
             seats: AtomicUsize::new(0),
             acknowledged: Mutex::new(acknowledged),
+            spans,
+            slow: SlowLog::default(),
             shadow: Shadow::default(),
             switches: Switches::default(),
         }
@@ -203,6 +214,7 @@ impl Shared {
     /// Forgets what nobody used for long. Called every second or so.
     pub fn tend(&self) {
         self.acknowledged().tend(std::time::Instant::now());
+        self.slow.tend();
     }
 
     /// A number that grows with each call.

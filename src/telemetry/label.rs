@@ -234,6 +234,23 @@ label!(PreparedEvent {
     Lost => "lost",
 });
 
+/// What became of a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SpanEvent {
+    /// The collector has it.
+    Sent,
+    /// The collector could not be reached, or refused it.
+    Failed,
+    /// There was no room for it.
+    Dropped,
+}
+
+label!(SpanEvent {
+    Sent => "sent",
+    Failed => "failed",
+    Dropped => "dropped",
+});
+
 /// What came of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReloadOutcome {
@@ -326,6 +343,7 @@ mod tests {
         check::<PinReason>();
         check::<PreparedEvent>();
         check::<ReloadOutcome>();
+        check::<SpanEvent>();
         check::<ErrorKind>();
         check::<Side>();
         check::<Retry>();

@@ -81,10 +81,7 @@ pub fn init(format: Format, filter: &str) -> Result<Control, LogError> {
         Format::Json => true,
     };
     let replace: Arc<Replace> = if json {
-        let builder = builder
-            .json()
-            .flatten_event(true)
-            .with_filter_reloading();
+        let builder = builder.json().flatten_event(true).with_filter_reloading();
         let handle = builder.reload_handle();
         builder.finish().try_init()?;
         Arc::new(move |filter| handle.reload(filter))

@@ -18,7 +18,7 @@ use super::fault::{ErrorKind, Side};
 use super::grid::Grid;
 use super::label::{
     AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PreparedEvent, ReloadOutcome,
-    SessionState, Target, Wrote,
+    SessionState, SpanEvent, Target, Wrote,
 };
 use crate::domain::consistency::Level;
 use crate::domain::routing::Reason;
@@ -73,6 +73,8 @@ pub struct Metrics {
     config_reloads: Grid<ReloadOutcome>,
     /// `config_reload_timestamp_seconds`: when the configuration in force was read.
     config_read: Gauge,
+    /// `trace_spans_total{event}`: statements with a trace parent, by what became of their spans.
+    pub spans: Grid<SpanEvent>,
     /// `errors_total{kind,side}`: errors by what went wrong and whose fault it is.
     pub errors: Grid<ErrorKind, Side>,
     /// `offload_ratio`: share of the offloadable reads that replicas answered, since the start.
@@ -199,6 +201,11 @@ impl Metrics {
                 read.set(now());
                 read
             },
+            spans: make.grid(
+                "trace_spans_total",
+                "Statements with a trace parent, by what became of their spans.",
+                &["event"],
+            )?,
             errors: make.grid(
                 "errors_total",
                 "Errors, by what went wrong and whose fault it is.",

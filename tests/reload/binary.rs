@@ -101,14 +101,20 @@ async fn a_bad_file_is_refused_whole_with_file_line_and_key() {
         ),
         (
             format!("{text}{good}levle = \"session\"\n"),
-            format!("{file}:{}: consistency.levle: unknown key; did you mean level?", last + 3),
+            format!(
+                "{file}:{}: consistency.levle: unknown key; did you mean level?",
+                last + 3
+            ),
         ),
         (
             format!("{text}[pool]\nmax_connections = -1\n[limits]\nlogin_timeout = 5\n"),
             format!("{file}:{}: limits.login_timeout: ", last + 4),
         ),
         (format!("{text}[pool\n"), format!("{file}:{}: ", last + 1)),
-        (text.replace("APP_PASSWORD", "GONE_PASSWORD"), "GONE_PASSWORD".to_owned()),
+        (
+            text.replace("APP_PASSWORD", "GONE_PASSWORD"),
+            "GONE_PASSWORD".to_owned(),
+        ),
     ];
     for way in [Way::Command, Way::Signal] {
         for (text, expected) in &cases {
@@ -118,7 +124,10 @@ async fn a_bad_file_is_refused_whole_with_file_line_and_key() {
         }
         std::fs::remove_file(running.folder.config()).unwrap();
         let said = running.refused(way).await;
-        assert!(said.contains(&format!("{file}: cannot read the file")), "{said}");
+        assert!(
+            said.contains(&format!("{file}: cannot read the file")),
+            "{said}"
+        );
     }
     assert_eq!(running.config().await, config);
     run(&mut app, "COMMIT").await;
@@ -149,7 +158,11 @@ async fn a_signal_does_what_the_command_does() {
     let level = "SELECT @@highwater_read_consistency";
     assert_eq!(cell(&mut app, level).await.as_deref(), Some("global"));
     // What is traced now was not before.
-    assert!(!running.daemon.log()[..before].iter().any(|line| line.contains("TRACE")));
+    assert!(
+        !running.daemon.log()[..before]
+            .iter()
+            .any(|line| line.contains("TRACE"))
+    );
     cell(&mut app, "SELECT 1").await;
     running.said(before, "TRACE").await;
     // The same again, by the command: what needs a restart is told again, and nothing else.

@@ -33,10 +33,16 @@ async fn the_monitor_logs_in_with_its_new_password() {
         }
     }
     let topology = watch.topology();
-    let seen: Vec<_> = topology.backends.iter().map(|it| (it.id, watch.counters(it.id).probes)).collect();
+    let seen: Vec<_> = topology
+        .backends
+        .iter()
+        .map(|it| (it.id, watch.counters(it.id).probes))
+        .collect();
     until("each was looked at some times, and is well", async || {
         let topology = watch.topology();
-        let probed = seen.iter().all(|(id, before)| watch.counters(*id).probes > before + 5);
+        let probed = seen
+            .iter()
+            .all(|(id, before)| watch.counters(*id).probes > before + 5);
         probed && topology.backends.iter().all(|view| view.usable())
     })
     .await;
@@ -46,7 +52,10 @@ async fn the_monitor_logs_in_with_its_new_password() {
 
 #[tokio::test]
 async fn users_come_go_and_change_their_passwords() {
-    let [second, third] = [Account::new("second", "second-pw"), Account::new("third", "third-pw")];
+    let [second, third] = [
+        Account::new("second", "second-pw"),
+        Account::new("third", "third-pw"),
+    ];
     let staged = staged(Cluster::builder().replicas(1), |config| {
         config.users.push(Account::new("second", "second-pw"));
     })
@@ -85,12 +94,21 @@ async fn users_come_go_and_change_their_passwords() {
         run(conn, "INSERT INTO kept SELECT 7 FROM kept LIMIT 0").await;
         cell(conn, "SELECT v FROM kept").await;
     }
-    assert_eq!(cell(&mut of_second, "SELECT @own").await.as_deref(), Some("1"));
+    assert_eq!(
+        cell(&mut of_second, "SELECT @own").await.as_deref(),
+        Some("1")
+    );
     assert_eq!(refused(staged.login(&second).await), 1045);
-    assert_eq!(refused(staged.login(&Account::new(APP.user, APP.password)).await), 1045);
+    assert_eq!(
+        refused(staged.login(&Account::new(APP.user, APP.password)).await),
+        1045
+    );
     for account in [&changed, &third] {
         let mut conn = staged.login(account).await.unwrap();
-        assert_eq!(cell(&mut conn, "SELECT v FROM kept").await.as_deref(), Some("7"));
+        assert_eq!(
+            cell(&mut conn, "SELECT v FROM kept").await.as_deref(),
+            Some("7")
+        );
     }
 }
 
@@ -107,5 +125,10 @@ async fn the_admin_port_asks_for_its_new_password() {
     assert_eq!(refused(admin(&address, "").await), 1045);
     admin(&address, "a-pw").await.unwrap();
     // Who is there stays.
-    assert_eq!(cell(&mut open, "SELECT COUNT(*) FROM backends").await.as_deref(), Some("1"));
+    assert_eq!(
+        cell(&mut open, "SELECT COUNT(*) FROM backends")
+            .await
+            .as_deref(),
+        Some("1")
+    );
 }

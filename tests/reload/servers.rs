@@ -21,7 +21,9 @@ async fn answered_by(staged: &Staged, session: u32) -> String {
     let mut found = Vec::new();
     until("a route", async || {
         found = rows(&mut admin, &sql).await;
-        found.first().is_some_and(|row| row[3] == "select v from kept")
+        found
+            .first()
+            .is_some_and(|row| row[3] == "select v from kept")
     })
     .await;
     found[0][7].clone()
@@ -68,7 +70,10 @@ async fn comes_and_goes(mode: PoolMode) {
     cell(&mut reader, "SELECT v FROM kept").await;
 
     let said = staged.reload(|config| config.cluster.replicas = both).await;
-    assert_eq!(said, [format!("cluster.replicas: {second} added: in force")]);
+    assert_eq!(
+        said,
+        [format!("cluster.replicas: {second} added: in force")]
+    );
     staged.setup.replicas_usable(2).await;
     let mut other = staged.setup.connect().await;
     until("the new one reads", async || {
@@ -81,7 +86,10 @@ async fn comes_and_goes(mode: PoolMode) {
     let said = staged.reload(only(1, &staged.setup.cluster)).await;
     assert!(said[0].starts_with(&format!("cluster.replicas: {first} removed: no new reads")));
     // What is open there goes on; nothing new does.
-    let leaving = [[first.clone(), "leaving".to_owned()], [second.clone(), "online".to_owned()]];
+    let leaving = [
+        [first.clone(), "leaving".to_owned()],
+        [second.clone(), "online".to_owned()],
+    ];
     assert_eq!(states(&staged).await, leaving);
     cell(&mut reader, "SELECT v FROM kept").await;
     assert_eq!(answered_by(&staged, reader.id()).await, first);
@@ -110,7 +118,15 @@ async fn comes_and_goes(mode: PoolMode) {
     staged.reload(only(0, &staged.setup.cluster)).await;
     staged.setup.replicas_usable(1).await;
     until_read_from(&staged, &mut app, &first).await;
-    assert!(staged.setup.proxy.metrics().render().unwrap().contains(&first));
+    assert!(
+        staged
+            .setup
+            .proxy
+            .metrics()
+            .render()
+            .unwrap()
+            .contains(&first)
+    );
 }
 
 #[tokio::test]
@@ -128,10 +144,15 @@ async fn one_that_is_to_go_can_stay() {
         cell(&mut reader, "SELECT v FROM kept").await;
         readers.push(reader);
     }
-    staged.reload(|config| config.cluster.replicas.clear()).await;
+    staged
+        .reload(|config| config.cluster.replicas.clear())
+        .await;
     let left = |found: Vec<Vec<String>>| found.into_iter().map(|row| row[1].clone());
     let leaving: Vec<_> = left(states(&staged).await).collect();
-    assert!(!leaving.is_empty() && leaving.iter().all(|it| it == "leaving"), "{leaving:?}");
+    assert!(
+        !leaving.is_empty() && leaving.iter().all(|it| it == "leaving"),
+        "{leaving:?}"
+    );
     // With none configured, reads go to the primary.
     let mut app = staged.setup.connect().await;
     cell(&mut app, "SELECT v FROM kept").await;
@@ -165,13 +186,21 @@ async fn a_replica_goes_when_its_time_is_over() {
     let mut reader = staged.setup.connect().await;
     run(&mut reader, "START TRANSACTION READ ONLY").await;
     cell(&mut reader, "SELECT v FROM kept").await;
-    staged.reload(|config| config.cluster.replicas.clear()).await;
+    staged
+        .reload(|config| config.cluster.replicas.clear())
+        .await;
     until("it is gone", async || states(&staged).await.is_empty()).await;
     // The snapshot that the session has read from is there for as long as its connection is.
-    assert_eq!(cell(&mut reader, "SELECT v FROM kept").await.as_deref(), Some("7"));
+    assert_eq!(
+        cell(&mut reader, "SELECT v FROM kept").await.as_deref(),
+        Some("7")
+    );
     run(&mut reader, "COMMIT").await;
     // What it has read there, it sees on the primary.
-    assert_eq!(cell(&mut reader, "SELECT v FROM kept").await.as_deref(), Some("7"));
+    assert_eq!(
+        cell(&mut reader, "SELECT v FROM kept").await.as_deref(),
+        Some("7")
+    );
     let primary = staged.setup.cluster.primary().address();
     assert_eq!(answered_by(&staged, reader.id()).await, primary);
 }

@@ -53,15 +53,33 @@ async fn transactions_and_prepared_statements_go_on() {
 
     // The transaction is the same one, and what its session did not set is new from its end on.
     assert_eq!(level(&mut open).await, "session");
-    assert_eq!(cell(&mut open, "SELECT COUNT(*) FROM kept").await.as_deref(), Some("2"));
+    assert_eq!(
+        cell(&mut open, "SELECT COUNT(*) FROM kept")
+            .await
+            .as_deref(),
+        Some("2")
+    );
     run(&mut open, "COMMIT").await;
     assert_eq!(level(&mut open).await, "global");
-    assert_eq!(cell(&mut reader, "SELECT COUNT(*) FROM kept").await.as_deref(), Some("1"));
+    assert_eq!(
+        cell(&mut reader, "SELECT COUNT(*) FROM kept")
+            .await
+            .as_deref(),
+        Some("1")
+    );
     run(&mut reader, "COMMIT").await;
-    assert_eq!(cell(&mut reader, "SELECT COUNT(*) FROM kept").await.as_deref(), Some("2"));
+    assert_eq!(
+        cell(&mut reader, "SELECT COUNT(*) FROM kept")
+            .await
+            .as_deref(),
+        Some("2")
+    );
     let sum: Option<i64> = prepared.exec_first(&statement, (1,)).await.unwrap();
     assert_eq!(sum, Some(8));
-    assert_eq!(cell(&mut prepared, "SELECT @own").await.as_deref(), Some("5"));
+    assert_eq!(
+        cell(&mut prepared, "SELECT @own").await.as_deref(),
+        Some("5")
+    );
 
     let mut conn = staged.admin().await;
     let config = "SELECT value FROM config WHERE name IN \
@@ -91,7 +109,7 @@ async fn what_a_session_set_itself_stays() {
     for conn in [&mut own, &mut back, &mut reset] {
         run(conn, "SET @@highwater_read_consistency = 'eventual'").await;
     }
-    run(&mut own, "SET @@highwater_catch_up_timeout_ms = 11").await;
+    run(&mut own, "SET @@highwater_catch_up_timeout = 11").await;
     run(&mut back, "SET @@highwater_read_consistency = DEFAULT").await;
     staged
         .reload(|config| {
@@ -102,7 +120,7 @@ async fn what_a_session_set_itself_stays() {
         })
         .await;
     assert_eq!(level(&mut own).await, "eventual");
-    let all = "SELECT @@highwater_catch_up_timeout_ms, @@highwater_max_staleness_ms, @@highwater_on_timeout";
+    let all = "SELECT @@highwater_catch_up_timeout, @@highwater_max_staleness, @@highwater_on_timeout";
     assert_eq!(rows(&mut own, all).await, [["11", "77", "error"]]);
     assert_eq!(rows(&mut back, all).await, [["1234", "77", "error"]]);
     assert_eq!(level(&mut back).await, "global");
@@ -115,7 +133,10 @@ async fn what_a_session_set_itself_stays() {
         move |config: &mut highwater::config::Config| config.users[0].consistency.level = level
     };
     let said = staged.reload(of_user(Some(Level::Proxy))).await;
-    assert!(said[0].starts_with("user.app.consistency: nothing -> proxy"), "{said:?}");
+    assert!(
+        said[0].starts_with("user.app.consistency: nothing -> proxy"),
+        "{said:?}"
+    );
     assert_eq!(level(&mut back).await, "proxy");
     staged.reload(of_user(None)).await;
     assert_eq!(level(&mut back).await, "global");
@@ -130,12 +151,19 @@ async fn switches_outlive_a_reload() {
     let replica = rows(&mut conn, replica).await[0][0].clone();
     run(&mut conn, "OFFLOAD 30%").await;
     run(&mut conn, &format!("DRAIN BACKEND {replica}")).await;
-    staged.reload(|config| config.consistency.level = Level::Eventual).await;
+    staged
+        .reload(|config| config.consistency.level = Level::Eventual)
+        .await;
     let switches = "SELECT value FROM switches";
-    assert_eq!(rows(&mut conn, switches).await, [["30%".to_owned()], [replica.clone()]]);
+    assert_eq!(
+        rows(&mut conn, switches).await,
+        [["30%".to_owned()], [replica.clone()]]
+    );
     run(&mut conn, "OFFLOAD OFF").await;
     run(&mut conn, &format!("ONLINE BACKEND {replica}")).await;
-    staged.reload(|config| config.consistency.level = Level::Session).await;
+    staged
+        .reload(|config| config.consistency.level = Level::Session)
+        .await;
     let mut app = staged.setup.connect().await;
     cell(&mut app, "SELECT v FROM kept").await;
     let route = format!("SHOW ROUTE LAST 1 FOR SESSION {}", app.id());
@@ -160,18 +188,28 @@ async fn a_larger_pool_serves_those_who_wait() {
     run(&mut first, "CREATE TEMPORARY TABLE mine (v INT)").await;
     let opts = staged.setup.opts().db_name(None::<String>);
     let second = tokio::spawn(async move {
-        let mut conn = mysql_async::Conn::new(mysql_async::Opts::from(opts)).await.unwrap();
-        cell(&mut conn, "SELECT CONNECTION_ID() + RAND() * 0 > 0 FOR UPDATE").await
+        let mut conn = mysql_async::Conn::new(mysql_async::Opts::from(opts))
+            .await
+            .unwrap();
+        cell(
+            &mut conn,
+            "SELECT CONNECTION_ID() + RAND() * 0 > 0 FOR UPDATE",
+        )
+        .await
     });
     let mut conn = staged.admin().await;
     until("one waits", async || {
         rows(&mut conn, "SELECT waiting FROM pools").await == [["1"]]
     })
     .await;
-    staged.reload(|config| config.pool.max_connections = 2).await;
+    staged
+        .reload(|config| config.pool.max_connections = 2)
+        .await;
     assert!(second.await.unwrap().is_some());
     // And a smaller one closes what is too much as soon as nobody needs it.
-    staged.reload(|config| config.pool.max_connections = 1).await;
+    staged
+        .reload(|config| config.pool.max_connections = 1)
+        .await;
     until("one is left", async || {
         rows(&mut conn, "SELECT open FROM pools").await == [["1"]]
     })

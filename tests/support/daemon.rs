@@ -178,9 +178,11 @@ impl Drop for Daemon {
     }
 }
 
-/// An address that a log line has as one of its fields.
+/// An address that a log line has as one of its fields, as text or as JSON.
 fn field(line: &str, name: &str) -> SocketAddr {
-    let value = line.split(name).nth(1).unwrap();
+    let json = format!("\"{}\":\"", name.trim_end_matches('='));
+    let behind = |name: &str| line.split_once(name).map(|(_, value)| value);
+    let value = behind(&json).or_else(|| behind(name)).unwrap();
     let is_part = |it: &char| it.is_ascii_digit() || matches!(it, '.' | ':');
     let text: String = value.chars().take_while(is_part).collect();
     text.parse().unwrap()
