@@ -14,6 +14,7 @@ mod load;
 mod nearest;
 mod reader;
 mod reload;
+mod rule;
 mod secret;
 mod show;
 mod units;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::consistency::{Level, Settings, Share, TransactionReads};
+use crate::domain::routing::rules::Rule;
 
 pub use crate::domain::consistency::OnTimeout;
 
@@ -57,6 +59,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[telemetry]`: traces.
     pub telemetry: TelemetryConfig,
+    /// `[[rule]]`: what is done with some statements, in this order.
+    pub rules: Vec<Rule>,
 }
 
 /// `[proxy]`.
@@ -475,6 +479,7 @@ impl Config {
             admin: AdminConfig::open(loopback(0)),
             log: LogConfig::default(),
             telemetry: TelemetryConfig::default(),
+            rules: Vec::new(),
         }
     }
 }

@@ -40,7 +40,7 @@ impl From<std::net::SocketAddr> for Address {
     }
 }
 
-/// Where a collector is: `http://HOST:PORT`, perhaps with a path.
+/// Where a collector is: http, host and port, perhaps with a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// `host:port`.
@@ -55,11 +55,9 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// The text is no `http://HOST:PORT`.
+/// The text is no address of a collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "expected http://HOST:PORT of a collector, such as http://127.0.0.1:4318; put one that speaks TLS behind one that does not"
-)]
+#[error("expected the http address of a collector, such as http://127.0.0.1:4318")]
 pub struct NotAnEndpoint;
 
 impl FromStr for Endpoint {

@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::secret::Account;
 use super::{AdminConfig, ClusterConfig, Config, LimitsConfig, LogConfig, PoolConfig, ProxyConfig};
+use crate::domain::routing::rules::Rule;
 
 /// A difference between the configuration in force and the one that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +108,7 @@ impl Config {
                 ..wanted.log.clone()
             },
             telemetry: self.telemetry.clone(),
+            rules: wanted.rules.clone(),
         };
         let changes = differences(self, &wanted, &next);
         (next, changes)
@@ -131,8 +133,8 @@ impl Config {
             } else if let Some((key, value)) = line.split_once(" = ") {
                 let text = value.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
                 let value = text.unwrap_or(value).to_owned();
-                if table == "user" && key == "name" {
-                    table = format!("user.{value}");
+                if matches!(&*table, "user" | "rule") && key == "name" {
+                    table = format!("{table}.{value}");
                     continue;
                 }
                 rows.push((format!("{table}.{key}"), value));
@@ -167,7 +169,11 @@ fn differences(old: &Config, wanted: &Config, next: &Config) -> Vec<Change> {
     for key in keys.into_iter().filter(|key| seen.insert(*key)) {
         let [before, after, got] =
             [&old_rows, &wanted_rows, &next_rows].map(|rows| value(rows, key));
-        if before == after || key == "cluster.replicas" || of_other_users(key, old, wanted) {
+        if before == after
+            || key == "cluster.replicas"
+            || of_other_users(key, old, wanted)
+            || key.starts_with("rule.")
+        {
             continue;
         }
         let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
@@ -182,6 +188,7 @@ fn differences(old: &Config, wanted: &Config, next: &Config) -> Vec<Change> {
     }
     changes.extend(replicas(old, wanted));
     changes.extend(users(old, wanted));
+    changes.extend(rules(old, wanted));
     changes.extend(passwords(old, wanted, next));
     changes
 }
@@ -238,6 +245,37 @@ fn users(old: &Config, wanted: &Config) -> Vec<Change> {
     let removed = old.users.iter().filter(|it| !has(wanted, &it.name));
     let removed = removed.map(|it| change(it, "removed"));
     added.chain(removed).collect()
+}
+
+/// Not what they say: that may have literals of statements in it.
+fn rules(old: &Config, wanted: &Config) -> Vec<Change> {
+    let change = |name: &str, what: &str| Change {
+        key: format!("rule.{name}"),
+        difference: what.to_owned(),
+        effect: Effect::InForce,
+    };
+    let mut changes = Vec::new();
+    for rule in &wanted.rules {
+        match old.rules.iter().find(|it| it.name == rule.name) {
+            None => changes.push(change(&rule.name, "added")),
+            Some(before) if before != rule => changes.push(change(&rule.name, "changed")),
+            Some(_) => {}
+        }
+    }
+    let has = |rules: &[Rule], name: &str| rules.iter().any(|it| it.name == name);
+    let removed = old.rules.iter().filter(|it| !has(&wanted.rules, &it.name));
+    changes.extend(removed.map(|it| change(&it.name, "removed")));
+    let order = |of: &[Rule], other: &[Rule]| -> Vec<String> {
+        let names = of.iter().map(|it| it.name.clone());
+        names.filter(|name| has(other, name)).collect()
+    };
+    if order(&old.rules, &wanted.rules) != order(&wanted.rules, &old.rules) {
+        changes.push(Change {
+            key: "rule".to_owned(),
+            ..change("", "another order")
+        });
+    }
+    changes
 }
 
 fn passwords(old: &Config, wanted: &Config, next: &Config) -> Vec<Change> {

@@ -127,6 +127,9 @@ impl Reloader {
         self.set_servers(&old, &next)?;
         self.set_bounds(&old, &next);
         self.set_users(&old, &next);
+        if old.rules != next.rules {
+            self.shared.set_rules(&next.rules);
+        }
         self.admin.store(Arc::new(next.admin.account.clone()));
         self.shared.set_config(next);
         if changes.is_empty() {

@@ -10,7 +10,7 @@ use super::budget::Budget;
 use super::shadow::Shadow;
 use super::slow::SlowLog;
 use super::switches::Switches;
-use super::{Classifier, Registry};
+use super::{Classifier, Registry, Rules};
 use crate::backend::{Accounts, Pool};
 use crate::config::{Config, Mode};
 use crate::domain::consistency::Acknowledged;
@@ -82,6 +82,8 @@ pub struct Shared {
     pub shadow: Shadow,
     /// What operators switch at run time.
     pub switches: Switches,
+    /// What is done with some statements.
+    pub rules: Rules,
 }
 
 impl Shared {
@@ -102,6 +104,7 @@ impl Shared {
             consistency.group_idle,
             std::time::Instant::now(),
         );
+        let rules = Rules::new(&config.rules, &metrics);
         Self {
             mode: config.proxy.mode,
             budget: ArcSwap::from_pointee(Budget::of(&config)),
@@ -117,6 +120,7 @@ impl Shared {
             turn: AtomicUsize::new(0),
             seats: AtomicUsize::new(0),
             acknowledged: Mutex::new(acknowledged),
+            rules,
             spans,
             slow: SlowLog::default(),
             shadow: Shadow::default(),

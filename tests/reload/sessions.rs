@@ -120,7 +120,8 @@ async fn what_a_session_set_itself_stays() {
         })
         .await;
     assert_eq!(level(&mut own).await, "eventual");
-    let all = "SELECT @@highwater_catch_up_timeout, @@highwater_max_staleness, @@highwater_on_timeout";
+    let all =
+        "SELECT @@highwater_catch_up_timeout, @@highwater_max_staleness, @@highwater_on_timeout";
     assert_eq!(rows(&mut own, all).await, [["11", "77", "error"]]);
     assert_eq!(rows(&mut back, all).await, [["1234", "77", "error"]]);
     assert_eq!(level(&mut back).await, "global");

@@ -43,7 +43,10 @@ impl Collected {
                 let length: usize = head.iter().find_map(length).unwrap();
                 let mut body = vec![0; length];
                 reader.read_exact(&mut body).unwrap();
-                kept.0.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+                kept.0
+                    .lock()
+                    .unwrap()
+                    .push(serde_json::from_slice(&body).unwrap());
                 let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
                 reader.get_mut().write_all(answer).unwrap();
             }
@@ -57,7 +60,10 @@ impl Collected {
             let resource = &body["resourceSpans"][0];
             let name = &resource["resource"]["attributes"][0];
             assert_eq!(name["value"]["stringValue"], "highwater");
-            resource["scopeSpans"][0]["spans"].as_array().unwrap().clone()
+            resource["scopeSpans"][0]["spans"]
+                .as_array()
+                .unwrap()
+                .clone()
         };
         bodies.iter().flat_map(of_body).collect()
     }
@@ -68,7 +74,10 @@ impl Collected {
         let mut found = None;
         until("a span", async || {
             let all = self.spans();
-            found = all.iter().find(|span| span["parentSpanId"] == *parent).cloned();
+            found = all
+                .iter()
+                .find(|span| span["parentSpanId"] == *parent)
+                .cloned();
             found.is_some()
         })
         .await;
@@ -92,7 +101,10 @@ fn attribute(span: &Value, key: &str) -> Value {
 }
 
 fn names(parts: &[Value]) -> Vec<&str> {
-    parts.iter().map(|part| part["name"].as_str().unwrap()).collect()
+    parts
+        .iter()
+        .map(|part| part["name"].as_str().unwrap())
+        .collect()
 }
 
 /// One string attribute called traceparent, as both commands have it, from its count on.
@@ -118,8 +130,16 @@ async fn statements_with_a_trace_parent_have_spans() {
     setup.cluster.wait_all_caught_up().await.unwrap();
     let read = "SELECT v, 'hidden-word' FROM traced";
     cell(&mut app, read).await;
-    cell(&mut app, &format!("{read} /*traceparent='{}'*/", parent(1, false))).await;
-    cell(&mut app, &format!("{read} /*a='b',traceparent='{}'*/", parent(2, true))).await;
+    cell(
+        &mut app,
+        &format!("{read} /*traceparent='{}'*/", parent(1, false)),
+    )
+    .await;
+    cell(
+        &mut app,
+        &format!("{read} /*a='b',traceparent='{}'*/", parent(2, true)),
+    )
+    .await;
     let (span, parts) = collected.of_parent(2).await;
     assert_eq!(span["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!(span["name"], "read");
@@ -136,14 +156,23 @@ async fn statements_with_a_trace_parent_have_spans() {
     // A read that waits in vain, and a statement that fails.
     setup.cluster.replica(0).stop_applier().await.unwrap();
     run(&mut app, "INSERT INTO traced VALUES (8)").await;
-    cell(&mut app, &format!("/*traceparent='{}'*/ {read}", parent(3, true))).await;
+    cell(
+        &mut app,
+        &format!("/*traceparent='{}'*/ {read}", parent(3, true)),
+    )
+    .await;
     let (span, parts) = collected.of_parent(3).await;
     assert_eq!(attribute(&span, "highwater.reason"), "catch_up_timeout");
     assert!(attribute(&span, "highwater.wait_ms").as_f64().unwrap() >= 290.0);
     assert!(names(&parts).contains(&"wait"), "{parts:?}");
     setup.cluster.replica(0).start_applier().await.unwrap();
-    let wrong = format!("SELECT nothing_like_that FROM traced /*traceparent='{}'*/", parent(4, true));
-    mysql_async::prelude::Queryable::query_drop(&mut app, wrong).await.unwrap_err();
+    let wrong = format!(
+        "SELECT nothing_like_that FROM traced /*traceparent='{}'*/",
+        parent(4, true)
+    );
+    mysql_async::prelude::Queryable::query_drop(&mut app, wrong)
+        .await
+        .unwrap_err();
     let (span, _) = collected.of_parent(4).await;
     assert_eq!(span["status"]["code"], 2);
 
@@ -158,7 +187,9 @@ async fn statements_with_a_trace_parent_have_spans() {
     command.extend_from_slice(format!("{read} /*traceparent='{}'*/", parent(6, true)).as_bytes());
     raw.ask(&command, ReplyKind::Query).await;
     collected.of_parent(5).await;
-    let id = raw.prepare(&format!("{read} /*traceparent='{}'*/", parent(7, true))).await;
+    let id = raw
+        .prepare(&format!("{read} /*traceparent='{}'*/", parent(7, true)))
+        .await;
     let mut command = about(0x17, id);
     command.extend_from_slice(&[8, 1, 0, 0, 0, 1]);
     command.extend(attributes(&parent(8, true)));
@@ -169,11 +200,21 @@ async fn statements_with_a_trace_parent_have_spans() {
     let spans = collected.spans();
     let under = |number: u64| {
         let parent = format!("{number:016x}");
-        spans.iter().filter(|span| span["parentSpanId"] == *parent).count()
+        spans
+            .iter()
+            .filter(|span| span["parentSpanId"] == *parent)
+            .count()
     };
-    assert_eq!([1, 2, 6, 7].map(under), [0, 1, 0, 0], "neither unsampled, nor overruled, nor old");
+    assert_eq!(
+        [1, 2, 6, 7].map(under),
+        [0, 1, 0, 0],
+        "neither unsampled, nor overruled, nor old"
+    );
     let all = serde_json::to_string(&spans).unwrap();
-    assert!(!all.contains("hidden-word") && !all.to_lowercase().contains("select"), "{all}");
+    assert!(
+        !all.contains("hidden-word") && !all.to_lowercase().contains("select"),
+        "{all}"
+    );
 }
 
 #[tokio::test]
@@ -187,7 +228,11 @@ async fn without_its_collector_statements_go_on() {
     .await;
     let mut app = setup.connect().await;
     for number in 1..=20 {
-        cell(&mut app, &format!("SELECT 1 /*traceparent='{}'*/", parent(number, true))).await;
+        cell(
+            &mut app,
+            &format!("SELECT 1 /*traceparent='{}'*/", parent(number, true)),
+        )
+        .await;
     }
     let failed = "highwater_trace_spans_total{event=\"failed\"} 20\n";
     until("all are counted", async || {
