@@ -171,3 +171,34 @@ impl Ids {
         self.keys.hash_one(count).max(1)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_finds_no_room_is_dropped_and_counted() {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let (spans, mut exporter) = exporter("nowhere:1", "/", Arc::clone(&metrics));
+        for _ in 0..ROOM + 3 {
+            spans.hand_in(Span {
+                trace: 1,
+                parent: 1,
+                name: "read",
+                ended: SystemTime::UNIX_EPOCH,
+                took: Duration::ZERO,
+                failed: false,
+                attributes: Vec::new(),
+                parts: Vec::new(),
+            });
+        }
+        assert_eq!(metrics.spans.at(SpanEvent::Dropped).get(), 3);
+        let mut kept = 0;
+        while exporter.spans.try_recv().is_ok() {
+            kept += 1;
+        }
+        assert_eq!(kept, ROOM);
+        assert_eq!(exporter.path, "/v1/traces");
+    }
+}
