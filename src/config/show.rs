@@ -70,6 +70,7 @@ impl Config {
 
     fn show_resources(&self, out: &mut Out) {
         out.table("[pool]");
+        out.text("mode", self.pool.mode.name());
         out.plain("max_connections", self.pool.max_connections);
         out.plain("min_idle", self.pool.min_idle);
         out.text("acquire_timeout", show_duration(self.pool.acquire_timeout));

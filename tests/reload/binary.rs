@@ -27,7 +27,7 @@ struct Running {
 impl Running {
     async fn start() -> Self {
         let cluster = Cluster::builder().replicas(1).start().await.unwrap();
-        let folder = Folder::new(&cluster, "workers = 1");
+        let folder = Folder::new(&cluster, "workers = 1\n[pool]\nacquire_timeout = \"5m\"");
         let text = std::fs::read_to_string(folder.config()).unwrap();
         let daemon = Daemon::start(&folder);
         Self {
@@ -108,7 +108,7 @@ async fn a_bad_file_is_refused_whole_with_file_line_and_key() {
             ),
         ),
         (
-            format!("{text}[pool]\nmax_connections = -1\n[limits]\nlogin_timeout = 5\n"),
+            format!("{text}[consistency]\nlevel = 1\n[limits]\nlogin_timeout = 5\n"),
             format!("{file}:{}: limits.login_timeout: ", last + 4),
         ),
         (format!("{text}[pool\n"), format!("{file}:{}: ", last + 1)),

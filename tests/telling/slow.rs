@@ -178,7 +178,7 @@ async fn slow_statements_are_told_with_where_their_time_went() {
 #[tokio::test]
 async fn a_flood_of_slow_statements_is_counted_not_logged() {
     const EACH: u64 = 100;
-    let running = Running::start("").await;
+    let running = Running::start("[pool]\nacquire_timeout = \"5m\"\n").await;
     running.log_slower_than("1ms").await;
     let mut all = Vec::new();
     for _ in 0..4 {
