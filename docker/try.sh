@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Builds the image and tries it out: docker/compose.yml and docker/compose.sidecar.yml with real servers.
 #
-#   docker/try.sh          needs root, Debian's docker.io (dockerd running), docker-compose and debootstrap
+#   docker/try.sh [--keep]  needs root, Debian's docker.io (dockerd running), docker-compose and debootstrap
 #
-# Where no image registry is within reach, images are made locally under the names that the files use: Debian by
-# debootstrap, Rust from this machine's toolchain, MySQL from the server that `highwater demo` keeps in its cache,
-# Prometheus from Debian's package. An image that is there already is taken as it is. Grafana is not a package of
-# Debian: without its image that service is left out, and the end says so.
+# With --keep the image `highwater` is taken as it is there. Where no image registry is within reach, base images are
+# made locally under the names that the files use: Debian by debootstrap, Rust from this machine's toolchain, MySQL
+# from the server that `highwater demo` keeps in its cache, Prometheus from Debian's package. An image that is there
+# already is taken as it is. Grafana is not a package of Debian: without its image that service is left out, and the
+# end says so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -136,7 +137,9 @@ say "compose files"
 echo "ok: $("${compose[@]}" version --short 2>/dev/null) reads them"
 
 say "the image"
-docker build -q -t highwater -f docker/Dockerfile . >"$work/build.log" 2>&1 || fail "$(tail -20 "$work/build.log")"
+if [ "${1:-}" != --keep ] || ! has highwater; then
+    docker build -t highwater -f docker/Dockerfile . >"$work/build.log" 2>&1 || fail "$(tail -20 "$work/build.log")"
+fi
 size=$(docker image inspect -f '{{.Size}}' highwater)
 [ "$size" -lt 40000000 ] || fail "the image has $size bytes, 40 MB or more"
 echo "ok: image size: $((size / 1000)) kB"

@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "faults/cut.rs"]
+mod cut;
 #[path = "faults/load.rs"]
 mod load;
 #[path = "support/measure.rs"]
