@@ -1,5 +1,6 @@
 //! The proxy as its operators see it: what the admin port asks, answered from what all parts share.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -116,10 +117,14 @@ impl House for Proxied {
         let pins = self.shared.registry.pins();
         let mut seen = self.shared.registry.seen();
         seen.sort_by_key(|seen| seen.id);
+        let mut pins_of: HashMap<SessionId, Vec<&str>> = HashMap::new();
+        for pin in &pins {
+            let own = pins_of.entry(pin.session).or_default();
+            own.push(pin.pin.reason.name());
+        }
         let row = |seen: crate::relay::Seen| {
             let [primary, replica] = seen.threads;
-            let own = pins.iter().filter(|pin| pin.session == seen.id);
-            let own: Vec<_> = own.map(|pin| pin.pin.reason.name()).collect();
+            let own = pins_of.get(&seen.id).map(Vec::as_slice);
             SessionRow {
                 id: u64::from(seen.id.0),
                 user: seen.user.to_string(),
@@ -137,7 +142,7 @@ impl House for Proxied {
                 primary_thread: primary.map(|(_, thread)| thread.0),
                 replica: replica.map(|(id, _)| self.address(id)),
                 replica_thread: replica.map(|(_, thread)| thread.0),
-                pins: own.join(", "),
+                pins: own.unwrap_or_default().join(", "),
                 statements: seen.statements,
                 offload: match self.shared.switches.offloads(seen.id) {
                     true => "yes",

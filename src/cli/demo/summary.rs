@@ -119,6 +119,7 @@ pub(super) fn by_hand(stage: &Stage) -> String {
         text,
         "  or with any driver: mysql://{user}:{password}@{mysql}/{schema}\n\
          Admin:    {client} -h {admin_host} -P {admin_port} -u admin -e 'SHOW HELP'\n\
+         Page:     http://{http}/\n\
          Metrics:  http://{http}/metrics\n\
          Log:      {}\n\
          Ctrl-C ends it and removes everything.\n\n",
