@@ -7,6 +7,8 @@
 
 #[path = "page/browser.rs"]
 mod browser;
+#[path = "page/pictures.rs"]
+mod pictures;
 mod support;
 #[path = "page/way.rs"]
 mod way;

@@ -15,7 +15,7 @@ use crate::domain::ids::{BackendId, SessionId};
 use crate::domain::position::Position;
 use crate::domain::topology::{BackendView, Role};
 use crate::relay::{RouteView, ShapeView, Shared};
-use crate::telemetry::{ConnectionState, Handover, Label, Target};
+use crate::telemetry::{AccessLabel, ConnectionState, Handover, Label, Target};
 
 /// What nothing would change, in a sentence.
 const NOTHING: &str = "nothing: it belongs to the primary";
@@ -351,9 +351,14 @@ fn digest_row(shape: ShapeView) -> DigestRow {
     }
 }
 
-/// The reasons for which a shape stays away from replicas, if something would change that.
+/// The reasons for which a shape stays away from replicas, if something would change that. What begins and
+/// ends transactions or sets something reads nothing.
 fn advice_of(shape: &ShapeView) -> Vec<AdviceRow> {
-    let reasons = shape.counts.reasons.iter();
+    let no_read = matches!(
+        shape.access,
+        Some(AccessLabel::Begin | AccessLabel::TransactionEnd | AccessLabel::Session)
+    );
+    let reasons = shape.counts.reasons.iter().filter(|_| !no_read);
     let reasons = reasons.filter(|(reason, _)| reason.change().is_some());
     reasons
         .map(|(reason, count)| AdviceRow {

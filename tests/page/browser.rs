@@ -42,15 +42,14 @@ impl Browser {
     /// Starts one with an empty page; `None`, said aloud, where there is no chromium.
     pub(crate) async fn start() -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        if !std::env::split_paths(&path).any(|folder| folder.join("chromium").is_file()) {
+        let Some(program) = program() else {
             assert!(
                 std::env::var_os("HIGHWATER_TEST_ALL").is_none(),
                 "there is no chromium"
             );
             eprintln!("SKIPPED, there is no chromium");
             return None;
-        }
+        };
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("highwater-browser-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(name);
@@ -58,7 +57,7 @@ impl Browser {
         // The browser reads commands from descriptor 3 and answers on 4.
         let mut child = Command::new("sh")
             .args(["-c", "exec \"$@\" 3<&0 4>&1 </dev/null >/dev/null", "sh"])
-            .args(["chromium", "--headless", "--remote-debugging-pipe"])
+            .args([program, "--headless", "--remote-debugging-pipe"])
             .args(["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
             .args(["--disable-background-networking", "--disable-sync"])
             .args(["--disable-component-update", "--disable-extensions"])
@@ -190,7 +189,7 @@ impl Browser {
     pub(crate) async fn size(&mut self, width: u32, height: u32, phone: bool) {
         let params = json!({
             "width": width, "height": height, "mobile": phone,
-            "deviceScaleFactor": if phone { 2 } else { 1 },
+            "deviceScaleFactor": if phone { 1.5 } else { 1.0 },
         });
         self.call("Emulation.setDeviceMetricsOverride", params)
             .await;
@@ -228,6 +227,13 @@ impl Browser {
     pub(crate) async fn settle(&mut self) {
         self.eval("true").await;
     }
+}
+
+/// What the browser is called on this machine.
+fn program() -> Option<&'static str> {
+    let path = std::env::var_os("PATH")?;
+    let mut names = ["chromium", "google-chrome"].into_iter();
+    names.find(|name| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()))
 }
 
 fn note(message: &Value, complaints: &mut Vec<String>, asked: &mut Vec<String>) {

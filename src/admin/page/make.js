@@ -36,6 +36,10 @@ export function count(value) {
   return value === null || value === undefined ? none : whole.format(value);
 }
 
+export function counted(value, one, many = `${one}s`) {
+  return `${count(value)} ${value === 1 ? one : many}`;
+}
+
 export function rate(value) {
   if (value === null || value === undefined) return none;
   if (value === 0) return "0";
@@ -67,6 +71,7 @@ export function bytes(value) {
 export function share(part, all) {
   if (!all) return none;
   const percent = (part * 100) / all;
+  if (percent > 0 && percent < 0.1) return "under 0.1 %";
   return `${percent > 0 && percent < 10 ? percent.toFixed(1) : Math.round(percent)} %`;
 }
 

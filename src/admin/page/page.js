@@ -1,6 +1,6 @@
 // The live page: takes events from /api/status, shows what they tell, and says when it lost contact.
 
-import { byId, clock, count, el, rate, say, seconds, share, words } from "./make.js";
+import { byId, clock, count, counted, el, rate, say, seconds, share, words } from "./make.js";
 import * as graphs from "./graphs.js";
 import * as tables from "./tables.js";
 import * as topology from "./topology.js";
@@ -146,7 +146,7 @@ function tiles() {
     ["Replicas in use", `${up} of ${replicas}`, switched() === "ON" ? "take reads" : `OFFLOAD ${switched()}`, up < replicas ? "warn" : "good"],
     ["Statements per second", rate(sum(history.statements)), `${rate(newest(history.statements?.replica))} by replicas`, ""],
     ["Reads on replicas", share(seen.on_replicas, seen.reads), `${share(offloaded, reads)} in the last minutes`, ""],
-    ["Sessions", count(sessions), `${count(states.active + states.catching_up)} at work, ${count(data.totals?.pins ?? 0)} pins`, ""],
+    ["Sessions", count(sessions), `${count(states.active + states.catching_up)} at work, ${counted(data.totals?.pins ?? 0, "pin")}`, ""],
     ["Errors per second", rate(sum(history.errors)), `${count(data.errors.reduce((all, it) => all + it.count, 0))} since the start`, sum(history.errors) > 0 ? "warn" : ""],
   ];
   for (const [name, value, more, kind] of figures) {
@@ -186,7 +186,7 @@ function offload() {
   }
   const list = parts.map(([name, value, kind]) => el("li", {}, el("span", { class: `key ${kind}`, "aria-hidden": "true" }), `${share(value, reads)} ${name}`, el("small", {}, ` (${count(value)})`)));
   const texts = reads
-    ? [`${count(reads)} reads since the start could have been answered by replicas, but for their transactions. OFFLOAD is ${switched()}.`]
+    ? [`${counted(reads, "read")} since the start could have been answered by replicas, but for their transactions. OFFLOAD is ${switched()}.`]
     : [`No reads so far. OFFLOAD is ${switched()}.`];
   root.replaceChildren(el("p", {}, ...texts), bar, el("ul", { class: "keys" }, ...list), freed(in_transaction + autocommit_off, before_write, reads));
 }

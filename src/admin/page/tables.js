@@ -9,7 +9,7 @@ const code = { code: true };
 /// What each table shows, in this order; the headings' meaning comes with the data.
 const LAYOUT = {
   backends: {
-    title: "Servers",
+    title: "Each server",
     empty: "No server is configured.",
     columns: [
       ["address", {}],
@@ -22,7 +22,7 @@ const LAYOUT = {
       ["connections", number],
       ["waiting", number],
       ["version", {}],
-      ["flaws", {}],
+      ["flaws", { long: true }],
     ],
   },
   pools: {
@@ -61,8 +61,8 @@ const LAYOUT = {
       ["statement", code],
       ["count", number],
       ["share", { numeric: true, show: (value) => share(value, 100) }],
-      ["reason", { show: (value, row) => row.why ?? value }],
-      ["change", { label: "what would change it" }],
+      ["reason", { long: true, show: (value, row) => row.why ?? value }],
+      ["change", { long: true, label: "what would change it" }],
     ],
   },
   sessions: {
@@ -89,7 +89,7 @@ const LAYOUT = {
     columns: [
       ["session", { plain: true }],
       ["user", {}],
-      ["reason", { show: (value, row) => row.why ?? value }],
+      ["reason", { long: true, show: (value, row) => row.why ?? value }],
       ["statement", code],
       ["seconds", { numeric: true, label: "for", show: seconds }],
     ],
@@ -130,13 +130,13 @@ const LAYOUT = {
     columns: null,
   },
   config: {
-    title: "The configuration in force",
+    title: "All settings",
     empty: "Nothing is known.",
     search: true,
     folded: true,
     columns: [
       ["name", code],
-      ["value", { code: true, show: String }],
+      ["value", { code: true, long: true, show: String }],
     ],
   },
 };
@@ -159,7 +159,7 @@ class Table {
     const table = el("table", {}, this.caption, el("thead", {}, this.head), this.body);
     const region = el("div", { class: "scroll", role: "region", "aria-labelledby": id, tabindex: 0 }, table, this.none);
     const parts = [region];
-    if (layout.search) parts.unshift(this.search());
+    if (layout.search) parts.unshift((this.finder = this.search()));
     const root = byId(`t-${name}`);
     root.className = "panel";
     if (layout.folded) {
@@ -206,6 +206,7 @@ class Table {
     const told = this.total > this.rows.length ? `, the first ${count(this.rows.length)} of ${count(this.total)}` : "";
     const found = wanted ? `, ${count(rows.length)} found` : "";
     say(this.note, `${this.about}${told}${found}`.replace(/^, /, ""));
+    if (this.finder) this.finder.hidden = this.rows.length === 0;
     this.none.hidden = rows.length > 0;
     this.none.textContent = wanted ? "Nothing is like that." : this.layout.empty;
     this.head.parentNode.parentNode.classList.toggle("empty", rows.length === 0);
@@ -216,7 +217,7 @@ class Table {
       const value = row[key];
       const empty = value === null || value === undefined || value === "";
       const text = empty ? none : kind.show ? kind.show(value, row) : String(value);
-      const attributes = { class: [kind.numeric && "number", key === "statement" && "statement", tone(key, value)].filter(Boolean).join(" ") || undefined };
+      const attributes = { class: [kind.numeric && "number", key === "statement" && "statement", kind.long && "long", tone(key, value)].filter(Boolean).join(" ") || undefined };
       const inner = kind.code && !empty ? el("code", {}, text) : text;
       return place === 0 ? el("th", { scope: "row", ...attributes }, inner) : el("td", attributes, inner);
     });

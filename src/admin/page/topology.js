@@ -1,14 +1,14 @@
 // The picture of who talks to whom: applications, Highwater, and each server with its role, health, lag and
 // position. One unit is one pixel, so that texts stay readable on a phone.
 
-import { byId, count, el, millis, none, position, svg, words } from "./make.js";
+import { byId, count, counted, el, millis, none, position, svg, words } from "./make.js";
 
 const SERVER = { width: 330, height: 78, gap: 14 };
 const NARROW = 700;
 
 const root = byId("topology");
 const picture = svg("svg", { role: "img", class: "topology" });
-root.append(picture, el("figcaption", { class: "hint" }, "The table below tells the same in words."));
+root.append(picture, el("figcaption", { class: "hint" }, "The table tells the same in words."));
 let last = null;
 
 function cut(text, most) {
@@ -39,7 +39,7 @@ function server(row, x, y, width) {
   const room = Math.floor((width - 24) / 7.4);
   const state = [words(row.health), row.state === "draining" ? "draining" : null].filter(Boolean).join(", ");
   const lag = row.role === "replica" ? `, ${row.lag_ms === null ? "lag unknown" : `${millis(row.lag_ms)} behind`}` : "";
-  const busy = `${count(row.connections)} connections${row.waiting ? `, ${count(row.waiting)} in line` : ""}`;
+  const busy = `${counted(row.connections, "connection")}${row.waiting ? `, ${count(row.waiting)} in line` : ""}`;
   return svg(
     "g",
     {},
@@ -68,7 +68,7 @@ function draw() {
   const width = Math.max(root.clientWidth - 24, 260);
   const wide = width >= NARROW;
   const parts = [];
-  const clients = [`${count(sessions)} sessions`, `${count(active)} at work`];
+  const clients = [counted(sessions, "session"), `${count(active)} at work`];
   let height;
   if (wide) {
     const all = servers.length * (SERVER.height + SERVER.gap) - SERVER.gap;
@@ -111,7 +111,7 @@ function sentence() {
     const lag = row.role === "replica" ? `, ${row.lag_ms === null ? "lag unknown" : `${millis(row.lag_ms)} behind`}` : "";
     return `${row.role} ${row.address}: ${words(row.health)}, ${row.state}${lag}`;
   });
-  return `${count(last.sessions)} sessions of applications at Highwater, which uses these servers. ${each.join("; ") || none}.`;
+  return `${counted(last.sessions, "session")} of applications at Highwater, which uses these servers. ${each.join("; ") || none}.`;
 }
 
 export function update(data) {
