@@ -13,6 +13,7 @@ mod levels;
 mod load;
 mod nearest;
 mod reader;
+mod rule;
 mod secret;
 mod show;
 mod units;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::consistency::{Level, Settings, Share, TransactionReads};
+use crate::domain::routing::rules::Rule;
 
 pub use crate::domain::consistency::OnTimeout;
 
@@ -53,6 +55,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// `[log]`: log lines.
     pub log: LogConfig,
+    /// `[[rule]]`: what is done with some statements, in this order.
+    pub rules: Vec<Rule>,
 }
 
 /// `[proxy]`.
@@ -472,6 +476,7 @@ impl Config {
             http: HttpConfig::open(loopback(0)),
             admin: AdminConfig::open(loopback(0)),
             log: LogConfig::default(),
+            rules: Vec::new(),
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::domain::topology::{Role, Topology};
 use crate::monitor::{Monitor, Settings, Watch};
 use crate::net::Listener;
 use crate::relay::{
-    self, Budget, Classifier, Refused, Registry, SessionPin, Shadow, Shared, Switches,
+    self, Budget, Classifier, Refused, Registry, Rules, SessionPin, Shadow, Shared, Switches,
     usual_profile,
 };
 use crate::telemetry::{BackendMetrics, Metrics};
@@ -339,6 +339,7 @@ fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shar
         consistency.group_idle,
         std::time::Instant::now(),
     );
+    let rules = Rules::new(&config.rules, &metrics);
     let budget = Budget::new(consistency.primary_budget.of(config.pool.max_connections));
     Ok(Arc::new(Shared {
         config,
@@ -355,6 +356,7 @@ fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shar
         budget,
         shadow: Shadow::default(),
         switches: Switches::new(backends),
+        rules,
     }))
 }
 

@@ -115,6 +115,30 @@ async fn a_statement_costs_two_servers_at_most() {
     setup.proxy.shut_down().await;
 }
 
+/// A server that is only silent was not ended by the statement: it does not count.
+#[tokio::test]
+async fn a_server_that_falls_silent_is_no_toll() {
+    const LONG: &str = "SELECT COUNT(*) AS at_work FROM t a, t b, t c, t d, s e";
+    let setup = Setup::start().await;
+    let mut conn = setup.connect().await;
+    for (table, rows) in [("t", 60), ("s", 20)] {
+        run(&mut conn, &format!("CREATE TABLE {table} (id INT)")).await;
+        let rows: Vec<_> = (0..rows).map(|id| format!("({id})")).collect();
+        let insert = format!("INSERT INTO {table} VALUES {}", rows.join(","));
+        run(&mut conn, &insert).await;
+    }
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    let asked = tokio::spawn(async move { cell(&mut conn, LONG).await });
+    let mut left: Vec<&Server> = setup.cluster.replicas().iter().collect();
+    left.remove(at_work(&left).await).kill();
+    let silent = left.remove(at_work(&left).await);
+    silent.freeze().await.unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(120), asked).await;
+    assert_eq!(answer.unwrap().unwrap().as_deref(), Some("259200000"));
+    silent.thaw().unwrap();
+    setup.proxy.shut_down().await;
+}
+
 /// Which of these servers runs the long statement; waits until one does.
 async fn at_work(servers: &[&Server]) -> usize {
     let running = "SELECT COUNT(*) FROM performance_schema.threads WHERE PROCESSLIST_INFO LIKE 'SELECT COUNT(*) AS at_work%'";

@@ -204,7 +204,9 @@ impl Dialer {
     /// Runs KILL on a connection of its own, as `key`'s user, so that the server checks the right.
     ///
     /// # Errors
-    /// [`BackendError::Setup`] with the server's error when it refuses.
+    /// [`BackendError::Setup`] with the server's error when it refuses; [`BackendError::ThreadGone`] when
+    /// the server was restarted meanwhile: its threads are counted anew, and somebody else may have the
+    /// number.
     pub async fn kill(
         &self,
         key: &PoolKey,
@@ -213,7 +215,13 @@ impl Dialer {
     ) -> Result<(), BackendError> {
         let what = if query_only { "QUERY" } else { "CONNECTION" };
         self.within(async {
-            let (stream, _) = self.login(key, key.profile, None).await?;
+            let (stream, own) = self.login(key, key.profile, None).await?;
+            if own < thread {
+                return Err(BackendError::ThreadGone {
+                    address: self.address.clone(),
+                    thread: thread.0,
+                });
+            }
             let mut conn = Conn::new(stream);
             let sql = format!("KILL {what} {}", thread.0);
             simple::query(&mut conn, key.profile, &self.address, sql.as_bytes()).await?;

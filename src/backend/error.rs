@@ -45,6 +45,14 @@ pub enum BackendError {
         /// The server's message.
         message: String,
     },
+    /// The thread that was to be killed belonged to an earlier life of the server.
+    #[error("{address} has been restarted since thread {thread} was there")]
+    ThreadGone {
+        /// `host:port`.
+        address: String,
+        /// The thread.
+        thread: u64,
+    },
     /// An established connection broke.
     #[error("connection to {address} lost: {source}")]
     Lost {

@@ -21,6 +21,7 @@ pub(super) struct Setting {
 pub(super) enum Value {
     Text(String),
     Integer(i64),
+    Boolean(bool),
     List(Vec<Setting>),
     Table(Table),
     /// Of a type that no key takes; holds the name of the type.
@@ -258,7 +259,7 @@ impl File<'_> {
             DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix())
                 .map_or(Value::Other("an integer out of range"), Value::Integer),
             DeValue::Float(_) => Value::Other("a float"),
-            DeValue::Boolean(_) => Value::Other("a boolean"),
+            DeValue::Boolean(flag) => Value::Boolean(flag),
             DeValue::Datetime(_) => Value::Other("a date"),
             DeValue::Array(items) => {
                 Value::List(items.into_iter().map(|item| self.item(item)).collect())

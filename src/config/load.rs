@@ -7,11 +7,13 @@ use super::account::{account, password_of, user};
 use super::error::{ConfigError, Origin, Problem};
 use super::layers::{self, Flags, Table};
 use super::reader::{Reader, Section};
+use super::rule::rule;
 use super::secret::Account;
 use super::{
     Address, AdminConfig, ClusterConfig, Config, ConsistencyConfig, HttpConfig, LimitsConfig,
     LogConfig, LogFormat, Mode, MonitorConfig, PoolConfig, PoolMode, ProxyConfig, levels,
 };
+use crate::domain::routing::rules::Rule;
 
 /// Shortest time of what must not be at once.
 const SOME_TIME: Duration = Duration::from_millis(1);
@@ -88,7 +90,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
     let http = reader.table("http", http);
     let admin = reader.table("admin", admin);
     let log = reader.table("log", log);
-    reader.later_table("rule");
+    let rules = rules(reader);
     Some(Config {
         proxy,
         consistency,
@@ -100,6 +102,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
         http,
         admin,
         log,
+        rules,
     })
 }
 
@@ -203,6 +206,19 @@ fn users(reader: &mut Reader<'_>) -> Vec<Account> {
         users.push(account);
     }
     users
+}
+
+fn rules(reader: &mut Reader<'_>) -> Vec<Rule> {
+    let mut names: Vec<String> = Vec::new();
+    let rules = reader.tables("rule", |section| {
+        let rule = rule(section)?;
+        if names.contains(&rule.name) {
+            section.conflict("name", &format!("{:?} is there twice", rule.name));
+        }
+        names.push(rule.name.clone());
+        Some(rule)
+    });
+    rules.into_iter().flatten().collect()
 }
 
 fn pool(section: &mut Section<'_, '_>) -> PoolConfig {

@@ -92,13 +92,6 @@ impl<'a> Reader<'a> {
         all
     }
 
-    /// A table that only later versions have.
-    pub(super) fn later_table(&mut self, name: &'static str) {
-        if let Some(setting) = self.tree.remove(name) {
-            self.problem(setting.origin, name, LATER.to_owned());
-        }
-    }
-
     /// Something is wrong.
     pub(super) fn problem(&mut self, origin: Origin, key: &str, message: String) {
         self.problems.push(Problem {
@@ -133,8 +126,11 @@ impl<'a> Reader<'a> {
         origin: Origin,
         read: impl FnOnce(&mut Section<'_, 'a>) -> T,
     ) -> T {
+        let problems_before = self.problems.len();
         let mut section = Section {
+            problems_before,
             reader: self,
+            set: Vec::new(),
             name,
             table,
             origin,

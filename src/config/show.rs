@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use super::secret::{Account, SecretSource};
 use super::units::{show_duration, show_size};
 use super::{Address, Config};
+use crate::domain::consistency::Level;
+use crate::domain::routing::rules::{Pattern, Rule};
+use crate::domain::sql::HintTarget;
 
 impl Config {
     /// The configuration as a file would say it, every key with its value in force. Passwords show
@@ -93,6 +96,9 @@ impl Config {
         out.table("[log]");
         out.text("format", self.log.format.name());
         out.text("level", &self.log.level);
+        for rule in &self.rules {
+            out.rule(rule);
+        }
     }
 }
 
@@ -137,6 +143,76 @@ impl Out {
         }
         if let Some(group) = &wishes.group {
             self.text("group", group);
+        }
+    }
+
+    fn rule(&mut self, rule: &Rule) {
+        let Rule {
+            name,
+            count_only,
+            when,
+            act,
+        } = rule;
+        self.table("[[rule]]");
+        self.text("name", name);
+        self.flag("count_only", *count_only);
+        self.texts("user", &when.users);
+        self.texts("schema", &when.schemas);
+        self.texts("client", &when.clients);
+        let digests = when.fingerprints.iter().map(|it| format!("{it:016x}"));
+        self.texts("fingerprint", &digests.collect::<Vec<_>>());
+        let regex = when.regex.as_ref().map(Pattern::as_str);
+        self.some("regex", regex);
+        self.texts("table", &when.tables);
+        self.texts("only_table", &when.only_tables);
+        self.texts("tag", &when.tags);
+        let classes: Vec<_> = when.classes.iter().map(|it| it.name()).collect();
+        self.texts("class", &classes);
+        self.flag("allow", act.allow);
+        let target = act.target.map(|target| match target {
+            HintTarget::Primary => "primary",
+            HintTarget::Replica => "replica",
+        });
+        self.some("target", target);
+        self.some("consistency", act.level.map(Level::name));
+        self.some("max_staleness", act.max_staleness.map(show_duration));
+        self.some("group", act.group.as_ref());
+        self.some("timeout", act.timeout.map(show_duration));
+        self.some("deny", act.deny.as_ref());
+        self.some("rewrite", act.rewrite.as_ref());
+        if let Some(mirror) = &act.mirror {
+            self.text("mirror", &mirror.address);
+            self.text("mirror_share", format!("{}%", mirror.percent));
+        }
+        if let Some(limit) = act.limit {
+            if let Some(rate) = limit.rate {
+                self.plain("limit_rate", rate);
+            }
+            if let Some(concurrency) = limit.concurrency {
+                self.plain("limit_concurrency", concurrency);
+            }
+            self.text("limit_wait", show_duration(limit.wait));
+        }
+    }
+
+    fn some(&mut self, key: &str, value: Option<impl std::fmt::Display>) {
+        if let Some(value) = value {
+            self.text(key, value);
+        }
+    }
+
+    fn flag(&mut self, key: &str, flag: bool) {
+        if flag {
+            self.plain(key, flag);
+        }
+    }
+
+    /// A list, unless it is empty.
+    fn texts(&mut self, key: &str, values: &[impl std::fmt::Display]) {
+        if !values.is_empty() {
+            let values = values.iter();
+            let values = values.map(|it| toml::Value::String(it.to_string()));
+            self.plain(key, toml::Value::Array(values.collect()));
         }
     }
 

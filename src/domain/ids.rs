@@ -49,7 +49,7 @@ impl BackendId {
 }
 
 /// A server's own id of one of its connections (what KILL on that server takes).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerThreadId(pub u64);
 
 /// A prepared statement's id as a client knows it.

@@ -5,6 +5,7 @@ pub mod balance;
 pub mod decide;
 pub mod offload;
 pub mod reason;
+pub mod rules;
 pub mod toll;
 
 pub use balance::{Candidate, pick};

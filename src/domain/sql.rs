@@ -22,6 +22,8 @@ pub mod mode;
 pub mod profile;
 mod schemas;
 pub mod state;
+mod tables;
+mod tag;
 mod token;
 mod variables;
 mod witness;
@@ -33,6 +35,9 @@ pub use known::Known;
 pub use mode::{Charset, Dialect, LexMode};
 pub use profile::{Access, Begin, Doubt, Effects, StatementProfile};
 pub use schemas::is_server_local_schema;
+pub use state::TableName;
+pub use tables::tables_of;
+pub use tag::has_tag;
 pub use variables::{OwnVariable, like};
 
 /// Reads and classifies a statement in one call, on the caller's thread.

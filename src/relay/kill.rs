@@ -445,7 +445,7 @@ pub(super) async fn kill(
         match pool.dialer().kill(key, thread, query_only).await {
             Ok(()) => allowed = true,
             // The thread ended by itself in the meantime.
-            Err(BackendError::Setup { code: 1094, .. }) => {}
+            Err(BackendError::Setup { code: 1094, .. } | BackendError::ThreadGone { .. }) => {}
             Err(BackendError::Setup { code: 1095, .. }) => {
                 return Err(ClientError::NotOwner { id });
             }

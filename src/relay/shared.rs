@@ -8,7 +8,7 @@ use quick_cache::sync::Cache;
 use super::budget::Budget;
 use super::shadow::Shadow;
 use super::switches::Switches;
-use super::{Classifier, Registry};
+use super::{Classifier, Registry, Rules};
 use crate::backend::{Accounts, Pool};
 use crate::config::Config;
 use crate::domain::consistency::Acknowledged;
@@ -52,6 +52,8 @@ pub struct Shared {
     pub shadow: Shadow,
     /// What operators switch at run time.
     pub switches: Switches,
+    /// What is done with some statements.
+    pub rules: Rules,
 }
 
 impl Shared {

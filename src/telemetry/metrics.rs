@@ -94,6 +94,9 @@ pub struct Metrics {
     /// `recalls_total{backend}`: connections that sessions were asked to give back between two
     /// statements, because others waited.
     recalls: IntCounterVec,
+    /// `rule_hits_total{rule}`: statements that a rule of the configuration matched, also one that
+    /// only counts.
+    rule_hits: IntCounterVec,
     /// `pool_wait_seconds{backend}`: how long sessions waited in line for a connection; those that
     /// found one at once are not counted.
     pool_wait: HistogramVec,
@@ -236,6 +239,11 @@ impl Metrics {
                 "Server connections that sessions were asked to give back between statements.",
                 &["backend"],
             )?,
+            rule_hits: make.counters(
+                "rule_hits_total",
+                "Statements that a rule of the configuration matched, also one that only counts.",
+                &["rule"],
+            )?,
             pool_wait: make.histogram_family(
                 "pool_wait_seconds",
                 "Seconds that sessions waited in line for a server connection, if they waited.",
@@ -323,6 +331,17 @@ impl Metrics {
     /// How many sessions are in `state`.
     pub fn sessions_in(&self, state: SessionState) -> i64 {
         self.sessions[state.index()].get()
+    }
+
+    /// The hits of the rule with this name, which is one of the configuration's.
+    pub fn rule_hits(&self, name: &str) -> IntCounter {
+        self.rule_hits.with_label_values(&[name])
+    }
+
+    /// The configuration has no rule of this name any more.
+    pub fn forget_rule(&self, name: &str) {
+        // An error says that there was none.
+        let _ = self.rule_hits.remove_label_values(&[name]);
     }
 
     /// The metrics of one server. `address` is its `host:port` as configured. Asking twice gives

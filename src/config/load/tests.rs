@@ -218,8 +218,8 @@ fn what_is_wrong_is_said_with_line_key_and_expectation() {
             r#"config.toml:11: log.level: expected one of error, warn, info, debug, trace, off; found "loud""#,
         ),
         (
-            "[[rule]]\nmatch = 1",
-            "config.toml:10: rule: not available in this version",
+            "[[rule]]\nname = \"a\"\nusr = 1\nuser = \"b\"\nallow = true",
+            "config.toml:12: rule.usr: unknown key; did you mean user?",
         ),
         (
             "[log]\nlevel =",
@@ -386,7 +386,7 @@ fn duplicate_servers_are_refused() {
     let said = load(&text).unwrap_err().to_string();
     assert_eq!(
         said,
-        "config.toml:2: cluster.replicas: db1:3306 is named twice in [cluster]"
+        "config.toml:4: cluster.replicas: db1:3306 is named twice in [cluster]"
     );
 }
 
@@ -440,6 +440,144 @@ fn the_admin_port_is_open_on_loopback_only_without_a_password() {
 }
 
 #[test]
+fn rules_are_read_and_shown() {
+    const RULES: &str = r#"
+[[rule]]
+name = "carts"
+user = "app"
+schema = ["shop", "s*"]
+client = "10.0.0.0/8"
+fingerprint = "ab"
+regex = "(?i)x"
+only_table = "shop.carts"
+tag = ["a=b", "c"]
+class = "read"
+target = "replica"
+consistency = "bounded"
+max_staleness = "2s"
+group = "g"
+timeout = "3s"
+rewrite = "y"
+mirror = "db9"
+mirror_share = "7%"
+limit_rate = 5
+limit_concurrency = 6
+limit_wait = "1s"
+[[rule]]
+name = "no.1"
+count_only = true
+table = ["a", "b.c"]
+deny = "no"
+"#;
+    let config = load(&format!("{SMALLEST}{RULES}")).unwrap();
+    let [carts, no] = &config.rules[..] else {
+        panic!("{:?}", config.rules);
+    };
+    assert_eq!((&*carts.name, &*no.name), ("carts", "no.1"));
+    assert_eq!(carts.when.fingerprints, [0xab]);
+    assert_eq!(carts.act.limit.unwrap().wait, Duration::from_secs(1));
+    assert_eq!(
+        carts.act.summary(),
+        "rewrite, limit 5 a second, limit 6 at once, target replica, consistency bounded, \
+         max_staleness 2s, group g, timeout 3s, mirror 7% to db9:3306"
+    );
+    assert!(no.count_only && no.act.deny.is_some());
+    assert_eq!(load(&config.to_toml()).unwrap().rules, config.rules);
+}
+
+#[test]
+fn what_is_wrong_with_a_rule_is_named() {
+    for (rule, expected) in [
+        ("user = \"a\"\nallow = true", "10: rule.name: missing"),
+        ("name = \"a b\"", "11: rule.name: expected at most 64"),
+        (
+            "name = \"a\"\nallow = true",
+            "11: rule.name: the rule has no condition",
+        ),
+        (
+            "name = \"a\"\nuser = \"b\"",
+            "11: rule.name: the rule does nothing",
+        ),
+        (
+            "name = \"a\"\nuser = []\nallow = true",
+            "12: rule.user: expected at least one",
+        ),
+        (
+            "name = \"a\"\nuser = 1\nallow = true",
+            "12: rule.user: expected a text",
+        ),
+        (
+            "name = \"a\"\nregex = \"(\"\nallow = true",
+            "12: rule.regex: expected a regular",
+        ),
+        (
+            "name = \"a\"\nclient = \"10.1.0.0/8\"\nallow = true",
+            "12: rule.client: bits behind",
+        ),
+        (
+            "name = \"a\"\nfingerprint = \"xyz\"\nallow = true",
+            "12: rule.fingerprint: expected up",
+        ),
+        (
+            "name = \"a\"\ntable = \"a.b.c\"\nallow = true",
+            "12: rule.table: expected table",
+        ),
+        (
+            "name = \"a\"\ntag = \"=b\"\nallow = true",
+            "12: rule.tag: expected key",
+        ),
+        (
+            "name = \"a\"\nclass = \"reads\"\nallow = true",
+            "12: rule.class: expected one of",
+        ),
+        (
+            "name = \"a\"\nuser = \"b\"\ntarget = \"x\"",
+            "13: rule.target: expected one of",
+        ),
+        (
+            "name = \"a\"\nuser = \"b\"\nallow = 1",
+            "13: rule.allow: expected true or false",
+        ),
+        (
+            "name = \"a\"\nuser = \"b\"\nallow = true\ntimeout = \"1s\"",
+            "13: rule.allow: allow does",
+        ),
+        (
+            "name = \"a\"\nuser = \"b\"\nrewrite = \"x\"",
+            "13: rule.rewrite: it replaces",
+        ),
+        (
+            "name = \"a\"\nuser = \"b\"\nlimit_wait = \"1s\"",
+            "13: rule.limit_wait: it is about",
+        ),
+        (
+            "name = \"a\"\nuser = \"b\"\nlimit_rate = 0",
+            "13: rule.limit_rate: expected a number",
+        ),
+        (
+            "name = \"a\"\nuser = \"b\"\nmirror_share = \"5%\"",
+            "13: rule.mirror_share: it is a share",
+        ),
+        (
+            "name = \"a\"\nclass = \"write\"\ntarget = \"replica\"",
+            "13: rule.target: only what is classified as a read",
+        ),
+        (
+            "name = \"a\"\ntable = \"t\"\nconsistency = \"eventual\"",
+            "12: rule.table: a statement that joins",
+        ),
+        (
+            "name = \"a\"\nuser = \"b\"\nallow = true\n[[rule]]\nname = \"a\"\nuser = \"b\"\nallow = true",
+            "15: rule.name: \"a\" is there twice",
+        ),
+    ] {
+        let said = complaint(&format!("[[rule]]\n{rule}"));
+        let expected = format!("config.toml:{expected}");
+        assert!(said.contains(&expected), "{rule}\n{said}");
+    }
+}
+
+#[test]
 fn the_reference_has_every_key_at_its_default() {
     let (config, keys) = load_with(REFERENCE, &Flags::default(), &|name| {
         name.ends_with("_PASSWORD").then(|| name.to_owned())
@@ -454,6 +592,7 @@ fn the_reference_has_every_key_at_its_default() {
         },
         monitor: MonitorConfig::new(config.monitor.account.clone()),
         users: config.users.clone(),
+        rules: config.rules.clone(),
         ..smallest
     };
     assert_eq!(config, expected);

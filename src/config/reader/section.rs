@@ -17,6 +17,10 @@ pub(in crate::config) struct Section<'r, 'a> {
     pub(super) table: Table,
     pub(super) origin: Origin,
     pub(super) known: Vec<&'static str>,
+    /// The keys that were set, and where.
+    pub(super) set: Vec<(&'static str, Origin)>,
+    /// Problems that the reader had before this table.
+    pub(super) problems_before: usize,
 }
 
 impl Section<'_, '_> {
@@ -56,6 +60,38 @@ impl Section<'_, '_> {
         Some(all)
     }
 
+    /// One text or a list of them, each of which `parse` understands; empty if the key is not set.
+    pub(in crate::config) fn texts<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
+        let list = self.table.get(key).map(|setting| &setting.value);
+        match list {
+            Some(Value::List(items)) if items.is_empty() => {
+                let setting = self.take(key);
+                let message = "expected at least one".to_owned();
+                let origin = setting.map_or_else(|| self.origin.clone(), |it| it.origin);
+                self.wrong(origin, key, message);
+                Vec::new()
+            }
+            Some(Value::List(_)) => self.list(key, parse).unwrap_or_default(),
+            _ => self.text(key, parse).into_iter().collect(),
+        }
+    }
+
+    /// Whether something holds; not, if the key is not set.
+    pub(in crate::config) fn flag(&mut self, key: &'static str) -> bool {
+        let Some(setting) = self.take(key) else {
+            return false;
+        };
+        let parsed = match setting.value {
+            Value::Boolean(flag) => Ok(flag),
+            other => Err(format!("expected true or false; found {}", shown(&other))),
+        };
+        self.keep(key, setting.origin, parsed).unwrap_or_default()
+    }
+
     /// A whole number within `range`.
     pub(in crate::config) fn number(
         &mut self,
@@ -63,9 +99,16 @@ impl Section<'_, '_> {
         range: RangeInclusive<usize>,
         default: usize,
     ) -> usize {
-        let Some(setting) = self.take(key) else {
-            return default;
-        };
+        self.optional_number(key, range).unwrap_or(default)
+    }
+
+    /// A whole number within `range`, if one is given.
+    pub(in crate::config) fn optional_number(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<usize>,
+    ) -> Option<usize> {
+        let setting = self.take(key)?;
         let number = match setting.value {
             Value::Integer(number) => usize::try_from(number).ok(),
             _ => None,
@@ -79,7 +122,7 @@ impl Section<'_, '_> {
                     shown(&setting.value)
                 )
             });
-        self.keep(key, setting.origin, parsed).unwrap_or(default)
+        self.keep(key, setting.origin, parsed)
     }
 
     /// A duration of at least `least`.
@@ -208,14 +251,24 @@ impl Section<'_, '_> {
 
     /// Something is wrong with the values of this table together.
     pub(in crate::config) fn conflict(&mut self, key: &str, message: &str) {
-        let origin = self.origin.clone();
+        let set = self.set.iter().find(|(name, _)| *name == key);
+        let here = self.table.get(key).map(|setting| &setting.origin);
+        let origin = set.map(|(_, origin)| origin).or(here);
+        let origin = origin.unwrap_or(&self.origin).clone();
         self.wrong(origin, key, message.to_owned());
+    }
+
+    /// Whether every value so far could be read.
+    pub(in crate::config) fn is_whole(&self) -> bool {
+        self.reader.problems.len() == self.problems_before
     }
 
     fn take(&mut self, key: &'static str) -> Option<Setting> {
         self.known.push(key);
         self.reader.keys.push(self.full(key));
-        self.table.remove(key)
+        let setting = self.table.remove(key)?;
+        self.set.push((key, setting.origin.clone()));
+        Some(setting)
     }
 
     fn keep<T>(&mut self, key: &str, origin: Origin, parsed: Result<T, String>) -> Option<T> {
@@ -248,6 +301,7 @@ fn shown(value: &Value) -> String {
         Value::Integer(number) => number.to_string(),
         Value::List(_) => "a list".to_owned(),
         Value::Table(_) => "a table".to_owned(),
+        Value::Boolean(flag) => flag.to_string(),
         Value::Other(name) => (*name).to_owned(),
     }
 }

@@ -1,7 +1,7 @@
 //! How many servers one statement may cost: a read that its replica did not survive is tried on another
 //! one, but a statement that ends every server it runs on must not take them all.
 
-/// Servers that were lost while they ran one statement.
+/// Servers whose connection broke while they ran one statement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Toll(usize);
 

@@ -121,12 +121,15 @@ impl Relay {
                 Ok(Next::Again(Route::Primary(Reason::ReplicaRefused)))
             }
             Tried::Relayed(Relayed::Lost { forwarded }) => {
+                // One that was silent and is called down has been given up already: that it can no
+                // longer be heard says nothing of the statement.
+                let broke = self.links.get(Side::Replica).is_some();
                 self.replica_lost(settled.backend);
                 if forwarded {
                     return Err(End::ReplyBroken);
                 }
                 progress.lost.push(settled.backend);
-                if let Err(lost) = progress.toll.on_lost() {
+                if broke && let Err(lost) = progress.toll.on_lost() {
                     self.refuse(ClientError::ServersLost { lost }).await?;
                     return Ok(Next::Refused(Reason::ReplicaLost));
                 }
