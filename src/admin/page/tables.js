@@ -208,7 +208,7 @@ class Table {
     say(this.note, `${this.about}${told}${found}`.replace(/^, /, ""));
     if (this.finder) this.finder.hidden = this.rows.length === 0;
     this.none.hidden = rows.length > 0;
-    this.none.textContent = wanted ? "Nothing is like that." : this.layout.empty;
+    this.none.textContent = this.rows.length > 0 ? "Nothing is like that." : this.layout.empty;
     this.head.parentNode.parentNode.classList.toggle("empty", rows.length === 0);
   }
 
