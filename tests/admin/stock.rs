@@ -2,8 +2,8 @@
 
 use std::process::{Command, Stdio};
 
-use super::support::Setup;
 use super::java::{self, java};
+use super::support::Setup;
 use super::{admin, programs, python, rows};
 
 /// Runs a program on a thread of its own: the test's own thread serves the admin port.
@@ -65,7 +65,10 @@ async fn jdbc_looks_around() {
     };
     let setup = Setup::start().await;
     let address = setup.proxy.addresses().admin;
-    java.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/admin/Admin.java"));
+    java.arg(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/admin/Admin.java"
+    ));
     java.args([&address.ip().to_string(), &address.port().to_string()]);
     let way = "valid true\ncatalog highwater\nproduct MySQL\ncolumns true BIGINT UNSIGNED\n\
                primary 0\nreplica 1\nreplica 2\nrefused 42000\n";
