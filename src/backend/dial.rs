@@ -122,14 +122,14 @@ impl Dialer {
                 backend: self.backend,
                 generation: None,
                 thread,
-                serial: serial(),
+                serial: number(),
             },
             applied,
             pending: Vec::new(),
             copies: Box::default(),
             multi_statements: None,
             sent: 0,
-            turn: 1,
+            lease: number(),
             offered: false,
             key: key.clone(),
             listed: place.list(thread),
@@ -313,7 +313,7 @@ impl Dialer {
         done?;
         conn.applied.on_reset(Arc::clone(&setup.globals));
         conn.copies.clear();
-        conn.identity.serial = serial();
+        conn.identity.serial = number();
         Ok(())
     }
 
@@ -370,7 +370,8 @@ impl Dialer {
     }
 }
 
-fn serial() -> u64 {
+/// A number that nothing else in this process has, for connections and leases.
+pub(super) fn number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }

@@ -264,16 +264,16 @@ impl Pool {
         self.vouched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection with this serial, if it is idle and nobody had it since its `turn`.
+    /// The connection with this serial, if it is idle and nobody had it since that `lease`, which goes on.
     pub fn lease_same(
         self: &Arc<Self>,
         want: &Want<'_>,
         serial: u64,
-        turn: u64,
+        lease: u64,
     ) -> Option<ServerConn> {
-        let parked = self.lock().idle.take_same(want.key, serial, turn)?;
+        let parked = self.lock().idle.take_same(want.key, serial, lease)?;
         match parked.is_good() {
-            true => parked.attach(self.place(want)).ok(),
+            true => parked.attach_again(self.place(want)).ok(),
             false => {
                 drop(parked);
                 self.free(1);

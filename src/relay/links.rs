@@ -41,8 +41,8 @@ pub(super) struct Links {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Left {
     pub(super) identity: Identity,
-    /// As long as this is its turn, nobody had it since.
-    pub(super) turn: u64,
+    /// As long as this is its lease, nobody had it since.
+    pub(super) lease: u64,
 }
 
 impl Links {
@@ -81,6 +81,13 @@ impl Links {
         if let Some(link) = &mut self.primary {
             link.multi_statements = Some(on);
         }
+    }
+
+    /// Whether the client may send several statements in a packet.
+    pub(super) fn takes_multi_statements(&self) -> bool {
+        let by_login = self.key.profile.flags();
+        let by_login = by_login.contains(CapabilityFlags::CLIENT_MULTI_STATEMENTS);
+        self.multi_statements.unwrap_or(by_login)
     }
 
     /// Whose connections these are.
@@ -182,7 +189,7 @@ impl Links {
             bell: Some(self.listener.bell()),
             ..Want::any(&self.key)
         };
-        let Some(conn) = pool.lease_same(&want, left.identity.serial, left.turn) else {
+        let Some(conn) = pool.lease_same(&want, left.identity.serial, left.lease) else {
             return false;
         };
         registered.holds(side, Some((left.identity.backend, conn.identity.thread)));
@@ -243,9 +250,7 @@ impl Links {
         if mirror.way(&conn.applied, side == Side::Replica) == Way::Reset {
             pool.dialer().recycle(conn).await?;
         }
-        let by_login = self.key.profile.flags();
-        let by_login = by_login.contains(CapabilityFlags::CLIENT_MULTI_STATEMENTS);
-        let multi_statements = self.multi_statements.unwrap_or(by_login);
+        let multi_statements = self.takes_multi_statements();
         if side == Side::Primary && conn.takes_multi_statements() != multi_statements {
             let dialer = pool.dialer();
             dialer.set_multi_statements(conn, multi_statements).await?;
@@ -317,7 +322,7 @@ impl Links {
         if let Some(left) = self.left.get_mut(index(side)) {
             *left = Some(Left {
                 identity: conn.identity,
-                turn: conn.turn,
+                lease: conn.lease,
             });
         }
         registered.holds(side, None);

@@ -345,6 +345,12 @@ pub(super) fn start_from_globals(shared: &Shared, state: &mut Session) -> Lexer 
         let on = !off(&global("autocommit"));
         state.transaction.start_with_autocommit(on);
     }
+    if state.mirror.get(b"sql_mode").is_none() {
+        let mode = global("sql_mode");
+        let without = |word: &str| word.eq_ignore_ascii_case("NO_BACKSLASH_ESCAPES");
+        let without = mode.split(',').any(without);
+        state.transaction.start_without_backslash_escapes(without);
+    }
     let isolation = match global("transaction_isolation") {
         // MariaDB's word before 11.1.
         unknown if unknown.is_empty() => global("tx_isolation"),

@@ -240,10 +240,11 @@ impl Relay {
                 params,
                 columns,
             } => {
+                let warnings = payload.get(10..).and_then(<[u8]>::first_chunk);
                 told.ends(Ending::Ok {
                     affected: 0,
                     insert_id: 0,
-                    warnings: 0,
+                    warnings: warnings.map_or(0, |it| u16::from_le_bytes(*it)),
                 });
                 if let Some(statement) = expect.stmt.and_then(|id| statements.get_mut(id)) {
                     statement.params = params;
@@ -259,9 +260,13 @@ impl Relay {
     /// The status flags that the client must see set, and those that it must not see, where the
     /// server's are not its own.
     fn flags_to_show(&self, side: Side) -> (u16, u16) {
-        match side {
+        let (lacks, extra) = match side {
             Side::Replica => self.state.transaction.flags_on_replica(),
             Side::Primary => (0, 0),
+        };
+        match self.more_follows {
+            true => (lacks | Status::MORE_RESULTS.0, extra),
+            false => (lacks, extra),
         }
     }
 

@@ -99,6 +99,8 @@ pub(super) struct Relay {
     pub(super) rewritten: Vec<u8>,
     /// Results that the statement at hand has had so far.
     pub(super) results: usize,
+    /// Whether the answer at hand is that of a packet's first statement: others follow.
+    pub(super) more_follows: bool,
     /// The sequence id with which a reply to the command at hand begins: one for each of its frames.
     pub(super) reply_seq: u8,
     /// How the reply at hand is numbered for the client, where its command went on in more or fewer frames.
@@ -259,6 +261,7 @@ impl Relay {
             group,
             statement_group: None,
             open_groups: Vec::new(),
+            more_follows: false,
             renamed: false,
             read_after: String::new(),
             told: Told::default(),

@@ -1,9 +1,10 @@
 //! The real binary as a daemon of its own, and the folder that it is configured in.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use highwater::rig::{APP, Cluster, MONITOR};
@@ -17,6 +18,11 @@ pub struct Folder(PathBuf);
 impl Folder {
     /// `more` is put in front of the configuration: keys of `[proxy]`, then whole tables.
     pub fn new(cluster: &Cluster, more: &str) -> Self {
+        Self::with(cluster, more, "")
+    }
+
+    /// The same with more keys of `[monitor]`.
+    pub fn with(cluster: &Cluster, more: &str, monitor: &str) -> Self {
         let name = format!(
             "highwater-daemon-{}-{}",
             std::process::id(),
@@ -34,7 +40,7 @@ impl Folder {
              [http]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
              [log]\nformat = \"text\"\n\
              [cluster]\nprimary = \"{}\"\nreplicas = [{}]\n\
-             [monitor]\nuser = \"{}\"\npassword_env = \"MONITOR_PASSWORD\"\n\
+             [monitor]\nuser = \"{}\"\npassword_env = \"MONITOR_PASSWORD\"\n{monitor}\n\
              [[user]]\nname = \"{}\"\npassword_env = \"APP_PASSWORD\"\n",
             cluster.primary().address(),
             replicas.join(", "),
@@ -78,6 +84,7 @@ pub struct Daemon {
     child: Child,
     pub mysql: SocketAddr,
     pub http: SocketAddr,
+    warnings: Arc<Mutex<String>>,
 }
 
 impl Daemon {
@@ -104,9 +111,26 @@ impl Daemon {
                 break (field(line, "mysql="), field(line, "http="));
             }
         };
+        let warnings = Arc::default();
+        let kept = Arc::clone(&warnings);
         // Read on, so that it never waits for us.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { child, mysql, http }
+        std::thread::spawn(move || keep_warnings(log, &kept));
+        Self {
+            child,
+            mysql,
+            http,
+            warnings,
+        }
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged as warnings and errors since it listened.
+    pub fn warnings(&self) -> String {
+        self.warnings.lock().unwrap().clone()
     }
 
     pub async fn connect(&self) -> mysql_async::Result<Conn> {
@@ -142,6 +166,16 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+fn keep_warnings(log: impl BufRead, kept: &Mutex<String>) {
+    for line in log.lines().map_while(Result::ok) {
+        if line.contains(" WARN ") || line.contains("ERROR ") {
+            let mut kept = kept.lock().unwrap();
+            kept.push_str(&line);
+            kept.push('\n');
+        }
     }
 }
 

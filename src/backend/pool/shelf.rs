@@ -95,9 +95,9 @@ impl Shelves {
     }
 
     /// Takes this very connection if nobody had it since.
-    pub(super) fn take_same(&mut self, key: &PoolKey, serial: u64, turn: u64) -> Option<Parked> {
+    pub(super) fn take_same(&mut self, key: &PoolKey, serial: u64, lease: u64) -> Option<Parked> {
         let shelf = self.by_key.get_mut(key)?;
-        let same = |(_, parked): &(Instant, Parked)| parked.is(serial, turn);
+        let same = |(_, parked): &(Instant, Parked)| parked.is(serial, lease);
         let index = shelf.queue.iter().rposition(same)?;
         let (_, parked) = shelf.queue.remove(index)?;
         self.count -= 1;
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn the_very_same_one_is_taken_only_in_its_turn() {
+    fn the_very_same_one_is_taken_only_if_nobody_had_it_since() {
         let (mut shelves, _servers) = shelves(&["A", "B"]);
         assert!(shelves.take_same(&key(), 1, 2).is_none());
         assert!(shelves.take_same(&key(), 1, 1).is_some());
