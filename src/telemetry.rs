@@ -9,12 +9,13 @@ mod grid;
 mod label;
 pub mod log;
 mod metrics;
+pub mod otlp;
 
 pub use digest::{Digest, DigestCounts, Ran};
 pub use fault::{ErrorKind, Retry, Side};
 pub use grid::Grid;
 pub use label::{
-    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PreparedEvent, SessionState,
-    Target, Wrote,
+    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PreparedEvent, ReloadOutcome,
+    SessionState, SpanEvent, Target, Wrote,
 };
 pub use metrics::{BackendMetrics, Metrics, PinGauge, SessionGauge};

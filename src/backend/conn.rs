@@ -280,7 +280,7 @@ impl Parked {
             multi_statements: None,
             lease: 1,
             key: key.clone(),
-            stamp: super::accounts::Accounts::new(1, std::time::Duration::ZERO, None)
+            stamp: super::accounts::Accounts::new(std::time::Duration::ZERO, None)
                 .stamp(BackendId::PRIMARY, |_| true),
             listed: std::sync::Arc::new(super::threads::Threads::default())
                 .enter(ServerThreadId(serial)),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
+use arc_swap::ArcSwap;
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
 
@@ -23,7 +24,7 @@ pub(super) struct Operators {
 
 /// What the port works with.
 struct Work {
-    account: Account,
+    account: Arc<ArcSwap<Account>>,
     house: Arc<dyn House>,
     stopped: watch::Receiver<bool>,
 }
@@ -69,7 +70,7 @@ impl Operators {
     /// Serves clients until the proxy stops; join the thread then.
     pub(super) fn serve(
         self,
-        account: Account,
+        account: Arc<ArcSwap<Account>>,
         house: Arc<dyn House>,
         stopped: watch::Receiver<bool>,
     ) -> JoinHandle<()> {

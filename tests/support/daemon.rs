@@ -84,7 +84,8 @@ pub struct Daemon {
     child: Child,
     pub mysql: SocketAddr,
     pub http: SocketAddr,
-    warnings: Arc<Mutex<String>>,
+    pub admin: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Daemon {
@@ -101,25 +102,34 @@ impl Daemon {
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
-        let (mysql, http) = loop {
+        let (mysql, http, admin) = loop {
             let begin = said.len();
             if log.read_line(&mut said).unwrap() == 0 {
                 panic!("it ended before it listened:\n{said}");
             }
             let line = &said[begin..];
             if line.contains("listening") {
-                break (field(line, "mysql="), field(line, "http="));
+                break (
+                    field(line, "mysql="),
+                    field(line, "http="),
+                    field(line, "admin="),
+                );
             }
         };
-        let warnings = Arc::default();
-        let kept = Arc::clone(&warnings);
         // Read on, so that it never waits for us.
-        std::thread::spawn(move || keep_warnings(log, &kept));
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                kept.lock().unwrap().push(line);
+            }
+        });
         Self {
             child,
             mysql,
             http,
-            warnings,
+            admin,
+            log: lines,
         }
     }
 
@@ -130,7 +140,20 @@ impl Daemon {
 
     /// What it has logged as warnings and errors since it listened.
     pub fn warnings(&self) -> String {
-        self.warnings.lock().unwrap().clone()
+        let is_one = |line: &&String| line.contains(" WARN ") || line.contains("ERROR ");
+        let lines = self.log();
+        let warnings: Vec<_> = lines.iter().filter(is_one).map(String::as_str).collect();
+        warnings.join("\n")
+    }
+
+    /// The lines that it has logged since it listens.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Has it read its configuration again.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
     }
 
     pub async fn connect(&self) -> mysql_async::Result<Conn> {
@@ -145,8 +168,12 @@ impl Daemon {
     }
 
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
+        kill_process(pid, signal).unwrap();
     }
 
     /// The exit code, once it has ended.
@@ -169,19 +196,11 @@ impl Drop for Daemon {
     }
 }
 
-fn keep_warnings(log: impl BufRead, kept: &Mutex<String>) {
-    for line in log.lines().map_while(Result::ok) {
-        if line.contains(" WARN ") || line.contains("ERROR ") {
-            let mut kept = kept.lock().unwrap();
-            kept.push_str(&line);
-            kept.push('\n');
-        }
-    }
-}
-
-/// An address that a log line has as one of its fields.
+/// An address that a log line has as one of its fields, as text or as JSON.
 fn field(line: &str, name: &str) -> SocketAddr {
-    let value = line.split(name).nth(1).unwrap();
+    let json = format!("\"{}\":\"", name.trim_end_matches('='));
+    let behind = |name: &str| line.split_once(name).map(|(_, value)| value);
+    let value = behind(&json).or_else(|| behind(name)).unwrap();
     let is_part = |it: &char| it.is_ascii_digit() || matches!(it, '.' | ':');
     let text: String = value.chars().take_while(is_part).collect();
     text.parse().unwrap()

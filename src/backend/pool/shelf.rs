@@ -129,6 +129,13 @@ impl Shelves {
         taken
     }
 
+    /// Takes all of an account, of which none are kept ready any more.
+    pub(super) fn forget(&mut self, user: &str) -> Vec<Parked> {
+        let taken = self.take_all_of(user);
+        self.by_key.retain(|key, _| *key.user != *user);
+        taken
+    }
+
     /// Takes all.
     pub(super) fn drain(&mut self) -> Vec<Parked> {
         self.count = 0;

@@ -35,6 +35,7 @@ impl Relay {
             gauge,
             registered,
             client,
+            in_force,
             ..
         } = self;
         let mut seeker = Seeker {
@@ -54,7 +55,7 @@ impl Relay {
                     .answer_error(ClientError::Interrupted, Side::Replica, Reason::Waited)
                     .await;
             }
-            () = left(client, ahead_of(shared)) => return Err(End::ClientGone),
+            () = left(client, ahead_of(in_force)) => return Err(End::ClientGone),
         };
         self.tally.searched(&settled, terms.arrived);
         // In a transaction no older answer will do.
