@@ -85,12 +85,13 @@ mysql_image() {
     say "$image from $mysql_tree"
     in_debian "$project-mysql" -v "$mysql_tree:/tree:ro" -v "$PWD/docker/try/mysql.sh:/entrypoint:ro" -- '
         mkdir -p /opt/mysql && cp -a /tree/. /opt/mysql/ && install -m 755 /entrypoint /usr/local/bin/docker-entrypoint.sh
+        : >/etc/my.cnf
         for program in mysqld mysql mysqladmin; do
-            options=
-            [ $program != mysqld ] || options="--basedir=/opt/mysql/usr --lc-messages-dir=/opt/mysql/usr/share/mysql --character-sets-dir=/opt/mysql/usr/share/mysql/charsets --plugin-dir=/opt/mysql/usr/lib/mysql/plugin"
+            options=--no-defaults
+            [ $program != mysqld ] || options="--defaults-file=/etc/my.cnf --basedir=/opt/mysql/usr --lc-messages-dir=/opt/mysql/usr/share/mysql --character-sets-dir=/opt/mysql/usr/share/mysql/charsets --plugin-dir=/opt/mysql/usr/lib/mysql/plugin"
             for folder in bin sbin; do
                 file=/opt/mysql/usr/$folder/$program
-                [ ! -x $file ] || printf "#!/bin/sh\nexec /opt/mysql/usr/lib64/ld-linux-x86-64.so.2 --library-path /opt/mysql/usr/lib/x86_64-linux-gnu --argv0 $file $file --no-defaults $options \"\$@\"\n" >/usr/local/bin/$program
+                [ ! -x $file ] || printf "#!/bin/sh\nexec /opt/mysql/usr/lib64/ld-linux-x86-64.so.2 --library-path /opt/mysql/usr/lib/x86_64-linux-gnu --argv0 $file $file $options \"\$@\"\n" >/usr/local/bin/$program
             done
             chmod 755 /usr/local/bin/$program
         done'
@@ -160,7 +161,7 @@ begin=$SECONDS
 proxy=$(container highwater)
 healthy() { [ "$(health "$proxy")" = healthy ]; }
 until_true 180 "highwater is healthy" healthy
-ups() { [ "$(operate "SELECT COUNT(*) FROM backends WHERE state = 'up'")" = 3 ]; }
+ups() { [ "$(operate "SELECT COUNT(*) FROM backends WHERE health = 'up'")" = 3 ]; }
 until_true 180 "three servers are up" ups
 echo "ok: ready $((SECONDS - begin)) s after compose up"
 is "user of the process" "$(ps -o uid= -p "$(docker inspect -f '{{.State.Pid}}' "$proxy")" | tr -d ' ')" 65532
