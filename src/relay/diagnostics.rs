@@ -152,7 +152,7 @@ impl Relay {
     fn place(&self, side: Side) -> Option<Place> {
         let link = self.links.get(side)?;
         Some(Place {
-            connection: link.identity.serial,
+            lease: link.lease,
             sent: link.sent,
         })
     }

@@ -88,7 +88,8 @@ pub(super) async fn accept(
     id: SessionId,
     seat: Option<&Seat>,
 ) -> Result<Client, LoginError> {
-    let limits = &shared.config.limits;
+    let config = shared.config();
+    let limits = &config.limits;
     if seat.is_none() {
         let limit = limits.max_sessions;
         return turn_away(client, ClientError::TooManySessions { limit }).await;
@@ -106,7 +107,7 @@ pub(super) async fn accept(
         status: greeting.status,
         peer: &peer,
     };
-    let users = Configured(&shared.config);
+    let users = Configured(&config);
     let login = login::login(&mut client.stream, &terms, &users);
     match tokio::time::timeout(limits.login_timeout, login).await {
         Ok(accepted) => accepted.map(Client::new),
@@ -116,7 +117,8 @@ pub(super) async fn accept(
 
 /// How the primary greeted last; a first connection finds out.
 async fn primary_greeting(shared: &Shared) -> Result<Arc<ServerGreeting>, ClientError> {
-    let account = shared.config.users.first();
+    let config = shared.config();
+    let account = config.users.first();
     let (Some(pool), Some(account)) = (shared.pool(BackendId::PRIMARY), account) else {
         return Err(ClientError::NoPrimary);
     };

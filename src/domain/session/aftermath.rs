@@ -24,11 +24,13 @@ pub use states::{is_signal, state_of};
 
 use crate::domain::sql::{Access, Effects, StatementProfile};
 
-/// A moment of one connection: it holds for as long as no other command is sent there.
+/// A moment of one connection: it holds for as long as no other command is sent there and nobody else
+/// has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The connection's serial.
-    pub connection: u64,
+    /// The lease under which the session has it: what it left there is not there any more when it gets
+    /// the same connection again after others.
+    pub lease: u64,
     /// How many times something was sent there.
     pub sent: u64,
 }
@@ -445,19 +447,19 @@ impl Aftermath {
         [
             !self.conditions.exact && self.conditions.at == Some(place),
             !self.found_rows.exact && self.found_rows.at == Some(place),
-            !self.last_insert_id.exact && self.is_last_insert_id_at(place.connection),
+            !self.last_insert_id.exact && self.is_last_insert_id_at(place.lease),
         ]
     }
 
-    /// Whether the connection is the one that has changed the session's LAST_INSERT_ID() last.
-    pub fn is_last_insert_id_at(&self, connection: u64) -> bool {
+    /// Whether the connection of this lease is the one that has changed the session's LAST_INSERT_ID() last.
+    pub fn is_last_insert_id_at(&self, lease: u64) -> bool {
         let at = self.last_insert_id.at;
-        at.is_some_and(|at| at.connection == connection)
+        at.is_some_and(|at| at.lease == lease)
     }
 
-    /// Whether the connection answers LAST_INSERT_ID() right by itself.
-    pub fn has_last_insert_id(&self, connection: u64) -> bool {
-        self.is_last_insert_id_at(connection) && self.last_insert_id_else.is_none()
+    /// Whether the connection of this lease answers LAST_INSERT_ID() right by itself.
+    pub fn has_last_insert_id(&self, lease: u64) -> bool {
+        self.is_last_insert_id_at(lease) && self.last_insert_id_else.is_none()
     }
 
     /// The connection that changed it last answers LAST_INSERT_ID() with this. Gives what it is for the
@@ -474,9 +476,9 @@ impl Aftermath {
         id
     }
 
-    /// A connection left the session, with LAST_INSERT_ID() 0.
-    pub fn on_parted(&mut self, connection: u64) {
-        if self.is_last_insert_id_at(connection) {
+    /// The connection of this lease leaves the session, with LAST_INSERT_ID() 0.
+    pub fn on_parted(&mut self, lease: u64) {
+        if self.is_last_insert_id_at(lease) {
             self.last_insert_id.at = None;
             self.last_insert_id_else = None;
         }
@@ -486,7 +488,7 @@ impl Aftermath {
         if let Fate::Perhaps(_) = fate
             && !ended
                 .after
-                .is_some_and(|after| self.is_last_insert_id_at(after.connection))
+                .is_some_and(|after| self.is_last_insert_id_at(after.lease))
         {
             let before = self.last_insert_id.value;
             self.last_insert_id_else = (!ended.had_last_insert_id && before != 0).then_some(before);
