@@ -11,14 +11,14 @@ use super::support::{Setup, run};
 
 /// Each picture: name, colours, width, height, whether on a phone, and the part that it shows.
 const PICTURES: [(&str, &str, u32, u32, bool, &str); 3] = [
-    ("page-light.png", "light", 1200, 900, false, "body"),
-    ("page-dark.png", "dark", 1200, 900, false, "#graphs"),
+    ("page-light.png", "light", 1040, 760, false, "body"),
+    ("page-dark.png", "dark", 960, 640, false, "#graphs"),
     ("page-phone.png", "light", 390, 844, true, "body"),
 ];
 /// No picture is larger.
 const MOST: usize = 150_000;
 /// How long the servers work before.
-const WORK: Duration = Duration::from_secs(240);
+const WORK: Duration = Duration::from_secs(200);
 
 fn path(name: &str) -> PathBuf {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -45,10 +45,10 @@ const GRAPHS = [
     id: "pool",
     title: "Connections in use, by server",
     show: count,
-    lines: (history) => [
-      ...found(history, "connections"),
-      ...found(history, "waiting").map(({ name, values }) => ({ name: `in line for ${name}`, values })).filter(some),
-    ],
+    lines: (history, data) => {
+      const of = (key, before) => data.backends.map(({ address }) => ({ name: before + address, values: history[key]?.[address] ?? [] }));
+      return [...of("connections", ""), ...of("waiting", "in line for ").filter(some)];
+    },
   },
   {
     id: "errors",
