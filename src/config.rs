@@ -51,7 +51,7 @@ pub struct Config {
     pub pool: PoolConfig,
     /// `[limits]`: what one client, or all, may use.
     pub limits: LimitsConfig,
-    /// `[http]`: metrics and health.
+    /// `[http]`: metrics, health and the live page.
     pub http: HttpConfig,
     /// `[admin]`: the SQL admin port.
     pub admin: AdminConfig,
@@ -354,15 +354,29 @@ impl Default for LimitsConfig {
 /// `[http]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpConfig {
-    /// Where /metrics, /healthz and /readyz answer.
+    /// Where /metrics, /healthz, /readyz and the live page answer.
     pub listen: SocketAddr,
+    /// Who may see more than the first three: the user `admin`. Without a password everybody who asks by
+    /// the name of a loopback address, and nobody on other addresses.
+    pub account: Account,
+}
+
+impl HttpConfig {
+    /// The name of the only user of the live page.
+    pub const USER: &str = "admin";
+
+    /// A port that needs no password.
+    pub fn open(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            account: Account::new(Self::USER, ""),
+        }
+    }
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self {
-            listen: loopback(6034),
-        }
+        Self::open(loopback(6034))
     }
 }
 
@@ -473,9 +487,7 @@ impl Config {
             users,
             pool: PoolConfig::default(),
             limits: LimitsConfig::default(),
-            http: HttpConfig {
-                listen: loopback(0),
-            },
+            http: HttpConfig::open(loopback(0)),
             admin: AdminConfig::open(loopback(0)),
             log: LogConfig::default(),
             telemetry: TelemetryConfig::default(),

@@ -1,7 +1,7 @@
 //! The composition root: builds every part, owns shutdown and drain.
 //!
-//! The calling thread runs what is not on a statement's way: accepting, the monitor, the HTTP port,
-//! the care of the pools. Sessions run on worker threads, each with a runtime of its own, so that a
+//! The calling thread runs what is not on a statement's way: accepting, the monitor, the care of the
+//! pools; what operators ask for has a thread of its own. Sessions run on worker threads, each with a runtime of its own, so that a
 //! session never moves between cores.
 
 mod house;
@@ -21,13 +21,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::admin::http::{self, Readiness};
+use crate::admin::http::{Access, AskReady, Readiness, Site};
 use crate::config::{AuroraConsistency, Config, Mode};
 use crate::domain::ids::BackendId;
 use crate::domain::topology::Topology;
@@ -118,7 +117,7 @@ pub struct Proxy {
     end: watch::Receiver<bool>,
     tasks: JoinSet<()>,
     workers: Workers,
-    /// The admin port's thread.
+    /// The thread of the admin port and the HTTP port.
     admin: Option<JoinHandle<()>>,
     reloads: Asker,
     _monitor: MonitorGuard,
@@ -131,7 +130,7 @@ pub struct Addresses {
     pub mysql: SocketAddr,
     /// MySQL protocol by unix socket.
     pub socket: Option<PathBuf>,
-    /// `/metrics`, `/healthz`, `/readyz`.
+    /// `/metrics`, `/healthz`, `/readyz`, the live page.
     pub http: SocketAddr,
     /// The SQL admin port.
     pub admin: SocketAddr,
@@ -166,18 +165,12 @@ impl Proxy {
             Arc::new(Metrics::new().map_err(|error| DaemonError::Metrics(error.to_string()))?);
         let mysql = listen_tcp(config.proxy.listen)?;
         let unix = config.proxy.socket.clone().map(listen_unix).transpose()?;
-        let http = TcpListener::bind(config.http.listen)
-            .await
-            .map_err(|source| DaemonError::Listen {
-                address: config.http.listen.to_string(),
-                source,
-            })?;
-        let operators = Operators::listen(config.admin.listen)?;
+        let operators = Operators::listen(config.admin.listen, config.http.listen)?;
         let addresses = Addresses {
-            admin: operators.address,
+            admin: operators.admin,
             mysql: mysql.local_addr().unwrap_or(config.proxy.listen),
             socket: config.proxy.socket.clone(),
-            http: http.local_addr()?,
+            http: operators.http,
         };
         let monitor = Arc::new(Monitor::start(monitor_settings(&config))?);
         let maker = PoolMaker::new(&config, monitor.watch(), Arc::clone(&metrics));
@@ -214,8 +207,13 @@ impl Proxy {
             leaving: Vec::new(),
         };
         tasks.spawn(until(stopped.clone(), reloader.run(asked_to_reload)));
-        let admin = operators.serve(account, house, stopped.clone());
-        tasks.spawn(serve_http(http, Arc::clone(&shared), stopped));
+        let site = Site {
+            metrics: Arc::clone(&shared.metrics),
+            ready: ask_ready(shared.watch.clone()),
+            house: Arc::clone(&house) as _,
+            access: Access::new(addresses.http, &shared.config().http.account),
+        };
+        let admin = operators.serve(account, house, site, stopped);
         let first_look = tokio::time::timeout(FIRST_LOOK, known(&shared.watch)).await;
         if first_look.is_err() {
             tracing::warn!("not every server has answered yet");
@@ -290,7 +288,7 @@ impl Proxy {
         }
         self.workers.stop();
         if self.admin.take().is_some_and(|admin| admin.join().is_err()) {
-            tracing::error!("the admin port's thread panicked");
+            tracing::error!("the thread of the admin port panicked");
         }
         while self.tasks.join_next().await.is_some() {}
         self.shared.sum_shadow_up();
@@ -477,13 +475,9 @@ fn show(shared: &Shared, topology: &Topology, known: &mut HashMap<BackendId, Bac
     }
 }
 
-async fn serve_http(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let watch = shared.watch.clone();
-    let ready = Arc::new(move || {
+/// Whether there is a usable primary.
+fn ask_ready(watch: Watch) -> AskReady {
+    Arc::new(move || {
         let topology = watch.topology();
         match topology.get(BackendId::PRIMARY) {
             Some(primary) if primary.usable() => Readiness::Ready,
@@ -494,12 +488,5 @@ async fn serve_http(
             )),
             None => Readiness::NotReady("no primary is configured".to_owned()),
         }
-    });
-    let stop = async move {
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
-    let metrics = Arc::clone(&shared.metrics);
-    if let Err(error) = http::serve(listener, metrics, ready, stop).await {
-        tracing::error!(%error, "the HTTP port failed");
-    }
+    })
 }

@@ -6,6 +6,7 @@
 mod digest;
 mod fault;
 mod grid;
+mod history;
 mod label;
 pub mod log;
 mod metrics;
@@ -14,8 +15,9 @@ pub mod otlp;
 pub use digest::{Digest, DigestCounts, Ran};
 pub use fault::{ErrorKind, Retry, Side};
 pub use grid::Grid;
+pub use history::{BackendMoment, Buckets, History, Percentiles, Reading, Sample};
 pub use label::{
     AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PreparedEvent, ReloadOutcome,
     SessionState, SpanEvent, Target, Wrote,
 };
-pub use metrics::{BackendMetrics, Metrics, PinGauge, SessionGauge};
+pub use metrics::{BackendMetrics, Metrics, Offloading, PinGauge, SessionGauge};

@@ -120,6 +120,7 @@ async fn it_stays_up_until_told_and_leaves_nothing() {
     let folder = out.lines().find_map(folder).unwrap();
     assert!(folder.join("highwater.log").is_file());
 
+    assert!(out.contains("\nPage:     http://127.0.0.1:"), "{out}");
     // The connection string it printed works.
     let url = out
         .split_whitespace()

@@ -40,7 +40,7 @@ pub(super) struct Options {
     /// Address of the SQL admin port [default: 127.0.0.1:6032]
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<String>,
-    /// Address of /metrics, /healthz and /readyz [default: 127.0.0.1:6034]
+    /// Address of the live page, /metrics, /healthz and /readyz [default: 127.0.0.1:6034]
     #[arg(long, value_name = "ADDR")]
     http_listen: Option<String>,
 }

@@ -269,9 +269,10 @@ fn limits(section: &mut Section<'_, '_>) -> LimitsConfig {
 }
 
 fn http(section: &mut Section<'_, '_>) -> HttpConfig {
-    section.later("password_file");
+    let default = HttpConfig::default();
     HttpConfig {
-        listen: section.listen("listen", HttpConfig::default().listen, Ok),
+        listen: section.listen("listen", default.listen, Ok),
+        account: password_of(section, HttpConfig::USER).unwrap_or(default.account),
     }
 }
 

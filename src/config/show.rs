@@ -86,6 +86,9 @@ impl Config {
         out.plain("routes_per_session", self.limits.routes_per_session);
         out.table("[http]");
         out.text("listen", self.http.listen);
+        if let SecretSource::File(path) = &self.http.account.source {
+            out.text("password_file", path.display());
+        }
         out.table("[admin]");
         out.text("listen", self.admin.listen);
         if let SecretSource::File(path) = &self.admin.account.source {

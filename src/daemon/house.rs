@@ -1,5 +1,6 @@
 //! The proxy as its operators see it: what the admin port asks, answered from what all parts share.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +16,7 @@ use crate::domain::ids::{BackendId, SessionId};
 use crate::domain::position::Position;
 use crate::domain::topology::{BackendView, Role};
 use crate::relay::{RouteView, ShapeView, Shared};
-use crate::telemetry::{ConnectionState, Handover, Label, Target};
+use crate::telemetry::{AccessLabel, ConnectionState, Handover, Label, Target};
 
 /// What nothing would change, in a sentence.
 const NOTHING: &str = "nothing: it belongs to the primary";
@@ -120,10 +121,14 @@ impl House for Proxied {
         let pins = self.shared.registry.pins();
         let mut seen = self.shared.registry.seen();
         seen.sort_by_key(|seen| seen.id);
+        let mut pins_of: HashMap<SessionId, Vec<&str>> = HashMap::new();
+        for pin in &pins {
+            let own = pins_of.entry(pin.session).or_default();
+            own.push(pin.pin.reason.name());
+        }
         let row = |seen: crate::relay::Seen| {
             let [primary, replica] = seen.threads;
-            let own = pins.iter().filter(|pin| pin.session == seen.id);
-            let own: Vec<_> = own.map(|pin| pin.pin.reason.name()).collect();
+            let own = pins_of.get(&seen.id).map(Vec::as_slice);
             SessionRow {
                 id: u64::from(seen.id.0),
                 user: seen.user.to_string(),
@@ -141,7 +146,7 @@ impl House for Proxied {
                 primary_thread: primary.map(|(_, thread)| thread.0),
                 replica: replica.map(|(id, _)| self.address(id)),
                 replica_thread: replica.map(|(_, thread)| thread.0),
-                pins: own.join(", "),
+                pins: own.unwrap_or_default().join(", "),
                 statements: seen.statements,
                 offload: match self.shared.switches.offloads(seen.id) {
                     true => "yes",
@@ -348,9 +353,14 @@ fn digest_row(shape: ShapeView) -> DigestRow {
     }
 }
 
-/// The reasons for which a shape stays away from replicas, if something would change that.
+/// The reasons for which a shape stays away from replicas, if something would change that. What begins and
+/// ends transactions or sets something reads nothing.
 fn advice_of(shape: &ShapeView) -> Vec<AdviceRow> {
-    let reasons = shape.counts.reasons.iter();
+    let no_read = matches!(
+        shape.access,
+        Some(AccessLabel::Begin | AccessLabel::TransactionEnd | AccessLabel::Session)
+    );
+    let reasons = shape.counts.reasons.iter().filter(|_| !no_read);
     let reasons = reasons.filter(|(reason, _)| reason.change().is_some());
     reasons
         .map(|(reason, count)| AdviceRow {

@@ -2,6 +2,7 @@
 //! in [`Metrics::new`], and its line in the README when operators should know it.
 
 mod make;
+mod reading;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use prometheus::{
 };
 
 use make::Maker;
+pub use reading::Offloading;
 
 use super::fault::{ErrorKind, Side};
 use super::grid::Grid;
@@ -427,16 +429,12 @@ impl Metrics {
     }
 
     fn offloaded(&self) -> f64 {
-        let reads = self
-            .statements
-            .sum(|access, _, _| access == AccessLabel::Read);
-        let on_replicas = self
-            .statements
-            .sum(|access, target, _| access == AccessLabel::Read && target == Target::Replica);
-        if reads == 0 {
-            0.0
-        } else {
-            on_replicas as f64 / reads as f64
+        let Offloading {
+            reads, on_replicas, ..
+        } = self.offloading();
+        match reads {
+            0 => 0.0,
+            reads => on_replicas as f64 / reads as f64,
         }
     }
 }
