@@ -148,6 +148,7 @@ impl Config {
         let own = [
             ("monitor.password".to_owned(), &self.monitor.account),
             ("admin.password".to_owned(), &self.admin.account),
+            ("http.password".to_owned(), &self.http.account),
         ];
         let users = self.users.iter();
         let users = users.map(|user| (format!("user.{}.password", user.name), user));
