@@ -32,7 +32,7 @@ use play::Arena;
 use support::stage::{Stage, servers, stage};
 
 /// Seeds of each test.
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 3;
 
 /// Failures that are told of before a test ends.
 const ENOUGH: usize = 4;
