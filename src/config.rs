@@ -13,6 +13,7 @@ mod levels;
 mod load;
 mod nearest;
 mod reader;
+mod reload;
 mod rule;
 mod secret;
 mod show;
@@ -27,9 +28,10 @@ use crate::domain::routing::rules::Rule;
 
 pub use crate::domain::consistency::OnTimeout;
 
-pub use address::Address;
+pub use address::{Address, Endpoint};
 pub use error::{ConfigError, Origin, Problem};
 pub use layers::{Flags, OVERRIDES, Override};
+pub use reload::{Change, Effect};
 pub use secret::{Account, Secret, SecretSource, UserConsistency};
 
 /// Everything that can be configured, resolved: no value is missing or unparsed.
@@ -55,6 +57,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// `[log]`: log lines.
     pub log: LogConfig,
+    /// `[telemetry]`: traces.
+    pub telemetry: TelemetryConfig,
     /// `[[rule]]`: what is done with some statements, in this order.
     pub rules: Vec<Rule>,
 }
@@ -412,6 +416,8 @@ pub struct LogConfig {
     /// A level (`error`, `warn`, `info`, `debug`, `trace`, `off`), or a list with levels for parts,
     /// such as `info,highwater::monitor=debug`.
     pub level: String,
+    /// A statement that takes at least this long gets a line; none does without it.
+    pub slow: Option<Duration>,
 }
 
 impl Default for LogConfig {
@@ -419,8 +425,16 @@ impl Default for LogConfig {
         Self {
             format: LogFormat::Auto,
             level: "info".to_owned(),
+            slow: None,
         }
     }
+}
+
+/// `[telemetry]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TelemetryConfig {
+    /// The collector that gets a span for each statement with a trace parent; none do without it.
+    pub otlp_endpoint: Option<Endpoint>,
 }
 
 /// How log lines look.
@@ -476,6 +490,7 @@ impl Config {
             http: HttpConfig::open(loopback(0)),
             admin: AdminConfig::open(loopback(0)),
             log: LogConfig::default(),
+            telemetry: TelemetryConfig::default(),
             rules: Vec::new(),
         }
     }

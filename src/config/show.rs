@@ -70,6 +70,7 @@ impl Config {
 
     fn show_resources(&self, out: &mut Out) {
         out.table("[pool]");
+        out.text("mode", self.pool.mode.name());
         out.plain("max_connections", self.pool.max_connections);
         out.plain("min_idle", self.pool.min_idle);
         out.text("acquire_timeout", show_duration(self.pool.acquire_timeout));
@@ -96,6 +97,13 @@ impl Config {
         out.table("[log]");
         out.text("format", self.log.format.name());
         out.text("level", &self.log.level);
+        if let Some(slow) = self.log.slow {
+            out.text("slow", show_duration(slow));
+        }
+        if let Some(endpoint) = &self.telemetry.otlp_endpoint {
+            out.table("[telemetry]");
+            out.text("otlp_endpoint", endpoint);
+        }
         for rule in &self.rules {
             out.rule(rule);
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
 
+use super::reload::Asker;
 use crate::admin::house::{House, Later};
 use crate::admin::tables::{
     AdviceRow, BackendRow, ConfigRow, DigestRow, PinRow, PoolRow, PositionRow, RouteRow, RuleRow,
@@ -28,6 +29,8 @@ pub(super) struct Proxied {
     pub(super) end: watch::Sender<bool>,
     /// Whether that was said already.
     pub(super) ending: AtomicBool,
+    /// Asks for reloads.
+    pub(super) reloads: Asker,
 }
 
 impl Proxied {
@@ -44,9 +47,10 @@ impl Proxied {
         BackendRow {
             id: u64::from(view.id.0),
             role: view.role.name(),
-            state: match switches.is_drained(view.id) {
-                true => "draining",
-                false => "online",
+            state: match (switches.is_leaving(view.id), switches.is_drained(view.id)) {
+                (true, _) => "leaving",
+                (false, true) => "draining",
+                (false, false) => "online",
             },
             health: view.health.name(),
             lag_ms: millis(view.lag),
@@ -154,8 +158,8 @@ impl House for Proxied {
     }
 
     fn pools(&self) -> Vec<PoolRow> {
-        let config = &self.shared.config.pool;
-        let pools = self.shared.pools.iter().map(|pool| {
+        let mode = self.shared.configured(|config| config.pool.mode);
+        let pools = self.shared.pools().map(|pool| {
             let metrics = pool.metrics();
             let count = |state| u64::try_from(metrics.connections(state).get()).unwrap_or(0);
             let all = pool.leased() as u64;
@@ -165,13 +169,13 @@ impl House for Proxied {
             );
             PoolRow {
                 backend: self.address(pool.backend()),
-                mode: config.mode.name(),
+                mode: mode.name(),
                 open: idle + all,
                 idle,
                 lent,
                 leased: all - lent,
                 waiting: pool.waiting() as u64,
-                max: config.max_connections as u64,
+                max: pool.limits().max_connections as u64,
                 handed_on: metrics.handovers(Handover::AsIs),
                 reset: metrics.handovers(Handover::Reset),
                 restored: metrics.restores(),
@@ -235,7 +239,7 @@ impl House for Proxied {
     }
 
     fn config(&self) -> Vec<ConfigRow> {
-        config_rows(&self.shared.config.to_toml())
+        config_rows(&self.shared.config().to_toml())
     }
 
     fn switches(&self) -> Vec<SwitchRow> {
@@ -250,7 +254,8 @@ impl House for Proxied {
             command: "OFFLOAD OFF | ON | n%",
         };
         let drained = self.views().into_iter();
-        let drained = drained.filter(|view| switches.is_drained(view.id));
+        let drained =
+            drained.filter(|view| switches.is_drained(view.id) && !switches.is_leaving(view.id));
         let drained = drained.map(|view| SwitchRow {
             name: "drained",
             value: view.address,
@@ -299,10 +304,7 @@ impl House for Proxied {
     }
 
     fn reload(&self) -> Later<'_, Result<Vec<(String, String)>, String>> {
-        Box::pin(async {
-            let why = "this version reads its configuration at start only: restart to change it";
-            Err(why.to_owned())
-        })
+        Box::pin(self.reloads.reload())
     }
 
     fn shut_down(&self) {

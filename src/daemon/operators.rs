@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
@@ -28,7 +29,7 @@ pub(super) struct Operators {
 
 /// What the ports work with.
 struct Work {
-    account: Account,
+    account: Arc<ArcSwap<Account>>,
     house: Arc<dyn House>,
     site: Site,
     stopped: watch::Receiver<bool>,
@@ -72,7 +73,7 @@ impl Operators {
     /// Serves clients until the proxy stops; join the thread then.
     pub(super) fn serve(
         self,
-        account: Account,
+        account: Arc<ArcSwap<Account>>,
         house: Arc<dyn House>,
         site: Site,
         stopped: watch::Receiver<bool>,

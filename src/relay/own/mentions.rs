@@ -115,7 +115,7 @@ impl Relay {
         Ok(outcome)
     }
 
-    pub(super) async fn profile_of(&mut self, text: &[u8]) -> StatementProfile {
+    pub(in crate::relay) async fn profile_of(&mut self, text: &[u8]) -> StatementProfile {
         self.shared
             .classifier
             .profile(text, &self.state, &mut self.lexer)
