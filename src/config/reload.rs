@@ -148,6 +148,7 @@ impl Config {
         let own = [
             ("monitor.password".to_owned(), &self.monitor.account),
             ("admin.password".to_owned(), &self.admin.account),
+            ("http.password".to_owned(), &self.http.account),
         ];
         let users = self.users.iter();
         let users = users.map(|user| (format!("user.{}.password", user.name), user));
@@ -390,11 +391,12 @@ mod tests {
             };
             config.limits.statement_cache = 1;
             config.http.listen = "127.0.0.1:9".parse().unwrap();
+            config.http.account = Account::new("admin", "changed");
             config.admin.listen = "127.0.0.1:9".parse().unwrap();
             config.log.format = LogFormat::Json;
         });
         assert_eq!(next, config());
-        assert_eq!(lines.len(), 11, "{lines:#?}");
+        assert_eq!(lines.len(), 12, "{lines:#?}");
         let restart = |line: &String| line.contains("needs a restart");
         assert!(lines.iter().all(restart), "{lines:#?}");
     }
