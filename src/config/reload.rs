@@ -391,11 +391,12 @@ mod tests {
             };
             config.limits.statement_cache = 1;
             config.http.listen = "127.0.0.1:9".parse().unwrap();
+            config.http.account = Account::new("admin", "changed");
             config.admin.listen = "127.0.0.1:9".parse().unwrap();
             config.log.format = LogFormat::Json;
         });
         assert_eq!(next, config());
-        assert_eq!(lines.len(), 11, "{lines:#?}");
+        assert_eq!(lines.len(), 12, "{lines:#?}");
         let restart = |line: &String| line.contains("needs a restart");
         assert!(lines.iter().all(restart), "{lines:#?}");
     }
