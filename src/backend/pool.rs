@@ -102,6 +102,8 @@ pub struct Pool {
     dialer: Dialer,
     limits: PoolLimits,
     inner: Mutex<Inner>,
+    /// What the server itself leaves to this proxy; [`usize::MAX`] while that is not known.
+    share: AtomicUsize,
     leased: AtomicUsize,
     threads: Arc<Threads>,
     /// How many wait, as the sessions see it that could give a connection back.
@@ -140,6 +142,7 @@ impl Pool {
             dialer,
             limits,
             inner: Mutex::default(),
+            share: AtomicUsize::new(usize::MAX),
             leased: AtomicUsize::new(0),
             threads: Arc::default(),
             waiting: AtomicUsize::new(0),
@@ -169,6 +172,19 @@ impl Pool {
         &self.metrics
     }
 
+    /// The most connections that may be open: what the configuration says, or the server's share if that
+    /// is less.
+    pub fn most(&self) -> usize {
+        let share = self.share.load(Ordering::Relaxed);
+        self.limits.max_connections.min(share)
+    }
+
+    /// The server leaves so many connections, at least 1, to this proxy. Those that are open above
+    /// that are closed as soon as nobody uses them.
+    pub fn set_share(&self, connections: usize) {
+        self.share.store(connections.max(1), Ordering::Relaxed);
+    }
+
     /// Connections that sessions hold.
     pub fn leased(&self) -> usize {
         self.leased.load(Ordering::Relaxed)
@@ -184,7 +200,7 @@ impl Pool {
     pub fn is_full(&self) -> bool {
         match self.limits.lends {
             true => self.waiting() > 0,
-            false => self.leased() >= self.limits.max_connections,
+            false => self.leased() >= self.most(),
         }
     }
 
@@ -304,13 +320,13 @@ impl Pool {
             let again = |idle: &Parked| want.avoid.is_some_and(|serial| idle.is_serial(serial));
             let only_again = idle.as_ref().is_some_and(again);
             match idle {
-                Some(idle) if only_again && inner.open < self.limits.max_connections => {
+                Some(idle) if only_again && inner.open < self.most() => {
                     inner.idle.put(idle);
                 }
                 Some(idle) => return Found::Idle(Box::new(idle)),
                 None => {}
             }
-            if inner.open < self.limits.max_connections {
+            if inner.open < self.most() {
                 inner.open += 1;
                 return Found::Place;
             }
@@ -332,7 +348,8 @@ impl Pool {
     fn exhausted(&self) -> BackendError {
         BackendError::PoolExhausted {
             address: self.dialer.address.clone(),
-            limit: self.limits.max_connections,
+            limit: self.most(),
+            by_share: self.most() < self.limits.max_connections,
             waited: self.limits.acquire_timeout,
         }
     }
@@ -450,7 +467,7 @@ impl Pool {
     /// A place under the bound for a connection of the pool's own.
     fn spare_place(self: &Arc<Self>) -> Option<Place> {
         let mut inner = self.lock();
-        if inner.open >= self.limits.max_connections {
+        if inner.open >= self.most() {
             return None;
         }
         inner.open += 1;
@@ -472,7 +489,11 @@ impl Pool {
         let round = self.round.fetch_add(1, Ordering::Relaxed) + 1;
         let mut inner = self.lock();
         let limits = self.limits;
-        let swept = inner.idle.sweep(limits.min_idle, limits.idle_timeout);
+        let mut swept = inner.idle.sweep(limits.min_idle, limits.idle_timeout);
+        let above = inner.open.saturating_sub(swept.closed.len());
+        for _ in self.most()..above {
+            swept.closed.extend(inner.idle.take_oldest());
+        }
         inner.recall_idle(round - ROUNDS_IDLE);
         self.publish(&inner);
         drop(inner);

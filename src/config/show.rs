@@ -71,6 +71,8 @@ impl Config {
     fn show_resources(&self, out: &mut Out) {
         out.table("[pool]");
         out.plain("max_connections", self.pool.max_connections);
+        let percent = self.pool.primary_max_connections_pct;
+        out.plain("primary_max_connections_pct", percent);
         out.plain("min_idle", self.pool.min_idle);
         out.text("acquire_timeout", show_duration(self.pool.acquire_timeout));
         out.text("idle_timeout", show_duration(self.pool.idle_timeout));

@@ -13,7 +13,7 @@ use crate::admin::tables::{
 use crate::domain::ids::{BackendId, SessionId};
 use crate::domain::position::Position;
 use crate::domain::topology::{BackendView, Role};
-use crate::relay::{RouteView, ShapeView, Shared};
+use crate::relay::{RouteView, RuleView, ShapeView, Shared};
 use crate::telemetry::{ConnectionState, Handover, Label, Target};
 
 /// What nothing would change, in a sentence.
@@ -166,7 +166,7 @@ impl House for Proxied {
                 lent,
                 leased: all - lent,
                 waiting: pool.waiting() as u64,
-                max: config.max_connections as u64,
+                max: pool.most() as u64,
                 handed_on: metrics.handovers(Handover::AsIs),
                 reset: metrics.handovers(Handover::Reset),
                 restored: metrics.restores(),
@@ -226,7 +226,7 @@ impl House for Proxied {
     }
 
     fn rules(&self) -> Vec<RuleRow> {
-        Vec::new()
+        (1..).zip(self.shared.rules()).map(rule_row).collect()
     }
 
     fn config(&self) -> Vec<ConfigRow> {
@@ -315,6 +315,26 @@ fn millis(duration: Option<std::time::Duration>) -> Option<f64> {
 
 fn digest(fingerprint: u64) -> Option<String> {
     (fingerprint != 0).then(|| format!("{fingerprint:016x}"))
+}
+
+fn rule_row((number, view): (u64, RuleView)) -> RuleRow {
+    RuleRow {
+        number,
+        act: view.rule.act.summary(),
+        count_only: match view.rule.count_only {
+            true => "yes",
+            false => "no",
+        },
+        name: view.rule.name,
+        hits: view.matched,
+        denied: view.denied,
+        limited: view.limited,
+        delayed: view.delayed,
+        rewritten: view.rewritten,
+        timed_out: view.timed_out,
+        mirrored: view.mirrored,
+        not_mirrored: view.not_mirrored,
+    }
 }
 
 fn digest_row(shape: ShapeView) -> DigestRow {

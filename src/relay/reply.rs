@@ -101,6 +101,17 @@ impl Relay {
                     return Ok(Relayed::Lost { forwarded });
                 }
                 if event.kind == EventKind::Err
+                    && !forwarded
+                    && ready == 0
+                    && self.is_out_of_time(expect.side, event.len)
+                {
+                    self.take_in(expect, 0, event, outcome, 0);
+                    return self.tell_out_of_time(expect.side, event.len).await;
+                }
+                let Some(link) = self.links.get_mut(expect.side) else {
+                    return Ok(Relayed::Lost { forwarded });
+                };
+                if event.kind == EventKind::Err
                     && expect.may_retry
                     && !forwarded
                     && ready == 0

@@ -98,6 +98,7 @@ impl Relay {
     }
 
     fn apply_one(&mut self, change: Change) {
+        self.own_settings |= matches!(change, Change::Level(_) | Change::MaxStaleness(_));
         let settings = &mut self.state.settings;
         match change {
             Change::Level(level) => settings.level = level,
