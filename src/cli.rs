@@ -4,11 +4,13 @@
 //! go to standard error: what happened, then what to do.
 
 mod check;
+mod completions;
 mod demo;
 mod doctor;
 mod explain;
 mod failure;
 mod health;
+mod man;
 mod run;
 mod verify;
 
@@ -67,6 +69,17 @@ enum Command {
     /// dropped at the end, also after Ctrl-C; nothing else is touched. Exits with 1 when what was seen
     /// contradicts --level.
     Verify(verify::Options),
+    /// Print what completes this command line in a shell
+    ///
+    /// Prints a script; where it belongs is the shell's affair: bash reads
+    /// /usr/share/bash-completion/completions/highwater, zsh a file _highwater in its fpath, fish
+    /// ~/.config/fish/completions/highwater.fish. The Debian package has all three.
+    Completions(completions::Options),
+    /// Print the manual, as a page for man(1)
+    ///
+    /// Without a command it is the page highwater(1), with one highwater-COMMAND(1). To read it: highwater man
+    /// run | man -l -
+    Man(man::Options),
 }
 
 /// Runs the command that the arguments of this process name.
@@ -78,6 +91,8 @@ pub fn main() -> ExitCode {
         Command::Doctor(options) => doctor::run(options),
         Command::Demo(options) => demo::run(options),
         Command::Health(options) => health::run(&options),
+        Command::Completions(options) => completions::run(&options),
+        Command::Man(options) => man::run(&options),
         Command::Verify(options) => match verify::run(&options) {
             Ok(code) => return code,
             Err(failure) => Err(failure),

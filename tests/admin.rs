@@ -2,10 +2,14 @@
 //! it says of routes is what happens.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/java.rs"]
+mod java;
 #[path = "admin/login.rs"]
 mod login;
 #[path = "admin/manual.rs"]
 mod manual;
+#[path = "support/programs.rs"]
+mod programs;
 #[path = "support/python.rs"]
 mod python;
 #[path = "admin/routes.rs"]

@@ -18,6 +18,18 @@ name = "app"
 password_env = "APP_PASSWORD"
 "#;
 
+const COMMANDS: [&str; 9] = [
+    "run",
+    "check",
+    "explain",
+    "doctor",
+    "demo",
+    "health",
+    "verify",
+    "completions",
+    "man",
+];
+
 /// A folder that is gone with the value.
 struct Folder(PathBuf);
 
@@ -157,7 +169,7 @@ fn wrong_usage_is_2_and_help_is_0() {
             "{arguments:?}"
         );
     }
-    for command in ["run", "check", "doctor", "explain", "demo", "health"] {
+    for command in COMMANDS {
         let output = highwater(&[command, "--help"], &[]);
         assert_eq!(output.status.code(), Some(0), "{command}");
         assert!(
@@ -252,4 +264,109 @@ fn health_says_when_nobody_answers() {
     assert_eq!(output.status.code(), Some(1));
     let err = text(&output.stderr);
     assert!(err.contains(&format!("nobody answers at {free}")), "{err}");
+}
+
+#[test]
+fn health_finds_the_port_in_the_configuration() {
+    let folder = Folder::new("health");
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let config = folder.write(&format!(
+        "{CONFIG}[http]\nlisten = \"0.0.0.0:{}\"\n",
+        free.port()
+    ));
+    let output = highwater(&["health", "--config", config.to_str().unwrap()], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let err = text(&output.stderr);
+    assert!(err.contains(&format!("nobody answers at {free}")), "{err}");
+
+    let config = folder.write("[http]\nlisten = 7\n");
+    let output = highwater(&["health", "--config", config.to_str().unwrap()], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let err = text(&output.stderr);
+    assert!(
+        err.contains("config.toml:2: http.listen: expected"),
+        "{err}"
+    );
+}
+
+#[test]
+fn completions_name_every_command_and_its_flags() {
+    for (shell, flag) in [
+        ("bash", "--monitor-password-file"),
+        ("zsh", "--monitor-password-file"),
+        ("fish", "-l monitor-password-file"),
+    ] {
+        let output = highwater(&["completions", shell], &[]);
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        let script = text(&output.stdout);
+        for word in COMMANDS.into_iter().chain([flag]) {
+            assert!(script.contains(word), "{shell} does not complete {word}");
+        }
+    }
+    assert_eq!(
+        highwater(&["completions", "cmd"], &[]).status.code(),
+        Some(2)
+    );
+}
+
+/// Bash itself completes, as if TAB was pressed after the words of `line`.
+fn completed(line: &str) -> Vec<String> {
+    let script = text(&highwater(&["completions", "bash"], &[]).stdout);
+    let press = format!(
+        "{script}\nCOMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
+         last=${{COMP_WORDS[$COMP_CWORD]}}; before=${{COMP_WORDS[$COMP_CWORD - 1]}}\n\
+         _highwater highwater \"$last\" \"$before\"; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    );
+    let output = Command::new("bash").args(["-c", &press]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes() {
+    assert_eq!(completed("highwater doc"), ["doctor"]);
+    assert_eq!(completed("highwater run --rep"), ["--replica"]);
+    assert_eq!(completed("highwater demo --engine ma"), ["mariadb"]);
+}
+
+#[test]
+fn the_manual_has_a_page_for_every_command() {
+    let page = |arguments: &[&str]| {
+        let output = highwater(arguments, &[]);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        text(&output.stdout).replace("\\-", "-")
+    };
+    let main = page(&["man"]);
+    for section in [
+        "NAME",
+        "SYNOPSIS",
+        "\"EXIT STATUS\"",
+        "ENVIRONMENT",
+        "FILES",
+    ] {
+        assert!(main.contains(&format!("\n.SH {section}\n")), "{section}");
+    }
+    for word in ["64", "HIGHWATER_MONITOR_PASSWORD", "highwater.toml"] {
+        assert!(main.contains(word), "{word}");
+    }
+    for command in COMMANDS {
+        assert!(
+            main.contains(&format!("highwater-{command}(1)")),
+            "{command}"
+        );
+        let page = page(&["man", command]);
+        assert!(page.contains(".SH NAME\n"), "{command}");
+        let title = page.lines().find(|line| line.starts_with(".TH ")).unwrap();
+        assert!(
+            title.starts_with(&format!(".TH highwater-{command} 1")),
+            "{title}"
+        );
+    }
+    assert!(page(&["man", "run"]).contains("--monitor-password-file"));
+    let wrong = highwater(&["man", "fly"], &[]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong.stderr).contains("there is no command \"fly\""));
 }

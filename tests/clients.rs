@@ -1,6 +1,10 @@
 //! Stock clients, with the settings they come with: `mysql`, PyMySQL, mysql_async, mysql2, JDBC.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/java.rs"]
+mod java;
+#[path = "support/programs.rs"]
+mod programs;
 #[path = "support/python.rs"]
 mod python;
 mod support;

@@ -1,7 +1,8 @@
 //! Every command line, configuration and statement in README.md and docs/ does what the page says.
 //!
 //! What needs hours, or is what runs this test (`cargo …`), is only looked up. Names of the pages' servers are
-//! replaced by those of real ones.
+//! replaced by those of real ones. Blocks of `console` need containers, systemd or root: here only their files
+//! are looked up; docker/try.sh runs the image and its compose files.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -41,6 +42,13 @@ fn pages() -> Vec<(String, String)> {
 }
 
 fn blocks(language: &str) -> Vec<Block> {
+    let mut blocks = all_blocks();
+    blocks.retain(|block| block.language == language);
+    assert!(!blocks.is_empty(), "no page has a block of {language}");
+    blocks
+}
+
+fn all_blocks() -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     for (page, text) in pages() {
         let mut open = false;
@@ -64,8 +72,6 @@ fn blocks(language: &str) -> Vec<Block> {
             }
         }
     }
-    blocks.retain(|block| block.language == language);
-    assert!(!blocks.is_empty(), "no page has a block of {language}");
     blocks
 }
 
@@ -108,6 +114,47 @@ fn configurations_are_accepted() {
         assert!(output.status.success(), "{}: {error}", block.place);
     }
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// A block in a language of which this file knows nothing would be tried by nobody.
+#[test]
+fn every_block_is_tried_or_shows_what_is_seen() {
+    for block in all_blocks() {
+        let known = ["sh", "toml", "sql", "console", "text", ""];
+        assert!(
+            known.contains(&block.language.as_str()),
+            "{}: {}",
+            block.place,
+            block.language
+        );
+    }
+}
+
+#[test]
+fn consoles_name_files_that_exist() {
+    for block in blocks("console") {
+        let ours = |word: &&str| word.starts_with("docker/") || word.starts_with("packaging/");
+        for word in block.text.split_whitespace().filter(ours) {
+            assert!(root().join(word).exists(), "{}: {word}", block.place);
+        }
+    }
+}
+
+/// Links from page to page lead somewhere.
+#[test]
+fn links_lead_to_files() {
+    for (page, text) in pages() {
+        let folder = root().join(&page).parent().unwrap().to_owned();
+        for (_, rest) in text
+            .match_indices("](")
+            .map(|(at, it)| text.split_at(at + it.len()))
+        {
+            let target = rest.split([')', '#']).next().unwrap();
+            if !target.is_empty() && !target.contains("://") {
+                assert!(folder.join(target).exists(), "{page}: {target}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

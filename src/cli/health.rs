@@ -2,12 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
 use super::failure::Failure;
-use crate::config::{Config, HttpConfig};
+use crate::config::{Config, Flags, HttpConfig};
 
 /// The page must be there after this time.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -18,13 +19,20 @@ const LONGEST: u64 = 4096;
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The proxy's HTTP address [default: HIGHWATER_HTTP_LISTEN, or 127.0.0.1:6034]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", conflicts_with = "config")]
     http: Option<SocketAddr>,
+    /// Or: the configuration file that the proxy was started with
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// Asks.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
-    let address = reachable(options.http.unwrap_or_else(configured));
+    let address = match &options.config {
+        Some(file) => of_file(file)?,
+        None => options.http.unwrap_or_else(configured),
+    };
+    let address = reachable(address);
     let answer = ask(address).map_err(|error| {
         Failure::no(
             format!("nobody answers at {address}: {error}"),
@@ -53,6 +61,19 @@ fn configured() -> SocketAddr {
     Config::process_environment("HIGHWATER_HTTP_LISTEN")
         .and_then(|text| text.parse().ok())
         .unwrap_or(HttpConfig::default().listen)
+}
+
+/// The HTTP address that a proxy with this file and this environment has.
+fn of_file(file: &Path) -> Result<SocketAddr, Failure> {
+    let config = Config::load(Some(file), &Flags::default(), &Config::process_environment);
+    let config = config.map_err(|error| {
+        let advice = format!(
+            "mend that, then see what it resolves to: highwater check --config {}",
+            file.display()
+        );
+        Failure::no(error.to_string(), advice)
+    })?;
+    Ok(config.http.listen)
 }
 
 /// Where a listener on every address can be reached.

@@ -32,7 +32,7 @@ pub(super) struct Options {
     /// File that holds the account's password (or set HIGHWATER_MONITOR_PASSWORD)
     #[arg(long, value_name = "FILE")]
     monitor_password_file: Option<String>,
-    /// What a session's reads are promised at its start: eventual or session [default: session]
+    /// What a session's reads are promised at its start: eventual, bounded, session, group, proxy or global [default: session]
     #[arg(long, value_name = "LEVEL")]
     consistency: Option<String>,
     /// Address of the SQL admin port [default: 127.0.0.1:6032]

@@ -2,8 +2,9 @@
 
 use std::process::{Command, Stdio};
 
+use super::java::{self, java};
 use super::support::Setup;
-use super::{admin, python, rows};
+use super::{admin, programs, python, rows};
 
 /// Runs a program on a thread of its own: the test's own thread serves the admin port.
 async fn output(mut command: Command) -> String {
@@ -55,6 +56,23 @@ async fn the_mysql_client_and_pymysql_look_around() {
     python.args(["-c", &script]);
     let printed = output(python).await;
     assert_eq!(printed, "['int', 'int']\nhighwater\n");
+}
+
+#[tokio::test]
+async fn jdbc_looks_around() {
+    let Some(mut java) = java() else {
+        return programs::skipped(java::WHAT);
+    };
+    let setup = Setup::start().await;
+    let address = setup.proxy.addresses().admin;
+    java.arg(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/admin/Admin.java"
+    ));
+    java.args([&address.ip().to_string(), &address.port().to_string()]);
+    let way = "valid true\ncatalog highwater\nproduct MySQL\ncolumns true BIGINT UNSIGNED\n\
+               primary 0\nreplica 1\nreplica 2\nrefused 42000\n";
+    assert_eq!(output(java).await, format!("{way}{way}all is well\n"));
 }
 
 #[tokio::test]

@@ -4,33 +4,14 @@
 //! A machine without node, Java or the driver skips its test and says so; with `HIGHWATER_TEST_ALL` set,
 //! as .ci/run has it, that is a failure.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use highwater::rig::APP;
 
 use super::{finish, text};
+use crate::java::{self, java};
+use crate::programs::{runs, skipped};
 use crate::support::stage::{Stage, stage};
-
-/// Where Debian's libmariadb-java has the driver; `HIGHWATER_JDBC` names another place.
-const JDBC: &str = "/usr/share/java/mariadb-java-client.jar";
-
-/// Ends a test that cannot run here.
-fn skipped(missing: &str) {
-    assert!(
-        std::env::var_os("HIGHWATER_TEST_ALL").is_none(),
-        "{missing} is missing"
-    );
-    eprintln!("SKIPPED, there is no {missing}");
-}
-
-fn runs(command: &mut Command) -> bool {
-    let quiet = command.stdin(Stdio::null()).stderr(Stdio::null());
-    quiet
-        .stdout(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
-}
 
 /// A node that finds mysql2: as it is, or with the package put beside the build.
 fn node() -> Option<Command> {
@@ -62,18 +43,6 @@ fn node() -> Option<Command> {
         }
     }
     Some(with(Some(&modules)))
-}
-
-/// A Java that runs a source file with the driver at hand.
-fn java() -> Option<Command> {
-    let jar = std::env::var("HIGHWATER_JDBC").unwrap_or(JDBC.to_owned());
-    let compiler = ["--describe-module", "jdk.compiler"];
-    if !Path::new(&jar).exists() || !runs(Command::new("java").args(compiler)) {
-        return None;
-    }
-    let mut java = Command::new("java");
-    java.args(["-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", &jar]);
-    Some(java)
 }
 
 /// What the script prints in a schema of its own, once straight at the primary and once through
@@ -131,7 +100,7 @@ async fn node_mysql2_sees_what_it_sees_at_the_primary() {
 #[tokio::test]
 async fn jdbc_sees_what_it_sees_at_the_primary() {
     let Some(_) = java() else {
-        return skipped("Java with its driver (packages default-jdk-headless, libmariadb-java)");
+        return skipped(java::WHAT);
     };
     let stage = stage().await;
     compare(&stage, "jdbc", || {

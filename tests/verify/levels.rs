@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use highwater::domain::consistency::OnTimeout;
 use highwater::rig::{APP, Cluster, Engine, ROOT, Server};
-use highwater::verify::{self, Claim, Kind, Told};
+use highwater::verify::{self, Claim, Kind, Plan, Told};
 use mysql_async::prelude::Queryable;
 use tokio::sync::{Semaphore, watch};
 
@@ -14,6 +14,9 @@ use super::support::Setup;
 
 /// Reads of one history; the figure.
 const READS: u64 = 2_000;
+
+/// Histories that are made at most to find an anomaly.
+const TRIES: u32 = 10;
 
 /// Histories want processors: not more of them at one time.
 static TURNS: Semaphore = Semaphore::const_new(2);
@@ -44,36 +47,44 @@ async fn on_engine(engine: Engine) {
         config.consistency.catch_up_timeout = Duration::from_secs(30);
     })
     .await;
-    let cluster = &setup.cluster;
     for (claim, past, wanting) in LEVELS {
         let mut plan = plan(setup.opts(), Some(*claim), READS);
-        plan.past = past.then(|| direct(cluster.primary()));
-        let (made, findings) = history(cluster, &plan, Lag::ByTurns).await;
-        assert_eq!(made.told, Told::Highwater);
-        assert!(findings.reads >= READS);
-        println!("{}: {} reads", claim.name(), findings.reads);
-        assert_holds(*claim, &made, &findings);
-        for kind in *wanting {
-            assert_found(*kind, &findings);
-        }
+        plan.past = past.then(|| direct(setup.cluster.primary()));
+        holds_and_lacks(&setup, &plan, *claim, Lag::ByTurns, wanting).await;
     }
     // Sessions whose replica leaves.
-    for (claim, lag) in [
-        (Claim::Session, Lag::Leaving),
-        (Claim::Eventual, Lag::Leaving),
-        (Claim::Session, Lag::Killed),
-        (Claim::Global, Lag::Killed),
+    for (claim, lag, wanting) in [
+        (Claim::Session, Lag::Leaving, &[][..]),
+        (Claim::Eventual, Lag::Leaving, &[Kind::Monotonic]),
+        (Claim::Session, Lag::Killed, &[]),
+        (Claim::Global, Lag::Killed, &[]),
     ] {
         let mut plan = plan(setup.opts(), Some(claim), u64::MAX);
         plan.stop.after = Duration::from_secs(6);
-        let (made, findings) = history(cluster, &plan, lag).await;
-        println!("{}, {}: {} reads", claim.name(), lag.name(), findings.reads);
-        assert_holds(claim, &made, &findings);
-        if claim == Claim::Eventual {
-            assert_found(Kind::Monotonic, &findings);
-        }
+        holds_and_lacks(&setup, &plan, claim, lag, wanting).await;
     }
     setup.proxy.shut_down().await;
+}
+
+/// Makes histories until one or another has shown each anomaly that the level does not exclude: a slow
+/// machine makes few reads while a replica is late. All of them hold the level.
+async fn holds_and_lacks(setup: &Setup, plan: &Plan, claim: Claim, lag: Lag, wanting: &[Kind]) {
+    let mut missing = wanting.to_vec();
+    for left in (0..TRIES).rev() {
+        let (made, findings) = history(&setup.cluster, plan, lag).await;
+        assert_eq!(made.told, Told::Highwater);
+        println!("{}, {}: {} reads", claim.name(), lag.name(), findings.reads);
+        assert_holds(claim, &made, &findings);
+        missing.retain(|kind| {
+            let tally = findings.tally(*kind);
+            println!("{}: {} of {}", kind.name(), tally.violations, tally.checked);
+            tally.violations == 0
+        });
+        if missing.is_empty() {
+            break;
+        }
+        assert!(left > 0, "{missing:?} never found, at last {findings:?}");
+    }
 }
 
 #[tokio::test]
