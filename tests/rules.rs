@@ -6,6 +6,7 @@ mod rules {
     mod admin;
     mod limits;
     mod mirror;
+    mod page;
     mod refusals;
     mod routes;
     mod share;
@@ -30,7 +31,9 @@ mod rules {
         let file = format!("highwater-rules-{}-{name}.toml", std::process::id());
         let path = std::env::temp_dir().join(file);
         std::fs::write(&path, format!("{BASE}{rules}")).unwrap();
-        let config = Config::load(Some(&path), &Flags::default(), &|_| Some("p".to_owned()));
+        let config = Config::load(Some(&path), &Flags::default(), &|name| {
+            (name == "P").then(|| "p".to_owned())
+        });
         std::fs::remove_file(&path).unwrap();
         config.unwrap_or_else(|error| panic!("{error}")).rules
     }

@@ -103,7 +103,8 @@ async fn counts_outlive_a_change_of_the_rules() {
             row(3, "reports", act, "no", 0, 0),
         ]
     );
-    let page = || room.setup().proxy.metrics().render().unwrap();
+    let proxy = &room.setup().proxy;
+    let page = || proxy.metrics().render().unwrap();
     let metric =
         |rule: &str, hits: u64| format!("highwater_rule_hits_total{{rule=\"{rule}\"}} {hits}\n");
     assert!(page().contains(&metric("watched", 2)) && page().contains(&metric("reports", 0)));
@@ -111,7 +112,7 @@ async fn counts_outlive_a_change_of_the_rules() {
     let rest = RULES.split_once("[[rule]]\nname = 'reports'").unwrap().0;
     let mut rules = parsed("other", rest);
     rules.reverse();
-    room.setup().proxy.set_rules(&rules);
+    proxy.set_rules(&rules);
     assert_eq!(room.count("watched", "hits").await, 2);
     assert_eq!(room.count("watched", "number").await, 2);
     assert!(page().contains(&metric("watched", 2)) && !page().contains("reports"));
@@ -121,7 +122,7 @@ async fn counts_outlive_a_change_of_the_rules() {
         2,
         "the first one decided"
     );
-    room.setup().proxy.set_rules(&[]);
+    proxy.set_rules(&[]);
     assert!(room.went("SELECT b FROM t").await.starts_with("replica"));
     let none: Vec<String> = admin.query("SELECT name FROM rules").await.unwrap();
     assert!(none.is_empty() && !page().contains("rule=\"watched\""));
