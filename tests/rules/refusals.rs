@@ -15,7 +15,7 @@ async fn a_denied_statement_does_not_run() {
     assert_eq!((code, &*state), (1227, "42000"));
     assert_eq!(
         message,
-        "keep what is there (rule no-deletes); the statement was not run"
+        "Highwater: keep what is there (rule no-deletes); the statement was not run"
     );
     let warnings = cell(&mut room.client, "SHOW ERRORS").await;
     assert_eq!(

@@ -6,7 +6,7 @@ use highwater::rig::Cluster;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
 
-use super::error;
+use super::server_error;
 use crate::support::stage::until;
 use crate::support::{Setup, run};
 
@@ -44,8 +44,10 @@ async fn the_primary_is_used_up_to_the_share() {
         run(&mut holder, "SELECT 1 FOR UPDATE").await;
         holders.push(holder);
     }
-    let mut one_more = setup.connect().await;
-    let (code, _, message) = error(&mut one_more, "DO 1").await;
+    // What this driver asks at its start is for the primary.
+    let opts = || Opts::from(setup.opts());
+    let refused = Conn::new(opts()).await.map(drop);
+    let (code, _, message) = server_error("one more", refused);
     assert_eq!(code, 1040, "{message}");
     let said = "all 4 connections";
     let why = "which is [pool] primary_max_connections_pct of its max_connections";
@@ -60,5 +62,6 @@ async fn the_primary_is_used_up_to_the_share() {
         bounds(&mut admin).await == [6, 200]
     })
     .await;
+    let mut one_more = Conn::new(opts()).await.unwrap();
     run(&mut one_more, "DO 1").await;
 }

@@ -88,18 +88,13 @@ async fn a_write_is_stopped_and_its_transaction_goes_on() {
 #[tokio::test]
 async fn a_read_that_waits_is_stopped() {
     let mut room = Room::new("waiting").await;
-    let replicas = room.setup().cluster.replicas();
-    for replica in replicas {
-        replica.exec("STOP REPLICA SQL_THREAD").await.unwrap();
-    }
+    let holds = room.hold_replicas("u").await;
     run(&mut room.client, "INSERT INTO u VALUES (1)").await;
     // On the stage a read waits for half a minute by default.
     run(&mut room.client, "SET highwater_catch_up_timeout = 3600000").await;
     room.rules("[[rule]]\nname = 'quick'\ntable = 'u'\ntimeout = '200ms'\n");
     let failed = error(&mut room.client, "SELECT COUNT(*) FROM u").await;
-    for replica in replicas {
-        replica.exec("START REPLICA SQL_THREAD").await.unwrap();
-    }
+    Room::let_go(holds).await;
     assert_eq!(failed.0, 3024, "{}", failed.2);
     room.setup().cluster.wait_all_caught_up().await.unwrap();
     room.rules("");

@@ -17,8 +17,9 @@ use crate::backend::PoolKey;
 use crate::domain::session::{Outcome, Side};
 use crate::frontend::ClientError;
 use crate::protocol::caps::{CapabilityFlags, backend_caps};
-use crate::protocol::frame;
+use crate::protocol::frame::{self, FrameHeader};
 use crate::protocol::packets::ErrView;
+use crate::protocol::reply::Event;
 use crate::relay::kill::kill;
 use crate::relay::reply::Relayed;
 use crate::relay::session::{End, Relay};
@@ -119,7 +120,9 @@ impl TimeLimit {
 impl Drop for TimeLimit {
     fn drop(&mut self) {
         // A KILL that is under way comes to its end, so that it never hits what comes after.
-        self.fuse.state.fetch_max(OVER, Ordering::AcqRel);
+        if self.fuse.state.fetch_max(OVER, Ordering::AcqRel) == BURNS {
+            self.task.abort();
+        }
         self.fuse.ended.notify_one();
     }
 }
@@ -143,31 +146,41 @@ impl Relay {
         }
     }
 
-    /// Whether the first packet of a reply is the error of a statement whose time is over.
-    pub(in crate::relay) fn is_out_of_time(&self, side: Side, len: usize) -> bool {
+    /// Whether the packet at that place of a reply is the error of a statement whose time is over.
+    pub(in crate::relay) fn is_out_of_time(&self, side: Side, at: usize, event: Event) -> bool {
         let over = |limit: &TimeLimit| limit.is_over();
         if !self.time_limit.as_ref().is_some_and(over) {
             return false;
         }
         let link = self.links.get(side);
-        let packet = link.and_then(|link| link.conn.input.data().get(..len));
+        let packet = link.and_then(|link| link.conn.input.data().get(at..at + event.len));
         let error = packet.and_then(frame::payload).and_then(ErrView::parse);
         error.is_some_and(|error| error.code == INTERRUPTED)
     }
 
-    /// Tells the client of it in the place of that packet, which was taken in.
+    /// Tells the client of it in the place of that packet, which was taken in. What stands before is part
+    /// of the reply.
     pub(in crate::relay) async fn tell_out_of_time(
         &mut self,
         side: Side,
-        len: usize,
+        at: usize,
+        event: Event,
     ) -> Result<Relayed, End> {
-        if let Some(link) = self.links.get_mut(side) {
-            link.conn.input.consume(len);
+        if at > 0 {
+            self.forward(side, at).await?;
         }
+        let mut theirs = Vec::new();
+        if let Some(link) = self.links.get_mut(side) {
+            let packet = link.conn.input.data().get(..event.len);
+            theirs.extend_from_slice(packet.unwrap_or_default());
+            link.conn.input.consume(event.len);
+        }
+        self.renumber.apply(&mut theirs);
+        let seq = FrameHeader::parse(&theirs).map_or(self.reply_seq, |header| header.seq);
         if let Some(limit) = &self.time_limit {
             let error = limit.error();
             let mut packet = Vec::new();
-            error.put(&mut packet, &mut self.reply_seq.clone());
+            error.put(&mut packet, &mut { seq });
             self.shared.metrics.error(error.kind(), error.side());
             self.told.fails(&packet);
             self.out = packet;
