@@ -182,7 +182,15 @@ impl Pool {
     /// The server leaves so many connections, at least 1, to this proxy. Those that are open above
     /// that are closed as soon as nobody uses them.
     pub fn set_share(&self, connections: usize) {
-        self.share.store(connections.max(1), Ordering::Relaxed);
+        let before = self.share.swap(connections.max(1), Ordering::Relaxed);
+        if connections <= before {
+            return;
+        }
+        let mut inner = self.lock();
+        while inner.open < self.most() && inner.line.give_place() {
+            inner.open += 1;
+        }
+        self.waiting.store(inner.line.len(), Ordering::SeqCst);
     }
 
     /// Connections that sessions hold.
