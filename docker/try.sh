@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Builds the image and tries it out: docker/compose.yml and docker/compose.sidecar.yml with real servers.
 #
-#   docker/try.sh          needs root, Debian's docker.io (dockerd running), docker-compose and debootstrap
+#   docker/try.sh [--keep]  needs root, Debian's docker.io (dockerd running), docker-compose and debootstrap
 #
-# Where no image registry is within reach, images are made locally under the names that the files use: Debian by
-# debootstrap, Rust from this machine's toolchain, MySQL from the server that `highwater demo` keeps in its cache,
-# Prometheus from Debian's package. An image that is there already is taken as it is. Grafana is not a package of
-# Debian: without its image that service is left out, and the end says so.
+# With --keep the image `highwater` is taken as it is there. Where no image registry is within reach, base images are
+# made locally under the names that the files use: Debian by debootstrap, Rust from this machine's toolchain, MySQL
+# from the server that `highwater demo` keeps in its cache, Prometheus from Debian's package. An image that is there
+# already is taken as it is. Grafana is not a package of Debian: without its image that service is left out, and the
+# end says so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -84,12 +85,13 @@ mysql_image() {
     say "$image from $mysql_tree"
     in_debian "$project-mysql" -v "$mysql_tree:/tree:ro" -v "$PWD/docker/try/mysql.sh:/entrypoint:ro" -- '
         mkdir -p /opt/mysql && cp -a /tree/. /opt/mysql/ && install -m 755 /entrypoint /usr/local/bin/docker-entrypoint.sh
+        : >/etc/my.cnf
         for program in mysqld mysql mysqladmin; do
-            options=
-            [ $program != mysqld ] || options="--basedir=/opt/mysql/usr --lc-messages-dir=/opt/mysql/usr/share/mysql --character-sets-dir=/opt/mysql/usr/share/mysql/charsets --plugin-dir=/opt/mysql/usr/lib/mysql/plugin"
+            options=--no-defaults
+            [ $program != mysqld ] || options="--defaults-file=/etc/my.cnf --basedir=/opt/mysql/usr --lc-messages-dir=/opt/mysql/usr/share/mysql --character-sets-dir=/opt/mysql/usr/share/mysql/charsets --plugin-dir=/opt/mysql/usr/lib/mysql/plugin"
             for folder in bin sbin; do
                 file=/opt/mysql/usr/$folder/$program
-                [ ! -x $file ] || printf "#!/bin/sh\nexec /opt/mysql/usr/lib64/ld-linux-x86-64.so.2 --library-path /opt/mysql/usr/lib/x86_64-linux-gnu --argv0 $file $file --no-defaults $options \"\$@\"\n" >/usr/local/bin/$program
+                [ ! -x $file ] || printf "#!/bin/sh\nexec /opt/mysql/usr/lib64/ld-linux-x86-64.so.2 --library-path /opt/mysql/usr/lib/x86_64-linux-gnu --argv0 $file $file $options \"\$@\"\n" >/usr/local/bin/$program
             done
             chmod 755 /usr/local/bin/$program
         done'
@@ -136,7 +138,9 @@ say "compose files"
 echo "ok: $("${compose[@]}" version --short 2>/dev/null) reads them"
 
 say "the image"
-docker build -q -t highwater -f docker/Dockerfile . >"$work/build.log" 2>&1 || fail "$(tail -20 "$work/build.log")"
+if [ "${1:-}" != --keep ] || ! has highwater; then
+    docker build -t highwater -f docker/Dockerfile . >"$work/build.log" 2>&1 || fail "$(tail -20 "$work/build.log")"
+fi
 size=$(docker image inspect -f '{{.Size}}' highwater)
 [ "$size" -lt 40000000 ] || fail "the image has $size bytes, 40 MB or more"
 echo "ok: image size: $((size / 1000)) kB"
@@ -157,7 +161,7 @@ begin=$SECONDS
 proxy=$(container highwater)
 healthy() { [ "$(health "$proxy")" = healthy ]; }
 until_true 180 "highwater is healthy" healthy
-ups() { [ "$(operate "SELECT COUNT(*) FROM backends WHERE state = 'up'")" = 3 ]; }
+ups() { [ "$(operate "SELECT COUNT(*) FROM backends WHERE health = 'up'")" = 3 ]; }
 until_true 180 "three servers are up" ups
 echo "ok: ready $((SECONDS - begin)) s after compose up"
 is "user of the process" "$(ps -o uid= -p "$(docker inspect -f '{{.State.Pid}}' "$proxy")" | tr -d ' ')" 65532

@@ -3,7 +3,9 @@
 
 pub mod house;
 pub mod http;
+mod live;
 pub mod manual;
+mod page;
 pub mod sql;
 pub mod table;
 pub mod tables;

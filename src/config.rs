@@ -13,6 +13,7 @@ mod levels;
 mod load;
 mod nearest;
 mod reader;
+mod reload;
 mod rule;
 mod secret;
 mod show;
@@ -27,9 +28,10 @@ use crate::domain::routing::rules::Rule;
 
 pub use crate::domain::consistency::OnTimeout;
 
-pub use address::Address;
+pub use address::{Address, Endpoint};
 pub use error::{ConfigError, Origin, Problem};
 pub use layers::{Flags, OVERRIDES, Override};
+pub use reload::{Change, Effect};
 pub use secret::{Account, Secret, SecretSource, UserConsistency};
 
 /// Everything that can be configured, resolved: no value is missing or unparsed.
@@ -49,12 +51,14 @@ pub struct Config {
     pub pool: PoolConfig,
     /// `[limits]`: what one client, or all, may use.
     pub limits: LimitsConfig,
-    /// `[http]`: metrics and health.
+    /// `[http]`: metrics, health and the live page.
     pub http: HttpConfig,
     /// `[admin]`: the SQL admin port.
     pub admin: AdminConfig,
     /// `[log]`: log lines.
     pub log: LogConfig,
+    /// `[telemetry]`: traces.
+    pub telemetry: TelemetryConfig,
     /// `[[rule]]`: what is done with some statements, in this order.
     pub rules: Vec<Rule>,
 }
@@ -354,15 +358,29 @@ impl Default for LimitsConfig {
 /// `[http]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpConfig {
-    /// Where /metrics, /healthz and /readyz answer.
+    /// Where /metrics, /healthz, /readyz and the live page answer.
     pub listen: SocketAddr,
+    /// Who may see more than the first three: the user `admin`. Without a password everybody who asks by
+    /// the name of a loopback address, and nobody on other addresses.
+    pub account: Account,
+}
+
+impl HttpConfig {
+    /// The name of the only user of the live page.
+    pub const USER: &str = "admin";
+
+    /// A port that needs no password.
+    pub fn open(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            account: Account::new(Self::USER, ""),
+        }
+    }
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self {
-            listen: loopback(6034),
-        }
+        Self::open(loopback(6034))
     }
 }
 
@@ -402,6 +420,8 @@ pub struct LogConfig {
     /// A level (`error`, `warn`, `info`, `debug`, `trace`, `off`), or a list with levels for parts,
     /// such as `info,highwater::monitor=debug`.
     pub level: String,
+    /// A statement that takes at least this long gets a line; none does without it.
+    pub slow: Option<Duration>,
 }
 
 impl Default for LogConfig {
@@ -409,8 +429,16 @@ impl Default for LogConfig {
         Self {
             format: LogFormat::Auto,
             level: "info".to_owned(),
+            slow: None,
         }
     }
+}
+
+/// `[telemetry]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TelemetryConfig {
+    /// The collector that gets a span for each statement with a trace parent; none do without it.
+    pub otlp_endpoint: Option<Endpoint>,
 }
 
 /// How log lines look.
@@ -463,11 +491,10 @@ impl Config {
             users,
             pool: PoolConfig::default(),
             limits: LimitsConfig::default(),
-            http: HttpConfig {
-                listen: loopback(0),
-            },
+            http: HttpConfig::open(loopback(0)),
             admin: AdminConfig::open(loopback(0)),
             log: LogConfig::default(),
+            telemetry: TelemetryConfig::default(),
             rules: Vec::new(),
         }
     }

@@ -1,47 +1,52 @@
 //! The composition root: builds every part, owns shutdown and drain.
 //!
-//! The calling thread runs what is not on a statement's way: accepting, the monitor, the HTTP port,
-//! the care of the pools. Sessions run on worker threads, each with a runtime of its own, so that a
+//! The calling thread runs what is not on a statement's way: accepting, the monitor, the care of the
+//! pools; what operators ask for has a thread of its own. Sessions run on worker threads, each with a runtime of its own, so that a
 //! session never moves between cores.
 
 mod house;
 mod knowledge;
 mod operators;
+mod pools;
+mod reload;
 mod workers;
 
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::admin::http::{self, Readiness};
-use crate::backend::{Accounts, Credentials, Dialer, Pool, PoolKey, PoolLimits};
-use crate::config::{AuroraConsistency, Config, Mode, PoolMode};
-use crate::domain::consistency::Acknowledged;
+use crate::admin::http::{Access, AskReady, Readiness, Site};
+use crate::config::{AuroraConsistency, Config, Mode};
 use crate::domain::ids::BackendId;
+<<<<<<< HEAD
 use crate::domain::routing::rules::Rule;
 use crate::domain::topology::{Role, Topology};
+=======
+use crate::domain::topology::Topology;
+>>>>>>> main
 use crate::monitor::{Monitor, Settings, Watch};
 use crate::net::Listener;
-use crate::relay::{
-    self, Budget, Classifier, Refused, Registry, Rules, SessionPin, Shadow, Shared, Switches,
-    usual_profile,
-};
+use crate::relay::{self, Classifier, Parts, SessionPin, Shared};
+use crate::telemetry::otlp::{self, Exporter, Spans};
 use crate::telemetry::{BackendMetrics, Metrics};
 use house::Proxied;
-use knowledge::Known;
 use operators::Operators;
+use pools::PoolMaker;
+use reload::{Asker, Reloader, watch_by};
 use workers::Workers;
+
+pub use reload::{Origin, Reloaded, Source};
 
 /// How often the pools are tended.
 const TEND: Duration = Duration::from_secs(1);
@@ -74,22 +79,33 @@ pub enum DaemonError {
     Metrics(String),
 }
 
-/// Runs the proxy until SIGTERM or SIGINT, then drains it.
+/// Runs the proxy until SIGTERM or SIGINT, then drains it. SIGHUP has it read its configuration again.
 ///
 /// # Errors
 /// [`DaemonError`] when it cannot start.
-pub fn run(config: Config) -> Result<(), DaemonError> {
+pub fn run(config: Config, origin: Origin) -> Result<(), DaemonError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let proxy = Proxy::start(config).await?;
+        // Before it listens: by default the signal would end the process.
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let proxy = Proxy::start_from(config, origin).await?;
+        let hung_up = async {
+            while hang_up.recv().await.is_some() {
+                tracing::info!("SIGHUP: reading the configuration again");
+                // The log has what came of it.
+                let _ = proxy.reload().await;
+            }
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
             _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
             () = proxy.asked_to_end() => tracing::info!("SHUTDOWN: draining"),
+            () = hung_up => {}
         }
         proxy.shut_down().await;
         Ok(())
@@ -106,8 +122,9 @@ pub struct Proxy {
     end: watch::Receiver<bool>,
     tasks: JoinSet<()>,
     workers: Workers,
-    /// The admin port's thread.
+    /// The thread of the admin port and the HTTP port.
     admin: Option<JoinHandle<()>>,
+    reloads: Asker,
     _monitor: MonitorGuard,
 }
 
@@ -118,14 +135,16 @@ pub struct Addresses {
     pub mysql: SocketAddr,
     /// MySQL protocol by unix socket.
     pub socket: Option<PathBuf>,
-    /// `/metrics`, `/healthz`, `/readyz`.
+    /// `/metrics`, `/healthz`, `/readyz`, the live page.
     pub http: SocketAddr,
     /// The SQL admin port.
     pub admin: SocketAddr,
 }
 
 /// Keeps the monitor's tasks running.
-struct MonitorGuard(#[expect(dead_code, reason = "held for its tasks, which end with it")] Monitor);
+struct MonitorGuard(
+    #[expect(dead_code, reason = "held for its tasks, which end with it")] Arc<Monitor>,
+);
 
 impl std::fmt::Debug for MonitorGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -139,26 +158,32 @@ impl Proxy {
     /// # Errors
     /// [`DaemonError`] when something cannot be had; nothing is left running then.
     pub async fn start(config: Config) -> Result<Self, DaemonError> {
+        Self::start_from(config, Origin::default()).await
+    }
+
+    /// The same, with what a reload reads from.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_from(config: Config, origin: Origin) -> Result<Self, DaemonError> {
         let metrics =
             Arc::new(Metrics::new().map_err(|error| DaemonError::Metrics(error.to_string()))?);
         let mysql = listen_tcp(config.proxy.listen)?;
         let unix = config.proxy.socket.clone().map(listen_unix).transpose()?;
-        let http = TcpListener::bind(config.http.listen)
-            .await
-            .map_err(|source| DaemonError::Listen {
-                address: config.http.listen.to_string(),
-                source,
-            })?;
-        let operators = Operators::listen(config.admin.listen)?;
+        let operators = Operators::listen(config.admin.listen, config.http.listen)?;
         let addresses = Addresses {
-            admin: operators.address,
+            admin: operators.admin,
             mysql: mysql.local_addr().unwrap_or(config.proxy.listen),
             socket: config.proxy.socket.clone(),
-            http: http.local_addr()?,
+            http: operators.http,
         };
-        let monitor = Monitor::start(monitor_settings(&config))?;
-        let shared = share(config, monitor.watch(), metrics)?;
-        let workers = Workers::start(shared.config.proxy.workers)?;
+        let monitor = Arc::new(Monitor::start(monitor_settings(&config))?);
+        let maker = PoolMaker::new(&config, monitor.watch(), Arc::clone(&metrics));
+        let workers = Workers::start(config.proxy.workers)?;
+        let account = Arc::new(ArcSwap::from_pointee(config.admin.account.clone()));
+        let (spans, exporter) = collector(&config, &metrics).unzip();
+        let shared = share(config, monitor.watch(), metrics, &maker, spans)?;
+        let (reloads, asked_to_reload) = Asker::new();
         let (stop, stopped) = watch::channel(false);
         let (end, asked) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -169,14 +194,31 @@ impl Proxy {
         tasks.spawn(until(stopped.clone(), tend(Arc::clone(&shared))));
         tasks.spawn(until(stopped.clone(), observe(Arc::clone(&shared))));
         tasks.spawn(until(stopped.clone(), Arc::clone(&shared).report_shadow()));
+        if let Some(exporter) = exporter {
+            tasks.spawn(until(stopped.clone(), exporter.run()));
+        }
         let house = Arc::new(Proxied {
             shared: Arc::clone(&shared),
             end,
             ending: AtomicBool::new(false),
+            reloads: reloads.clone(),
         });
-        let account = shared.config.admin.account.clone();
-        let admin = operators.serve(account, house, stopped.clone());
-        tasks.spawn(serve_http(http, Arc::clone(&shared), stopped));
+        let reloader = Reloader {
+            shared: Arc::clone(&shared),
+            monitor: Arc::clone(&monitor),
+            pools: maker,
+            origin,
+            admin: Arc::clone(&account),
+            leaving: Vec::new(),
+        };
+        tasks.spawn(until(stopped.clone(), reloader.run(asked_to_reload)));
+        let site = Site {
+            metrics: Arc::clone(&shared.metrics),
+            ready: ask_ready(shared.watch.clone()),
+            house: Arc::clone(&house) as _,
+            access: Access::new(addresses.http, &shared.config().http.account),
+        };
+        let admin = operators.serve(account, house, site, stopped);
         let first_look = tokio::time::timeout(FIRST_LOOK, known(&shared.watch)).await;
         if first_look.is_err() {
             tracing::warn!("not every server has answered yet");
@@ -192,6 +234,7 @@ impl Proxy {
             tasks,
             workers,
             admin: Some(admin),
+            reloads,
             _monitor: MonitorGuard(monitor),
         })
     }
@@ -216,6 +259,15 @@ impl Proxy {
         &self.shared.metrics
     }
 
+    /// Reads the configuration again and puts it in force, without a word to any session: what changed
+    /// and since when that counts, line by line.
+    ///
+    /// # Errors
+    /// Why nothing was changed: what is wrong where, one line a problem.
+    pub async fn reload(&self) -> Reloaded {
+        self.reloads.reload().await
+    }
+
     /// Returns when an operator asked for the end (SHUTDOWN on the admin port).
     pub async fn asked_to_end(&self) {
         let mut end = self.end.clone();
@@ -234,7 +286,7 @@ impl Proxy {
     /// session.
     pub async fn shut_down(mut self) {
         let _ = self.stop.send(true);
-        let deadline = Instant::now() + self.shared.config.proxy.drain_timeout;
+        let deadline = Instant::now() + self.shared.config().proxy.drain_timeout;
         while !self.shared.registry.is_empty() && Instant::now() < deadline {
             self.shared.registry.abort_idle();
             tokio::time::sleep(DRAIN_STEP).await;
@@ -246,7 +298,7 @@ impl Proxy {
         }
         self.workers.stop();
         if self.admin.take().is_some_and(|admin| admin.join().is_err()) {
-            tracing::error!("the admin port's thread panicked");
+            tracing::error!("the thread of the admin port panicked");
         }
         while self.tasks.join_next().await.is_some() {}
         self.shared.sum_shadow_up();
@@ -276,96 +328,42 @@ fn monitor_settings(config: &Config) -> Settings {
         .map(ToString::to_string)
         .collect();
     let mut settings = Settings::new(config.cluster.primary.to_string(), replicas);
-    settings.user = config.monitor.account.name.clone();
-    settings.password = config.monitor.account.password.expose().to_owned();
-    settings.interval = config.monitor.interval;
-    settings.timeout = config.monitor.timeout;
-    settings.max_lag = config.consistency.max_lag;
-    settings.max_staleness = config.consistency.max_staleness;
-    settings.sticky_after_write = config.consistency.sticky_after_write;
+    watch_by(&mut settings, config);
     settings.delegate = config.cluster.aurora_consistency == AuroraConsistency::Delegate;
     settings
 }
 
+/// Where spans go, if there is a collector.
+fn collector(config: &Config, metrics: &Arc<Metrics>) -> Option<(Spans, Exporter)> {
+    let endpoint = config.telemetry.otlp_endpoint.as_ref()?;
+    let metrics = Arc::clone(metrics);
+    Some(otlp::exporter(&endpoint.authority, &endpoint.path, metrics))
+}
+
 /// Builds what all sessions share.
-fn share(config: Config, watch: Watch, metrics: Arc<Metrics>) -> Result<Arc<Shared>, DaemonError> {
-    let credentials: Arc<Credentials> = Arc::new(
-        config
-            .users
-            .iter()
-            .map(|account| (account.name.as_str().into(), account.password.clone()))
-            .collect::<HashMap<_, _>>(),
-    );
-    let limits = PoolLimits {
-        max_connections: config.pool.max_connections,
-        min_idle: config.pool.min_idle,
-        acquire_timeout: config.pool.acquire_timeout,
-        idle_timeout: config.pool.idle_timeout,
-        lends: config.pool.mode == PoolMode::Transaction,
-    };
-    let delegate = config.cluster.aurora_consistency == AuroraConsistency::Delegate;
-    let accounts = Accounts::new(
-        1 + config.cluster.replicas.len(),
-        config.consistency.max_lag,
-        config.pool.max_lifetime,
-    );
-    let knowledge = Arc::new(Known::new(watch.clone(), delegate));
-    let servers = std::iter::once((&config.cluster.primary, Role::Primary)).chain(
-        config
-            .cluster
-            .replicas
-            .iter()
-            .map(|replica| (replica, Role::Replica)),
-    );
-    let pools = (0..).zip(servers).map(|(id, (address, role))| {
-        let address = address.to_string();
-        let backend_metrics = metrics.backend(&address, role);
-        let dialer = Dialer {
-            backend: BackendId(id),
-            address,
-            timeout: config.pool.acquire_timeout,
-            credentials: Arc::clone(&credentials),
-            knowledge: Arc::clone(&knowledge) as _,
-            accounts: Arc::clone(&accounts),
-            greeting: Default::default(),
-        };
-        let pool = Pool::new(dialer, limits, backend_metrics);
-        for user in credentials.keys() {
-            pool.expect(PoolKey {
-                user: Arc::clone(user),
-                profile: usual_profile(),
-            });
-        }
-        pool
-    });
-    let pools: Vec<_> = pools.collect();
-    let backends = pools.len();
+fn share(
+    config: Config,
+    watch: Watch,
+    metrics: Arc<Metrics>,
+    maker: &PoolMaker,
+    spans: Option<Spans>,
+) -> Result<Arc<Shared>, DaemonError> {
+    let cluster = &config.cluster;
+    let servers = std::iter::once(&cluster.primary).chain(&cluster.replicas);
+    let pools = (0..)
+        .zip(servers)
+        .map(|(id, address)| maker.make(&config, BackendId(id), &address.to_string()))
+        .collect();
     let classifier = Classifier::start(config.limits.statement_cache)?;
-    let consistency = &config.consistency;
-    let acknowledged = Acknowledged::new(
-        consistency.groups_max,
-        consistency.group_idle,
-        std::time::Instant::now(),
-    );
-    let rules = Rules::new(&config.rules, &metrics);
-    let budget = Budget::new(consistency.primary_budget.of(config.pool.max_connections));
-    Ok(Arc::new(Shared {
+    Ok(Arc::new(Shared::new(Parts {
         config,
         watch,
         pools,
-        accounts,
+        accounts: Arc::clone(&maker.accounts),
         metrics,
-        registry: Registry::default(),
         classifier,
-        refused: Refused::default(),
-        turn: AtomicUsize::new(0),
-        seats: AtomicUsize::new(0),
-        acknowledged: Mutex::new(acknowledged),
-        budget,
-        shadow: Shadow::default(),
-        switches: Switches::new(backends),
-        rules,
-    }))
+        spans,
+    })))
 }
 
 /// Returns when the proxy stops.
@@ -401,7 +399,7 @@ async fn tend(shared: Arc<Shared>) {
     shared.watch.settled().await;
     loop {
         shared.tend();
-        for pool in &shared.pools {
+        for pool in shared.pools() {
             let usable = shared
                 .watch
                 .topology()
@@ -412,7 +410,7 @@ async fn tend(shared: Arc<Shared>) {
                 pool.ebb();
                 continue;
             }
-            let used = pool.backend().is_primary() || shared.config.proxy.mode == Mode::Split;
+            let used = pool.backend().is_primary() || shared.mode == Mode::Split;
             if usable && used {
                 pool.tend().await;
             }
@@ -423,18 +421,12 @@ async fn tend(shared: Arc<Shared>) {
 
 /// Shows the servers in the metrics, and drops the idle connections of a server that went down.
 async fn observe(shared: Arc<Shared>) {
-    let metrics: Vec<BackendMetrics> = shared
-        .watch
-        .topology()
-        .backends
-        .iter()
-        .map(|view| shared.metrics.backend(&view.address, view.role))
-        .collect();
+    let mut metrics = HashMap::new();
     let mut topology = shared.watch.topology();
     let mut coalesced = 0;
     let mut account_statements = HashMap::new();
     loop {
-        show(&topology, &metrics);
+        show(&shared, &topology, &mut metrics);
         notice_accounts(&shared, &mut account_statements);
         notice_share(&shared);
         let now: u64 = topology
@@ -447,8 +439,8 @@ async fn observe(shared: Arc<Shared>) {
             .probe_coalesced
             .inc_by(now.saturating_sub(coalesced));
         coalesced = now;
-        for (view, pool) in topology.backends.iter().zip(&shared.pools) {
-            if !view.usable() {
+        for view in topology.backends.iter().filter(|view| !view.usable()) {
+            if let Some(pool) = shared.pool(view.id) {
                 pool.clear();
             }
         }
@@ -463,7 +455,7 @@ async fn observe(shared: Arc<Shared>) {
 
 /// Takes note of the servers that ran statements about accounts since this was last called.
 fn notice_accounts(shared: &Shared, counted: &mut HashMap<BackendId, u64>) {
-    for pool in &shared.pools {
+    for pool in shared.pools() {
         let backend = pool.backend();
         let Some(facts) = shared.watch.facts(backend) else {
             continue;
@@ -492,20 +484,21 @@ fn shared_probes(watch: &Watch, backend: BackendId) -> u64 {
     asked.saturating_sub(counters.upper_bounds_sent)
 }
 
-fn show(topology: &Topology, metrics: &[BackendMetrics]) {
-    for (view, metrics) in topology.backends.iter().zip(metrics) {
+fn show(shared: &Shared, topology: &Topology, known: &mut HashMap<BackendId, BackendMetrics>) {
+    // Of one that was taken away, nothing is to come to light again.
+    known.retain(|id, _| topology.get(*id).is_some());
+    for view in &topology.backends {
+        let metrics = known
+            .entry(view.id)
+            .or_insert_with(|| shared.metrics.backend(&view.address, view.role));
         metrics.set_up(view.usable());
         metrics.set_lag(view.lag);
     }
 }
 
-async fn serve_http(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let watch = shared.watch.clone();
-    let ready = Arc::new(move || {
+/// Whether there is a usable primary.
+fn ask_ready(watch: Watch) -> AskReady {
+    Arc::new(move || {
         let topology = watch.topology();
         match topology.get(BackendId::PRIMARY) {
             Some(primary) if primary.usable() => Readiness::Ready,
@@ -516,12 +509,5 @@ async fn serve_http(
             )),
             None => Readiness::NotReady("no primary is configured".to_owned()),
         }
-    });
-    let stop = async move {
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
-    let metrics = Arc::clone(&shared.metrics);
-    if let Err(error) = http::serve(listener, metrics, ready, stop).await {
-        tracing::error!(%error, "the HTTP port failed");
-    }
+    })
 }

@@ -5,6 +5,8 @@ pub mod consistency;
 pub mod ids;
 pub mod position;
 pub mod routing;
+pub mod servers;
 pub mod session;
 pub mod sql;
 pub mod topology;
+pub mod trace;

@@ -17,7 +17,7 @@
 //! | [`backend`] | the server side: connect, log in, pools | net, protocol, config, telemetry, domain |
 //! | [`monitor`] | probes servers, publishes topology and positions | domain, config, telemetry |
 //! | [`relay`] | the only room that sees both sides; runs one session | frontend, backend, net, protocol, domain, monitor, config, telemetry |
-//! | [`admin`] | HTTP: /metrics /healthz /readyz, and the SQL admin port | frontend, net, protocol, domain, config, telemetry |
+//! | [`admin`] | HTTP: the live page, /metrics /healthz /readyz; and the SQL admin port | frontend, net, protocol, domain, config, telemetry |
 //! | [`doctor`] | looks at real servers: what would break a promise, and what mends it | domain, config |
 //! | [`rig`] | real servers with replication, for `demo` and the tests | config, telemetry |
 //! | [`verify`] | the consistency checker: pure rules, and the sessions that make histories | telemetry |

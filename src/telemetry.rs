@@ -6,15 +6,18 @@
 mod digest;
 mod fault;
 mod grid;
+mod history;
 mod label;
 pub mod log;
 mod metrics;
+pub mod otlp;
 
 pub use digest::{Digest, DigestCounts, Ran};
 pub use fault::{ErrorKind, Retry, Side};
 pub use grid::Grid;
+pub use history::{BackendMoment, Buckets, History, Percentiles, Reading, Sample};
 pub use label::{
-    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PreparedEvent, SessionState,
-    Target, Wrote,
+    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PreparedEvent, ReloadOutcome,
+    SessionState, SpanEvent, Target, Wrote,
 };
-pub use metrics::{BackendMetrics, Metrics, PinGauge, SessionGauge};
+pub use metrics::{BackendMetrics, Metrics, Offloading, PinGauge, SessionGauge};

@@ -143,7 +143,12 @@ impl Trial {
         if kind != "a text in quotes" {
             return short(&kind);
         }
-        match told("\"?:\"") {
+        let several = if key.value.starts_with('[') {
+            ", or a list"
+        } else {
+            ""
+        };
+        let one = match told("\"?:\"") {
             None => "text".to_owned(),
             Some(it) if it.starts_with("a duration") => match told("\"0s\"") {
                 Some(least) => format!("duration, {least}"),
@@ -151,7 +156,8 @@ impl Trial {
             },
             Some(it) if it.starts_with("a size") => short(&told("\"0B\"").unwrap()),
             Some(it) => short(&it),
-        }
+        };
+        one + several
     }
 
     /// What is in force if the key is not there; of what has no default, an example.
@@ -181,7 +187,11 @@ fn short(told: &str) -> String {
             let names = names.split(", ").map(|name| format!("`{name}`"));
             names.collect::<Vec<_>>().join(", ")
         }
-        None => told.split(", such as").next().unwrap().to_owned(),
+        // Behind a colon stands what was wrong with this one.
+        None => {
+            let told = told.split(", such as").next().unwrap();
+            told.split(": ").next().unwrap().to_owned()
+        }
     }
 }
 

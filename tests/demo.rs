@@ -120,6 +120,7 @@ async fn it_stays_up_until_told_and_leaves_nothing() {
     let folder = out.lines().find_map(folder).unwrap();
     assert!(folder.join("highwater.log").is_file());
 
+    assert!(out.contains("\nPage:     http://127.0.0.1:"), "{out}");
     // The connection string it printed works.
     let url = out
         .split_whitespace()
@@ -127,6 +128,19 @@ async fn it_stays_up_until_told_and_leaves_nothing() {
     let mut conn = mysql_async::Conn::from_url(url.unwrap()).await.unwrap();
     let rows: Option<u64> = conn.query_first("SELECT COUNT(*) FROM demo").await.unwrap();
     assert!(rows.unwrap() > 0);
+
+    // So does the command line, where the client is the one that came with the server.
+    let line = out.lines().skip_while(|line| *line != "Try it:").nth(1);
+    let line = line.unwrap().trim();
+    if Path::new(line.split(' ').next().unwrap()).starts_with(folder) {
+        let line = format!("{line} -e 'SELECT COUNT(*) FROM demo; SHOW HIGHWATER ROUTE'");
+        let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+        let (said, error) = text(&output);
+        assert!(
+            output.status.success() && said.contains("replica"),
+            "{line}: {said}{error}"
+        );
+    }
 
     let pid = Pid::from_child(&demo.0);
     kill_process(pid, Signal::INT).unwrap();

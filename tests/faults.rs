@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "faults/cut.rs"]
+mod cut;
 #[path = "faults/load.rs"]
 mod load;
 #[path = "support/measure.rs"]
@@ -12,7 +14,7 @@ mod stop;
 
 use std::time::{Duration, Instant};
 
-use highwater::config::Config;
+use highwater::config::{Config, PoolMode};
 use highwater::rig::{APP, Cluster, Server};
 use load::Load;
 use measure::{count, reads_on, reason, until};
@@ -246,6 +248,7 @@ async fn a_transaction_ends_with_its_server() {
 async fn a_full_pool_is_a_clear_error_or_another_server() {
     const PATIENCE: Duration = Duration::from_millis(300);
     let setup = Setup::with(Cluster::builder(), |config| {
+        config.pool.mode = PoolMode::Session;
         config.pool.max_connections = 2;
         config.pool.min_idle = 0;
         config.pool.acquire_timeout = PATIENCE;

@@ -18,7 +18,7 @@ mod tied;
 #[path = "prepared/tracked.rs"]
 mod tracked;
 
-use highwater::config::{Address, Config};
+use highwater::config::{Address, Config, PoolMode};
 use highwater::daemon::Proxy;
 use highwater::protocol::reply::ReplyKind;
 use highwater::rig::APP;
@@ -29,11 +29,13 @@ use support::stage::Stage;
 const EXECUTE: ReplyKind = ReplyKind::Execute { cursor: false };
 const CURSOR: ReplyKind = ReplyKind::Execute { cursor: true };
 
-/// A proxy of one's own in front of the stage's primary alone.
+/// A proxy of one's own in front of the stage's primary alone, whose sessions share no connections: what they
+/// prepared is gone with them.
 async fn lone(stage: &Stage, change: impl FnOnce(&mut Config)) -> Proxy {
     let mut config = support::config(&stage.setup.cluster);
     config.cluster.replicas = Vec::<Address>::new();
     config.pool.min_idle = 0;
+    config.pool.mode = PoolMode::Session;
     change(&mut config);
     Proxy::start(config).await.unwrap()
 }

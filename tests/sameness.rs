@@ -3,8 +3,8 @@
 //! server. All packets must be equal.
 //!
 //! What differs is made as short as it will be, and printed with its seed. `HIGHWATER_SAMENESS_SEEDS` is how many
-//! seeds each test plays (a few), or a range of them (`100..200`), `HIGHWATER_SAMENESS_STEPS` how many steps
-//! a session has (60), `HIGHWATER_SAMENESS_FAILURES` how many failures end a test (4).
+//! seeds each test plays (a few of its own), or a range of them (`100..200`), `HIGHWATER_SAMENESS_STEPS` how many
+//! steps a session has (60), `HIGHWATER_SAMENESS_FAILURES` how many failures end a test (4).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "sameness/chance.rs"]

@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "state/late.rs"]
+mod late;
 #[path = "support/measure.rs"]
 mod measure;
 

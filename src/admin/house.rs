@@ -48,7 +48,8 @@ pub trait House: Send + Sync {
     /// # Errors
     /// A sentence that says why not.
     fn drain(&self, backend: &str, drain: bool) -> Result<(), String>;
-    /// Reads the configuration again; gives what changed, line by line.
+    /// Reads the configuration again and puts it in force; gives what changed, key by key. Errors say what is
+    /// wrong with it where, one line a problem.
     fn reload(&self) -> Later<'_, Result<Vec<(String, String)>, String>>;
     /// Begins to shut the proxy down.
     fn shut_down(&self);

@@ -1,17 +1,31 @@
-//! The HTTP port: `/metrics`, `/healthz`, `/readyz`. It knows no server and no monitor; whether the
-//! proxy is ready is asked of whoever made it.
+//! The HTTP port: `/metrics`, `/healthz`, `/readyz`, and the live page with its `/api/status`. It knows no
+//! server and no monitor; whether the proxy is ready is asked of whoever made it.
+
+mod access;
+mod patience;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use super::house::House;
+use super::live::Live;
+use super::page::{FILES, HEADERS};
 use crate::telemetry::Metrics;
+pub use access::{Access, Refusal};
+use patience::Patient;
+
+/// How long requests in work may take to end when the proxy stops.
+const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// Whether the proxy can do its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +39,18 @@ pub enum Readiness {
 /// Asked for each `/readyz`; must answer at once.
 pub type AskReady = Arc<dyn Fn() -> Readiness + Send + Sync>;
 
+/// What the port tells of.
+pub struct Site {
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Whether the proxy is ready.
+    pub ready: AskReady,
+    /// The proxy, for the page.
+    pub house: Arc<dyn House>,
+    /// Who may see the page.
+    pub access: Access,
+}
+
 #[derive(Clone)]
 struct Pages {
     metrics: Arc<Metrics>,
@@ -37,18 +63,95 @@ struct Pages {
 /// When the listener cannot accept any more.
 pub async fn serve(
     listener: TcpListener,
-    metrics: Arc<Metrics>,
-    ready: AskReady,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    site: Site,
+    shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
+    let Site {
+        metrics,
+        ready,
+        house,
+        access,
+    } = site;
+    let live = Live::new(house, Arc::clone(&metrics), Arc::clone(&ready));
+    let live = Arc::new(live);
     let router = Router::new()
         .route("/metrics", get(metrics_page))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .with_state(Pages { metrics, ready });
-    axum::serve(listener, router)
-        .with_graceful_shutdown(shutdown)
+        .with_state(Pages { metrics, ready })
+        .merge(page(Arc::clone(&live), Arc::new(access)));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = axum::serve(Patient(listener), router).with_graceful_shutdown(async {
+        // An error says that this function is left, so the same.
+        let _ = stopped.await;
+    });
+    let mut server = std::pin::pin!(server.into_future());
+    tokio::select! {
+        result = &mut server => return result,
+        () = live.run() => {}
+        () = shutdown => {}
+    }
+    live.close();
+    let _ = stop.send(());
+    // Whoever does not take an answer does not keep the proxy from ending.
+    tokio::time::timeout(LAST_WAIT, server)
         .await
+        .unwrap_or(Ok(()))
+}
+
+/// The live page and its data, for those who may see it.
+fn page(live: Arc<Live>, access: Arc<Access>) -> Router {
+    let mut router = Router::new().route("/api/status", get(status));
+    for file in FILES {
+        let answer = ([(header::CONTENT_TYPE, file.kind)], file.text);
+        router = router.route(file.path, get(move || std::future::ready(answer)));
+    }
+    router
+        .with_state(live)
+        .route_layer(middleware::from_fn_with_state(access, guard))
+}
+
+async fn guard(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
+    let mut response = match access.check(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(why) => refusal(why),
+    };
+    response.headers_mut().extend(HEADERS);
+    response
+}
+
+fn refusal(why: Refusal) -> Response {
+    let text = format!("{why}\n");
+    match why {
+        Refusal::Unauthorized => {
+            const ASK: &str = "Basic realm=\"Highwater\", charset=\"UTF-8\"";
+            let ask = [(header::WWW_AUTHENTICATE, ASK)];
+            (StatusCode::UNAUTHORIZED, ask, text).into_response()
+        }
+        Refusal::ForeignHost | Refusal::NoPassword => (StatusCode::FORBIDDEN, text).into_response(),
+    }
+}
+
+/// Everything as one document; for those who accept events, a stream that begins with it.
+async fn status(State(live): State<Arc<Live>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT);
+    let accept = accept.and_then(|it| it.to_str().ok()).unwrap_or_default();
+    if !accept.contains("text/event-stream") {
+        let kind = [(header::CONTENT_TYPE, "application/json")];
+        return (kind, format!("{}\n", live.document())).into_response();
+    }
+    match live.subscribe() {
+        Some(events) => {
+            let kind = [(header::CONTENT_TYPE, "text/event-stream")];
+            (kind, Body::from_stream(events)).into_response()
+        }
+        None => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            [(header::RETRY_AFTER, "10")],
+            "too many pages are open\n",
+        )
+            .into_response(),
+    }
 }
 
 /// The process lives; nothing else is looked at, so that nobody restarts a proxy for a dead server.
@@ -74,63 +177,4 @@ async fn metrics_page(State(pages): State<Pages>) -> Response {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
-    use tokio::sync::oneshot;
-
-    use super::*;
-
-    /// Status line and whole text of the answer to one request.
-    async fn get(address: std::net::SocketAddr, path: &str) -> (String, String) {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        (answer.lines().next().unwrap().to_owned(), answer)
-    }
-
-    #[tokio::test]
-    async fn pages_answer_until_the_shutdown() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let primary_up = Arc::new(AtomicBool::new(false));
-        let ready: AskReady = {
-            let primary_up = Arc::clone(&primary_up);
-            Arc::new(move || {
-                if primary_up.load(Ordering::Relaxed) {
-                    Readiness::Ready
-                } else {
-                    Readiness::NotReady("no usable primary".to_owned())
-                }
-            })
-        };
-        let (stop, stopped) = oneshot::channel::<()>();
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let shutdown = async move {
-            let _ = stopped.await;
-        };
-        let server = tokio::spawn(serve(listener, metrics, ready, shutdown));
-
-        let (status, _) = get(address, "/healthz").await;
-        assert_eq!(status, "HTTP/1.1 200 OK");
-        let (status, answer) = get(address, "/readyz").await;
-        assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
-        assert!(answer.ends_with("no usable primary\n"), "{answer}");
-        primary_up.store(true, Ordering::Relaxed);
-        assert_eq!(get(address, "/readyz").await.0, "HTTP/1.1 200 OK");
-        let (status, answer) = get(address, "/metrics").await;
-        assert_eq!(status, "HTTP/1.1 200 OK");
-        assert!(answer.contains("highwater_build_info{"), "{answer}");
-        assert_eq!(get(address, "/").await.0, "HTTP/1.1 404 Not Found");
-
-        stop.send(()).unwrap();
-        server.await.unwrap().unwrap();
-        assert!(TcpStream::connect(address).await.is_err());
-    }
-}
+pub(super) mod tests;

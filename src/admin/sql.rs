@@ -16,6 +16,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -87,15 +88,14 @@ impl AdminError {
     }
 }
 
-/// Serves admin clients until `shutdown` is done; those that are connected then are cut off.
+/// Serves admin clients, who log in as this account as it is then, until `shutdown` is done; those that are connected then are cut off.
 pub async fn serve(
     listener: Listener,
-    account: Account,
+    account: Arc<ArcSwap<Account>>,
     house: Arc<dyn House>,
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let places = Arc::new(Semaphore::new(MOST));
-    let account = Arc::new(account);
     let mut sessions = JoinSet::new();
     let mut number = 0;
     tokio::pin!(shutdown);
@@ -110,7 +110,7 @@ pub async fn serve(
             Ok(stream) => {
                 number += 1;
                 let place = Arc::clone(&places).try_acquire_owned().ok();
-                let (account, house) = (Arc::clone(&account), Arc::clone(&house));
+                let (account, house) = (account.load_full(), Arc::clone(&house));
                 sessions.spawn(async move {
                     session::serve(stream, number, place.is_some(), &account, &*house).await;
                     drop(place);

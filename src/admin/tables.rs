@@ -11,7 +11,7 @@ tables! {
         address: String,
         /// primary or replica.
         role: &'static str,
-        /// online, or draining after DRAIN BACKEND: it gets no new reads.
+        /// online; draining after DRAIN BACKEND: it gets no new reads; leaving after a reload took it away.
         state: &'static str,
         /// up, or why it gets no statements.
         health: &'static str,

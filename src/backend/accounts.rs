@@ -10,8 +10,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
+
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
+use crate::domain::servers::PerServer;
 
 /// What is known of the changes to accounts, on all servers.
 #[derive(Debug)]
@@ -19,14 +22,19 @@ pub struct Accounts {
     /// Grows with each change that a session of this proxy made, or may have made.
     epoch: AtomicU64,
     /// Grows for each server with the changes that were noticed there.
-    noticed: Box<[AtomicU64]>,
+    noticed: PerServer<AtomicU64>,
     last: Mutex<Option<Change>>,
+    bounds: ArcSwap<Bounds>,
+    /// Counts the logins.
+    logins: AtomicU32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
     /// After so long every replica in use has applied a change.
     patience: Duration,
     /// Nobody is handed a connection that is older; `None` for no bound.
     max_lifetime: Option<Duration>,
-    /// Counts the logins.
-    logins: AtomicU32,
 }
 
 /// What a session has to see that begins now, to have the rights that its account has now.
@@ -49,7 +57,8 @@ pub struct Stamp {
     /// Whether its server had the changes of this epoch.
     shows: bool,
     born: Instant,
-    lifetime: Option<Duration>,
+    /// By how many hundred-and-sixtieths of the bound it goes sooner.
+    sooner: u32,
 }
 
 /// A statement runs that may change accounts. One of whose end nobody tells counts as done.
@@ -60,16 +69,30 @@ pub struct Changing {
 }
 
 impl Accounts {
-    /// Of so many servers. Replicas in use lag at most `max_lag`.
-    pub fn new(servers: usize, max_lag: Duration, max_lifetime: Option<Duration>) -> Arc<Self> {
+    /// Replicas in use lag at most `max_lag`.
+    pub fn new(max_lag: Duration, max_lifetime: Option<Duration>) -> Arc<Self> {
         Arc::new(Self {
             epoch: AtomicU64::new(0),
-            noticed: (0..servers).map(|_| AtomicU64::new(0)).collect(),
+            noticed: PerServer::default(),
             last: Mutex::new(None),
-            patience: max_lag,
-            max_lifetime,
+            bounds: ArcSwap::from_pointee(Bounds {
+                patience: max_lag,
+                max_lifetime,
+            }),
             logins: AtomicU32::new(0),
         })
+    }
+
+    /// Other bounds hold from now on, also for connections that are open.
+    pub fn change(&self, max_lag: Duration, max_lifetime: Option<Duration>) {
+        self.bounds.store(Arc::new(Bounds {
+            patience: max_lag,
+            max_lifetime,
+        }));
+    }
+
+    fn patience(&self) -> Duration {
+        self.bounds.load().patience
     }
 
     /// Accounts were changed, or may have been. Whoever covers `position` has the change, unless it is
@@ -97,7 +120,8 @@ impl Accounts {
 
     /// This server was seen to have changed accounts, by whomever.
     pub fn noticed(&self, backend: BackendId) {
-        if let Some(noticed) = self.noticed.get(backend.index()) {
+        let noticed = || AtomicU64::new(0);
+        if let Some(noticed) = self.noticed.get_or_init(backend, noticed) {
             noticed.fetch_add(1, Ordering::SeqCst);
         }
     }
@@ -109,7 +133,7 @@ impl Accounts {
             return None;
         }
         let change = self.last().clone();
-        change.filter(|change| change.at.elapsed() < self.patience)
+        change.filter(|change| change.at.elapsed() < self.patience())
     }
 
     /// A statement begins that may change accounts.
@@ -131,11 +155,12 @@ impl Accounts {
             let last = self.last();
             (self.epoch.load(Ordering::SeqCst), last.clone())
         };
+        let patience = self.patience();
         let shows = |change: &Change| {
             let told = change
                 .untold_since
-                .is_none_or(|since| since.elapsed() >= self.patience);
-            change.at.elapsed() >= self.patience || told && covers(&change.position)
+                .is_none_or(|since| since.elapsed() >= patience);
+            change.at.elapsed() >= patience || told && covers(&change.position)
         };
         Stamp {
             backend,
@@ -143,21 +168,20 @@ impl Accounts {
             noticed: self.noticed_at(backend),
             shows: backend.is_primary() || change.as_ref().is_none_or(shows),
             born: Instant::now(),
-            lifetime: self.lifetime(),
+            sooner: self.logins.fetch_add(1, Ordering::Relaxed) % 16,
             accounts: Arc::clone(self),
         }
     }
 
     /// Up to a tenth less than the most, so that connections that were opened at one time are not
     /// opened anew at one time.
-    fn lifetime(&self) -> Option<Duration> {
-        let sooner = self.logins.fetch_add(1, Ordering::Relaxed) % 16;
-        let most = self.max_lifetime?;
+    fn lifetime(&self, sooner: u32) -> Option<Duration> {
+        let most = self.bounds.load().max_lifetime?;
         Some(most - most / 160 * sooner)
     }
 
     fn noticed_at(&self, backend: BackendId) -> u64 {
-        let noticed = self.noticed.get(backend.index());
+        let noticed = self.noticed.get(backend);
         noticed.map_or(0, |noticed| noticed.load(Ordering::SeqCst))
     }
 
@@ -174,7 +198,9 @@ impl Stamp {
         self.shows
             && self.epoch == accounts.epoch.load(Ordering::SeqCst)
             && self.noticed == accounts.noticed_at(self.backend)
-            && self.lifetime.is_none_or(|most| self.born.elapsed() < most)
+            && accounts
+                .lifetime(self.sooner)
+                .is_none_or(|most| self.born.elapsed() < most)
     }
 }
 
@@ -202,7 +228,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn accounts(max_lag: Duration, max_lifetime: Option<Duration>) -> Arc<Accounts> {
-        Accounts::new(2, max_lag, max_lifetime)
+        Accounts::new(max_lag, max_lifetime)
     }
 
     fn change(accounts: &Accounts, untold: bool) {
@@ -258,6 +284,16 @@ mod tests {
         let young = accounts(HOUR, Some(HOUR)).stamp(REPLICA, |_| true);
         let old = accounts(HOUR, Some(Duration::ZERO)).stamp(REPLICA, |_| true);
         assert!(young.is_current() && !old.is_current());
+    }
+
+    #[test]
+    fn other_bounds_hold_for_what_is_open() {
+        let accounts = accounts(HOUR, None);
+        let stamp = accounts.stamp(REPLICA, |_| true);
+        accounts.change(HOUR, Some(Duration::ZERO));
+        assert!(!stamp.is_current());
+        accounts.change(HOUR, Some(HOUR));
+        assert!(stamp.is_current());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::accounts::{Changing, Stamp};
+use super::dial::number;
 use super::error::BackendError;
 use super::pool::{Place, PoolKey};
 use super::simple::{self, Rows};
@@ -36,8 +37,10 @@ pub struct ServerConn {
     /// How many times something was sent: what the server knows of the statement before is gone when
     /// another one comes.
     pub sent: u64,
-    /// How often sessions have taken it from the pool.
-    pub turn: u64,
+    /// The lease under which its session has it, unique in this process: a new one each time that a
+    /// session takes it from the pool, but the same where the one that had it last takes it again before
+    /// anybody else did. What a session knows of a connection from one lease is not true in another.
+    pub lease: u64,
     /// A statement runs on it that may change accounts.
     pub changing: Option<Changing>,
     /// Its account's password expired: the server takes nothing but a new one, and the connection is set
@@ -74,7 +77,7 @@ pub(super) struct Parked {
     sent: u64,
     pending: Vec<u8>,
     multi_statements: Option<bool>,
-    turn: u64,
+    lease: u64,
     copies: Box<Copies>,
     key: PoolKey,
     stamp: Stamp,
@@ -198,7 +201,7 @@ impl ServerConn {
             mut pending,
             mut copies,
             multi_statements,
-            turn,
+            lease,
             key,
             stamp,
             place,
@@ -214,7 +217,7 @@ impl ServerConn {
                 sent,
                 pending,
                 multi_statements,
-                turn,
+                lease,
                 copies,
                 key,
                 stamp,
@@ -226,7 +229,14 @@ impl ServerConn {
 }
 
 impl Parked {
-    pub(super) fn attach(self, place: Place) -> io::Result<ServerConn> {
+    /// Under a new lease.
+    pub(super) fn attach(mut self, place: Place) -> io::Result<ServerConn> {
+        self.lease = number();
+        self.attach_again(place)
+    }
+
+    /// Under the lease that it had.
+    pub(super) fn attach_again(self, place: Place) -> io::Result<ServerConn> {
         Ok(ServerConn {
             conn: Conn::new(self.socket.attach()?),
             identity: self.identity,
@@ -234,7 +244,7 @@ impl Parked {
             pending: self.pending,
             copies: self.copies,
             multi_statements: self.multi_statements,
-            turn: self.turn + 1,
+            lease: self.lease,
             offered: false,
             sent: self.sent,
             changing: None,
@@ -268,9 +278,9 @@ impl Parked {
             pending: Vec::new(),
             copies: Box::default(),
             multi_statements: None,
-            turn: 1,
+            lease: 1,
             key: key.clone(),
-            stamp: super::accounts::Accounts::new(1, std::time::Duration::ZERO, None)
+            stamp: super::accounts::Accounts::new(std::time::Duration::ZERO, None)
                 .stamp(BackendId::PRIMARY, |_| true),
             listed: std::sync::Arc::new(super::threads::Threads::default())
                 .enter(ServerThreadId(serial)),
@@ -297,9 +307,9 @@ impl Parked {
         self.identity.serial == serial
     }
 
-    /// Whether it is this connection and nobody had it since that turn.
-    pub(super) fn is(&self, serial: u64, turn: u64) -> bool {
-        self.is_serial(serial) && self.turn == turn
+    /// Whether it is this connection and nobody had it since that lease.
+    pub(super) fn is(&self, serial: u64, lease: u64) -> bool {
+        self.is_serial(serial) && self.lease == lease
     }
 
     /// Whether a session may be handed it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::net::TcpStream;
 
 use super::accounts::Accounts;
@@ -71,9 +71,9 @@ pub struct Dialer {
     /// `host:port`.
     pub address: String,
     /// Bound of connect, login and set-up together, and of a reset.
-    pub timeout: Duration,
-    /// Accounts.
-    pub credentials: Arc<Credentials>,
+    pub timeout: ArcSwap<Duration>,
+    /// Accounts, as they are configured now.
+    pub credentials: Arc<ArcSwap<Credentials>>,
     /// What is known of the server.
     pub knowledge: Arc<dyn Knowledge>,
     /// What is known of changes to accounts.
@@ -122,14 +122,14 @@ impl Dialer {
                 backend: self.backend,
                 generation: None,
                 thread,
-                serial: serial(),
+                serial: number(),
             },
             applied,
             pending: Vec::new(),
             copies: Box::default(),
             multi_statements: None,
             sent: 0,
-            turn: 1,
+            lease: number(),
             offered: false,
             key: key.clone(),
             listed: place.list(thread),
@@ -252,12 +252,10 @@ impl Dialer {
             address: self.address.clone(),
             source,
         };
-        let password =
-            self.credentials
-                .get(&key.user)
-                .ok_or_else(|| BackendError::UnknownUser {
-                    user: key.user.to_string(),
-                })?;
+        let password = self.credentials.load().get(&key.user).cloned();
+        let password = password.ok_or_else(|| BackendError::UnknownUser {
+            user: key.user.to_string(),
+        })?;
         let socket = TcpStream::connect(&self.address)
             .await
             .map_err(unreachable)?;
@@ -313,7 +311,7 @@ impl Dialer {
         done?;
         conn.applied.on_reset(Arc::clone(&setup.globals));
         conn.copies.clear();
-        conn.identity.serial = serial();
+        conn.identity.serial = number();
         Ok(())
     }
 
@@ -359,18 +357,18 @@ impl Dialer {
         &self,
         work: impl Future<Output = Result<T, BackendError>>,
     ) -> Result<T, BackendError> {
-        tokio::time::timeout(self.timeout, work)
-            .await
-            .unwrap_or_else(|_| {
-                Err(BackendError::TimedOut {
-                    address: self.address.clone(),
-                    limit: self.timeout,
-                })
+        let limit = **self.timeout.load();
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+            Err(BackendError::TimedOut {
+                address: self.address.clone(),
+                limit,
             })
+        })
     }
 }
 
-fn serial() -> u64 {
+/// A number that nothing else in this process has, for connections and leases.
+pub(super) fn number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }

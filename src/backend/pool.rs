@@ -10,9 +10,11 @@ mod place;
 mod shelf;
 mod vouched;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use super::conn::{Parked, ServerConn};
 use super::dial::Dialer;
@@ -100,7 +102,9 @@ impl<'a> Want<'a> {
 #[derive(Debug)]
 pub struct Pool {
     dialer: Dialer,
-    limits: PoolLimits,
+    limits: ArcSwap<PoolLimits>,
+    /// Nobody new comes: what is given back is closed.
+    retired: AtomicBool,
     inner: Mutex<Inner>,
     /// What the server itself leaves to this proxy; [`usize::MAX`] while that is not known.
     share: AtomicUsize,
@@ -140,7 +144,8 @@ impl Pool {
     pub fn new(dialer: Dialer, limits: PoolLimits, metrics: BackendMetrics) -> Arc<Self> {
         Arc::new(Self {
             dialer,
-            limits,
+            limits: ArcSwap::from_pointee(limits),
+            retired: AtomicBool::new(false),
             inner: Mutex::default(),
             share: AtomicUsize::new(usize::MAX),
             leased: AtomicUsize::new(0),
@@ -150,6 +155,53 @@ impl Pool {
             vouched: Mutex::default(),
             metrics,
         })
+    }
+
+    /// The bounds in force.
+    pub fn limits(&self) -> PoolLimits {
+        **self.limits.load()
+    }
+
+    /// Other bounds are in force: those who wait get the places that there are more, and of what is too
+    /// much the idle ones are closed now, the others as they are given back.
+    pub fn change(&self, limits: PoolLimits) {
+        self.dialer.timeout.store(Arc::new(limits.acquire_timeout));
+        self.limits.store(Arc::new(limits));
+        let mut closed = Vec::new();
+        let mut inner = self.lock();
+        while inner.open > limits.max_connections
+            && let Some(parked) = inner.idle.take_oldest()
+        {
+            inner.open -= 1;
+            closed.push(parked);
+        }
+        while inner.open < limits.max_connections && inner.line.give_place() {
+            inner.open += 1;
+        }
+        self.waiting.store(inner.line.len(), Ordering::SeqCst);
+        self.publish(&inner);
+    }
+
+    /// An account is none any more, or has another password: idle connections of it are closed, and none
+    /// are kept ready until it comes again.
+    pub fn forget(&self, user: &str) {
+        self.vouched().forget(user);
+        let mut inner = self.lock();
+        let closed = inner.idle.forget(user);
+        self.publish(&inner);
+        drop(inner);
+        self.free(closed.len());
+    }
+
+    /// The server is none of ours any more: nothing is kept, and what sessions give back is closed.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+        self.ebb();
+    }
+
+    /// Whether the server is none of ours any more.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
     }
 
     /// Which server this is.
@@ -206,16 +258,21 @@ impl Pool {
     /// Whether others lack the connections that sessions hold, even those that could be asked for
     /// them.
     pub fn is_full(&self) -> bool {
-        match self.limits.lends {
+        let limits = self.limits.load();
+        match limits.lends {
             true => self.waiting() > 0,
+<<<<<<< HEAD
             false => self.leased() >= self.most(),
+=======
+            false => self.leased() >= limits.max_connections,
+>>>>>>> main
         }
     }
 
     /// How busy the server is with this proxy's sessions, in connections; `None` when none is to be
     /// had.
     pub fn load(&self) -> Option<usize> {
-        match self.limits.lends {
+        match self.limits.load().lends {
             true => Some(self.leased() + self.waiting()),
             false => (!self.is_full()).then(|| self.leased()),
         }
@@ -228,7 +285,7 @@ impl Pool {
     /// When none comes free in time, or the server cannot be reached or refuses the login.
     pub async fn lease(self: &Arc<Self>, want: Want<'_>) -> Result<ServerConn, BackendError> {
         let began = tokio::time::Instant::now();
-        let deadline = began + self.limits.acquire_timeout;
+        let deadline = began + self.limits().acquire_timeout;
         loop {
             let grant = match self.find(&want) {
                 Found::Idle(parked) => Grant::Parked(parked),
@@ -288,16 +345,16 @@ impl Pool {
         self.vouched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection with this serial, if it is idle and nobody had it since its `turn`.
+    /// The connection with this serial, if it is idle and nobody had it since that `lease`, which goes on.
     pub fn lease_same(
         self: &Arc<Self>,
         want: &Want<'_>,
         serial: u64,
-        turn: u64,
+        lease: u64,
     ) -> Option<ServerConn> {
-        let parked = self.lock().idle.take_same(want.key, serial, turn)?;
+        let parked = self.lock().idle.take_same(want.key, serial, lease)?;
         match parked.is_good() {
-            true => parked.attach(self.place(want)).ok(),
+            true => parked.attach_again(self.place(want)).ok(),
             false => {
                 drop(parked);
                 self.free(1);
@@ -320,6 +377,7 @@ impl Pool {
         want: &Want<'_>,
         closed: &mut Vec<Parked>,
     ) -> Found {
+        let max_connections = self.limits().max_connections;
         if inner.line.is_empty() {
             let mut dead = Vec::new();
             let idle = inner.idle.take(want, &mut dead);
@@ -328,13 +386,21 @@ impl Pool {
             let again = |idle: &Parked| want.avoid.is_some_and(|serial| idle.is_serial(serial));
             let only_again = idle.as_ref().is_some_and(again);
             match idle {
+<<<<<<< HEAD
                 Some(idle) if only_again && inner.open < self.most() => {
+=======
+                Some(idle) if only_again && inner.open < max_connections => {
+>>>>>>> main
                     inner.idle.put(idle);
                 }
                 Some(idle) => return Found::Idle(Box::new(idle)),
                 None => {}
             }
+<<<<<<< HEAD
             if inner.open < self.most() {
+=======
+            if inner.open < max_connections {
+>>>>>>> main
                 inner.open += 1;
                 return Found::Place;
             }
@@ -354,11 +420,17 @@ impl Pool {
     }
 
     fn exhausted(&self) -> BackendError {
+        let limits = self.limits();
         BackendError::PoolExhausted {
             address: self.dialer.address.clone(),
+<<<<<<< HEAD
             limit: self.most(),
             by_share: self.most() < self.limits.max_connections,
             waited: self.limits.acquire_timeout,
+=======
+            limit: limits.max_connections,
+            waited: limits.acquire_timeout,
+>>>>>>> main
         }
     }
 
@@ -393,9 +465,20 @@ impl Pool {
 
     fn put_parked(&self, parked: Parked) {
         let mut closed = Vec::new();
+        let max_connections = self.limits().max_connections;
         let mut inner = self.lock();
-        if let Some(parked) = inner.line.give(parked, &mut closed) {
-            inner.idle.put(parked);
+        let too_many = inner.open > max_connections;
+        let left = match too_many {
+            true => Some(parked),
+            false => inner.line.give(parked, &mut closed),
+        };
+        match left {
+            Some(parked) if too_many || self.is_retired() => {
+                inner.open -= 1;
+                closed.push(parked);
+            }
+            Some(parked) => inner.idle.put(parked),
+            None => {}
         }
         self.waiting.store(inner.line.len(), Ordering::SeqCst);
         self.publish(&inner);
@@ -475,7 +558,11 @@ impl Pool {
     /// A place under the bound for a connection of the pool's own.
     fn spare_place(self: &Arc<Self>) -> Option<Place> {
         let mut inner = self.lock();
+<<<<<<< HEAD
         if inner.open >= self.most() {
+=======
+        if inner.open >= self.limits().max_connections {
+>>>>>>> main
             return None;
         }
         inner.open += 1;
@@ -496,12 +583,17 @@ impl Pool {
     fn sweep(&self) -> Vec<(PoolKey, usize)> {
         let round = self.round.fetch_add(1, Ordering::Relaxed) + 1;
         let mut inner = self.lock();
+<<<<<<< HEAD
         let limits = self.limits;
         let mut swept = inner.idle.sweep(limits.min_idle, limits.idle_timeout);
         let above = inner.open.saturating_sub(swept.closed.len());
         for _ in self.most()..above {
             swept.closed.extend(inner.idle.take_oldest());
         }
+=======
+        let limits = self.limits();
+        let swept = inner.idle.sweep(limits.min_idle, limits.idle_timeout);
+>>>>>>> main
         inner.recall_idle(round - ROUNDS_IDLE);
         self.publish(&inner);
         drop(inner);
@@ -514,9 +606,10 @@ impl Pool {
         if count == 0 {
             return;
         }
+        let max_connections = self.limits().max_connections;
         let mut inner = self.lock();
         for _ in 0..count {
-            if !inner.line.give_place() {
+            if inner.open > max_connections || !inner.line.give_place() {
                 inner.open -= 1;
             }
         }

@@ -41,7 +41,7 @@ pub(super) struct Options {
     /// Address of the SQL admin port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6032")]
     admin_listen: SocketAddr,
-    /// Address of /metrics, /healthz and /readyz
+    /// Address of the live page, /metrics, /healthz and /readyz
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6034")]
     http_listen: SocketAddr,
 }

@@ -1,15 +1,17 @@
 //! `highwater run`: the daemon.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::failure::Failure;
 use crate::config::{Config, Flags, LogConfig, LogFormat};
+use crate::daemon::Origin;
 use crate::telemetry::log;
 
 /// The flags of `run`, unparsed.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct Options {
     /// Configuration file; config/reference.toml shows every key
     #[arg(long, value_name = "FILE")]
@@ -38,7 +40,7 @@ pub(super) struct Options {
     /// Address of the SQL admin port [default: 127.0.0.1:6032]
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<String>,
-    /// Address of /metrics, /healthz and /readyz [default: 127.0.0.1:6034]
+    /// Address of the live page, /metrics, /healthz and /readyz [default: 127.0.0.1:6034]
     #[arg(long, value_name = "ADDR")]
     http_listen: Option<String>,
 }
@@ -61,9 +63,15 @@ impl Options {
 
 /// Runs the daemon until it is told to stop.
 pub(super) fn run(options: Options) -> Result<(), Failure> {
-    let config = load(options).map_err(|(what, advice)| Failure::configuration(what, advice))?;
-    start_log(&config.log)?;
-    crate::daemon::run(config).map_err(|error| {
+    let failure = |(what, advice)| Failure::configuration(what, advice);
+    let config = load(options.clone()).map_err(failure)?;
+    let log = start_log(&config.log)?;
+    let source = move || load(options.clone()).map_err(|(what, _)| what);
+    let origin = Origin {
+        source: Some(Arc::new(source)),
+        log: Some(log),
+    };
+    crate::daemon::run(config, origin).map_err(|error| {
         Failure::no(
             error.to_string(),
             "the log lines above say more; highwater run --help shows the settings",
@@ -92,7 +100,7 @@ pub(super) fn load(options: Options) -> Result<Config, (String, String)> {
     })
 }
 
-fn start_log(config: &LogConfig) -> Result<(), Failure> {
+fn start_log(config: &LogConfig) -> Result<log::Control, Failure> {
     let format = match config.format {
         LogFormat::Auto => log::Format::Auto,
         LogFormat::Text => log::Format::Text,

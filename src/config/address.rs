@@ -40,6 +40,48 @@ impl From<std::net::SocketAddr> for Address {
     }
 }
 
+/// Where a collector is: http, host and port, perhaps with a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `host:port`.
+    pub authority: String,
+    /// What paths begin with; empty or `/…`.
+    pub path: String,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority, self.path)
+    }
+}
+
+/// The text is no address of a collector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected the http address of a collector, such as http://127.0.0.1:4318")]
+pub struct NotAnEndpoint;
+
+impl FromStr for Endpoint {
+    type Err = NotAnEndpoint;
+
+    fn from_str(text: &str) -> Result<Self, NotAnEndpoint> {
+        let rest = text.strip_prefix("http://").ok_or(NotAnEndpoint)?;
+        let (authority, path) = match rest.find('/') {
+            Some(at) => rest.split_at(at),
+            None => (rest, ""),
+        };
+        let (_, port) = authority.rsplit_once(':').ok_or(NotAnEndpoint)?;
+        let fit = |byte: u8| byte.is_ascii_graphic() && byte != b'@';
+        let known = authority.parse::<Address>().is_ok() && !port.is_empty();
+        let plain = rest.bytes().all(fit) && !path.contains(['?', '#']);
+        (known && plain)
+            .then(|| Self {
+                authority: authority.to_owned(),
+                path: path.trim_end_matches('/').to_owned(),
+            })
+            .ok_or(NotAnEndpoint)
+    }
+}
+
 /// The text is not `HOST:PORT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected HOST:PORT or HOST (port 3306), such as 10.0.0.1:3306")]

@@ -11,7 +11,8 @@ use super::rule::rule;
 use super::secret::Account;
 use super::{
     Address, AdminConfig, ClusterConfig, Config, ConsistencyConfig, HttpConfig, LimitsConfig,
-    LogConfig, LogFormat, Mode, MonitorConfig, PoolConfig, PoolMode, ProxyConfig, levels,
+    LogConfig, LogFormat, Mode, MonitorConfig, PoolConfig, PoolMode, ProxyConfig, TelemetryConfig,
+    levels,
 };
 use crate::domain::routing::rules::Rule;
 
@@ -90,6 +91,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
     let http = reader.table("http", http);
     let admin = reader.table("admin", admin);
     let log = reader.table("log", log);
+    let telemetry = reader.table("telemetry", telemetry);
     let rules = rules(reader);
     Some(Config {
         proxy,
@@ -102,6 +104,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Config> {
         http,
         admin,
         log,
+        telemetry,
         rules,
     })
 }
@@ -271,9 +274,10 @@ fn limits(section: &mut Section<'_, '_>) -> LimitsConfig {
 }
 
 fn http(section: &mut Section<'_, '_>) -> HttpConfig {
-    section.later("password_file");
+    let default = HttpConfig::default();
     HttpConfig {
-        listen: section.listen("listen", HttpConfig::default().listen, Ok),
+        listen: section.listen("listen", default.listen, Ok),
+        account: password_of(section, HttpConfig::USER).unwrap_or(default.account),
     }
 }
 
@@ -301,6 +305,17 @@ fn log(section: &mut Section<'_, '_>) -> LogConfig {
     LogConfig {
         format: section.text("format", format).unwrap_or(default.format),
         level: section.text("level", filter).unwrap_or(default.level),
+        slow: section.optional_duration("slow", SOME_TIME),
+    }
+}
+
+fn telemetry(section: &mut Section<'_, '_>) -> TelemetryConfig {
+    let endpoint = |text: &str| {
+        text.parse()
+            .map_err(|error| format!("{error}; found {text:?}"))
+    };
+    TelemetryConfig {
+        otlp_endpoint: section.text("otlp_endpoint", endpoint),
     }
 }
 

@@ -70,6 +70,7 @@ impl Config {
 
     fn show_resources(&self, out: &mut Out) {
         out.table("[pool]");
+        out.text("mode", self.pool.mode.name());
         out.plain("max_connections", self.pool.max_connections);
         let percent = self.pool.primary_max_connections_pct;
         out.plain("primary_max_connections_pct", percent);
@@ -87,6 +88,9 @@ impl Config {
         out.plain("routes_per_session", self.limits.routes_per_session);
         out.table("[http]");
         out.text("listen", self.http.listen);
+        if let SecretSource::File(path) = &self.http.account.source {
+            out.text("password_file", path.display());
+        }
         out.table("[admin]");
         out.text("listen", self.admin.listen);
         if let SecretSource::File(path) = &self.admin.account.source {
@@ -95,6 +99,13 @@ impl Config {
         out.table("[log]");
         out.text("format", self.log.format.name());
         out.text("level", &self.log.level);
+        if let Some(slow) = self.log.slow {
+            out.text("slow", show_duration(slow));
+        }
+        if let Some(endpoint) = &self.telemetry.otlp_endpoint {
+            out.table("[telemetry]");
+            out.text("otlp_endpoint", endpoint);
+        }
         for rule in &self.rules {
             out.rule(rule);
         }

@@ -1,10 +1,12 @@
 //! The proxy as its operators see it: what the admin port asks, answered from what all parts share.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
 
+use super::reload::Asker;
 use crate::admin::house::{House, Later};
 use crate::admin::tables::{
     AdviceRow, BackendRow, ConfigRow, DigestRow, PinRow, PoolRow, PositionRow, RouteRow, RuleRow,
@@ -13,8 +15,13 @@ use crate::admin::tables::{
 use crate::domain::ids::{BackendId, SessionId};
 use crate::domain::position::Position;
 use crate::domain::topology::{BackendView, Role};
+<<<<<<< HEAD
 use crate::relay::{RouteView, RuleView, ShapeView, Shared};
 use crate::telemetry::{ConnectionState, Handover, Label, Target};
+=======
+use crate::relay::{RouteView, ShapeView, Shared};
+use crate::telemetry::{AccessLabel, ConnectionState, Handover, Label, Target};
+>>>>>>> main
 
 /// What nothing would change, in a sentence.
 const NOTHING: &str = "nothing: it belongs to the primary";
@@ -27,6 +34,8 @@ pub(super) struct Proxied {
     pub(super) end: watch::Sender<bool>,
     /// Whether that was said already.
     pub(super) ending: AtomicBool,
+    /// Asks for reloads.
+    pub(super) reloads: Asker,
 }
 
 impl Proxied {
@@ -43,9 +52,10 @@ impl Proxied {
         BackendRow {
             id: u64::from(view.id.0),
             role: view.role.name(),
-            state: match switches.is_drained(view.id) {
-                true => "draining",
-                false => "online",
+            state: match (switches.is_leaving(view.id), switches.is_drained(view.id)) {
+                (true, _) => "leaving",
+                (false, true) => "draining",
+                (false, false) => "online",
             },
             health: view.health.name(),
             lag_ms: millis(view.lag),
@@ -116,10 +126,14 @@ impl House for Proxied {
         let pins = self.shared.registry.pins();
         let mut seen = self.shared.registry.seen();
         seen.sort_by_key(|seen| seen.id);
+        let mut pins_of: HashMap<SessionId, Vec<&str>> = HashMap::new();
+        for pin in &pins {
+            let own = pins_of.entry(pin.session).or_default();
+            own.push(pin.pin.reason.name());
+        }
         let row = |seen: crate::relay::Seen| {
             let [primary, replica] = seen.threads;
-            let own = pins.iter().filter(|pin| pin.session == seen.id);
-            let own: Vec<_> = own.map(|pin| pin.pin.reason.name()).collect();
+            let own = pins_of.get(&seen.id).map(Vec::as_slice);
             SessionRow {
                 id: u64::from(seen.id.0),
                 user: seen.user.to_string(),
@@ -137,7 +151,7 @@ impl House for Proxied {
                 primary_thread: primary.map(|(_, thread)| thread.0),
                 replica: replica.map(|(id, _)| self.address(id)),
                 replica_thread: replica.map(|(_, thread)| thread.0),
-                pins: own.join(", "),
+                pins: own.unwrap_or_default().join(", "),
                 statements: seen.statements,
                 offload: match self.shared.switches.offloads(seen.id) {
                     true => "yes",
@@ -149,8 +163,8 @@ impl House for Proxied {
     }
 
     fn pools(&self) -> Vec<PoolRow> {
-        let config = &self.shared.config.pool;
-        let pools = self.shared.pools.iter().map(|pool| {
+        let mode = self.shared.configured(|config| config.pool.mode);
+        let pools = self.shared.pools().map(|pool| {
             let metrics = pool.metrics();
             let count = |state| u64::try_from(metrics.connections(state).get()).unwrap_or(0);
             let all = pool.leased() as u64;
@@ -160,13 +174,17 @@ impl House for Proxied {
             );
             PoolRow {
                 backend: self.address(pool.backend()),
-                mode: config.mode.name(),
+                mode: mode.name(),
                 open: idle + all,
                 idle,
                 lent,
                 leased: all - lent,
                 waiting: pool.waiting() as u64,
+<<<<<<< HEAD
                 max: pool.most() as u64,
+=======
+                max: pool.limits().max_connections as u64,
+>>>>>>> main
                 handed_on: metrics.handovers(Handover::AsIs),
                 reset: metrics.handovers(Handover::Reset),
                 restored: metrics.restores(),
@@ -230,7 +248,7 @@ impl House for Proxied {
     }
 
     fn config(&self) -> Vec<ConfigRow> {
-        config_rows(&self.shared.config.to_toml())
+        config_rows(&self.shared.config().to_toml())
     }
 
     fn switches(&self) -> Vec<SwitchRow> {
@@ -245,7 +263,8 @@ impl House for Proxied {
             command: "OFFLOAD OFF | ON | n%",
         };
         let drained = self.views().into_iter();
-        let drained = drained.filter(|view| switches.is_drained(view.id));
+        let drained =
+            drained.filter(|view| switches.is_drained(view.id) && !switches.is_leaving(view.id));
         let drained = drained.map(|view| SwitchRow {
             name: "drained",
             value: view.address,
@@ -294,10 +313,7 @@ impl House for Proxied {
     }
 
     fn reload(&self) -> Later<'_, Result<Vec<(String, String)>, String>> {
-        Box::pin(async {
-            let why = "this version reads its configuration at start only: restart to change it";
-            Err(why.to_owned())
-        })
+        Box::pin(self.reloads.reload())
     }
 
     fn shut_down(&self) {
@@ -366,9 +382,14 @@ fn digest_row(shape: ShapeView) -> DigestRow {
     }
 }
 
-/// The reasons for which a shape stays away from replicas, if something would change that.
+/// The reasons for which a shape stays away from replicas, if something would change that. What begins and
+/// ends transactions or sets something reads nothing.
 fn advice_of(shape: &ShapeView) -> Vec<AdviceRow> {
-    let reasons = shape.counts.reasons.iter();
+    let no_read = matches!(
+        shape.access,
+        Some(AccessLabel::Begin | AccessLabel::TransactionEnd | AccessLabel::Session)
+    );
+    let reasons = shape.counts.reasons.iter().filter(|_| !no_read);
     let reasons = reasons.filter(|(reason, _)| reason.change().is_some());
     reasons
         .map(|(reason, count)| AdviceRow {

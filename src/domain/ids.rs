@@ -29,7 +29,8 @@ impl std::fmt::Display for SessionId {
     }
 }
 
-/// A configured server. 0 is the primary, 1.. are the replicas in the order of the configuration.
+/// A configured server. 0 is the primary, 1.. are the replicas in the order of the configuration, then
+/// those that a reload brought. No number is ever given to another server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BackendId(pub u16);
 

@@ -163,14 +163,18 @@ impl BackendView {
 pub struct Topology {
     /// Grows with every change except of a lag alone.
     pub epoch: u64,
-    /// The primary first, then the replicas in the order of the configuration.
+    /// The primary first, then the replicas in the order in which they came; none that was taken away.
     pub backends: Vec<BackendView>,
 }
 
 impl Topology {
     /// The server with that id, if it is configured.
     pub fn get(&self, id: BackendId) -> Option<&BackendView> {
-        self.backends.get(id.index())
+        // As long as none was taken away, each stands at the place of its number.
+        let there = self.backends.get(id.index());
+        there
+            .filter(|view| view.id == id)
+            .or_else(|| self.backends.iter().find(|view| view.id == id))
     }
 
     /// The replicas that may take reads.

@@ -12,6 +12,7 @@ use super::shared::{Backend, lock};
 use crate::domain::consistency::sticky;
 use crate::domain::ids::BackendId;
 use crate::domain::position::PositionKind;
+use crate::domain::servers::PerServer;
 use crate::domain::topology::guarantee::Flaws;
 use crate::domain::topology::health::{PrimaryState, judge_primary, judge_replica};
 use crate::domain::topology::{
@@ -50,9 +51,31 @@ pub(super) struct Answer {
 pub(super) struct Board {
     seats: Vec<Seat>,
     epoch: u64,
+    pub(super) bounds: Bounds,
+}
+
+/// How late a replica in use may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
     max_lag: Duration,
     /// The same where nobody tells positions.
     max_lag_unknown: Duration,
+}
+
+impl Bounds {
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self {
+            max_lag: settings.max_lag,
+            max_lag_unknown: sticky::max_lag(settings.max_lag, settings.sticky_after_write),
+        }
+    }
+
+    pub(super) fn tighter(self, other: Self) -> Self {
+        Self {
+            max_lag: self.max_lag.min(other.max_lag),
+            max_lag_unknown: self.max_lag_unknown.min(other.max_lag_unknown),
+        }
+    }
 }
 
 struct Seat {
@@ -67,33 +90,30 @@ struct Seat {
 
 impl Board {
     pub(super) fn new(addresses: &[Address], settings: &Settings) -> Self {
-        let seat = |(number, address): (u16, &Address)| Seat {
-            view: BackendView {
-                id: BackendId(number),
-                address: address.to_string(),
-                role: match BackendId(number).is_primary() {
-                    true => Role::Primary,
-                    false => Role::Replica,
-                },
-                health: Health::Unknown,
-                incarnation: None,
-                generation: None,
-                engine: None,
-                lag: None,
-                positions: PositionKind::Nothing,
-                flaws: Flaws::NONE,
-            },
-            report: None,
-            failure: None,
-            past: Vec::new(),
-            mixed_until: None,
-        };
+        let seats = (0..).zip(addresses);
         Self {
-            seats: (0..).zip(addresses).map(seat).collect(),
+            seats: seats
+                .map(|(number, address)| Seat::new(BackendId(number), address))
+                .collect(),
             epoch: 0,
-            max_lag: settings.max_lag,
-            max_lag_unknown: sticky::max_lag(settings.max_lag, settings.sticky_after_write),
+            bounds: Bounds::of(settings),
         }
+    }
+
+    /// A server came.
+    pub(super) fn add(&mut self, id: BackendId, address: &Address) {
+        self.seats.push(Seat::new(id, address));
+        self.epoch += 1;
+    }
+
+    /// A server was taken away.
+    pub(super) fn remove(&mut self, id: BackendId) {
+        self.seats.retain(|seat| seat.view.id != id);
+        self.epoch += 1;
+    }
+
+    fn seat(&mut self, id: BackendId) -> Option<&mut Seat> {
+        self.seats.iter_mut().find(|seat| seat.view.id == id)
     }
 
     /// The picture to publish.
@@ -152,7 +172,7 @@ impl Board {
         other: &Incarnation,
         now: Instant,
     ) {
-        let Some(seat) = self.seats.get_mut(id.index()) else {
+        let Some(seat) = self.seat(id) else {
             return;
         };
         let is_past = seat.past.iter().any(|(past, _)| past.same_life(other));
@@ -163,7 +183,7 @@ impl Board {
 
     /// Another life took over. One that was replaced before and is back proves two servers.
     fn replaced(&mut self, id: BackendId, old: &Incarnation, new: &Incarnation, now: Instant) {
-        let Some(seat) = self.seats.get_mut(id.index()) else {
+        let Some(seat) = self.seat(id) else {
             return;
         };
         if old.same_life(new) {
@@ -182,7 +202,7 @@ impl Board {
 
     /// Takes in what a probe found.
     pub(super) fn take(&mut self, samples: &mut Samples, id: BackendId, outcome: Outcome) {
-        let Some(seat) = self.seats.get_mut(id.index()) else {
+        let Some(seat) = self.seat(id) else {
             return;
         };
         match outcome {
@@ -202,12 +222,16 @@ impl Board {
     /// Judges every server; gives those that changed in more than their lag.
     pub(super) fn judge(
         &mut self,
-        backends: &[Backend],
+        backends: &PerServer<Backend>,
         samples: &Samples,
         now: Instant,
     ) -> Vec<BackendId> {
         let mut changed = Vec::new();
-        for (at, backend) in backends.iter().enumerate() {
+        for at in 0..self.seats.len() {
+            let id = self.seats.get(at).map(|seat| seat.view.id);
+            let Some(backend) = id.and_then(|id| backends.get(id)) else {
+                continue;
+            };
             let (health, lag) = self.health(at, backend, samples, now);
             let Some(seat) = self.seats.get_mut(at) else {
                 continue;
@@ -281,8 +305,8 @@ impl Board {
         };
         let tells = primary.is_some_and(|seat| seat.view.positions != PositionKind::Nothing);
         let max_lag = match tells {
-            true => self.max_lag,
-            false => self.max_lag_unknown,
+            true => self.bounds.max_lag,
+            false => self.bounds.max_lag_unknown,
         };
         let health = judge_replica(report, state, lag, max_lag);
         let at_most = match lag {
@@ -298,6 +322,32 @@ impl Board {
             let other = seat.report.as_ref().filter(|_| seat.failure.is_none());
             other.is_some_and(|it| it.incarnation.server_uuid == report.incarnation.server_uuid)
         })
+    }
+}
+
+impl Seat {
+    fn new(id: BackendId, address: &Address) -> Self {
+        Self {
+            view: BackendView {
+                id,
+                address: address.to_string(),
+                role: match id.is_primary() {
+                    true => Role::Primary,
+                    false => Role::Replica,
+                },
+                health: Health::Unknown,
+                incarnation: None,
+                generation: None,
+                engine: None,
+                lag: None,
+                positions: PositionKind::Nothing,
+                flaws: Flaws::NONE,
+            },
+            report: None,
+            failure: None,
+            past: Vec::new(),
+            mixed_until: None,
+        }
     }
 }
 

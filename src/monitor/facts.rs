@@ -190,7 +190,8 @@ impl Keeper {
         }
         backend.globals.store(Some(Arc::new(own.clone())));
         if backend.id.is_primary() {
-            for replica in shared.backends.iter().skip(1) {
+            let replicas = shared.backends.iter().filter(|it| !it.id.is_primary());
+            for replica in replicas {
                 replica.refresh.notify_one();
             }
         }

@@ -6,6 +6,7 @@ mod table;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Opts, OptsBuilder, Row};
 use tokio::time::timeout;
@@ -44,16 +45,26 @@ impl Greeting {
 
 /// A connection that comes and goes.
 pub(super) struct Link {
-    settings: Arc<Settings>,
-    opts: Opts,
+    settings: Arc<ArcSwap<Settings>>,
+    address: Address,
     open: Option<(Conn, Greeting)>,
 }
 
 impl Link {
-    pub(super) fn new(settings: Arc<Settings>, address: &Address) -> Self {
-        let opts = OptsBuilder::default()
-            .ip_or_hostname(address.host.clone())
-            .tcp_port(address.port)
+    pub(super) fn new(settings: Arc<ArcSwap<Settings>>, address: &Address) -> Self {
+        Self {
+            address: address.clone(),
+            settings,
+            open: None,
+        }
+    }
+
+    /// How it connects, with the account that is configured now.
+    fn opts(&self) -> Opts {
+        let settings = self.settings.load();
+        OptsBuilder::default()
+            .ip_or_hostname(self.address.host.clone())
+            .tcp_port(self.address.port)
             .user(Some(settings.user.clone()))
             .pass(Some(settings.password.clone()))
             // The default reads @@socket and connects again over it: another path than the data's.
@@ -61,12 +72,12 @@ impl Link {
             // Given, these two save a query at each connect.
             .max_allowed_packet(Some(64 << 20))
             .wait_timeout(Some(28_800))
-            .stmt_cache_size(0);
-        Self {
-            opts: opts.into(),
-            settings,
-            open: None,
-        }
+            .stmt_cache_size(0)
+            .into()
+    }
+
+    fn limit(&self) -> Duration {
+        self.settings.load().timeout
     }
 
     /// Whether a connection is open, as far as one can tell without using it.
@@ -79,8 +90,8 @@ impl Link {
         if let Some((_, greeting)) = &self.open {
             return Ok(greeting.clone());
         }
-        let limit = self.settings.timeout;
-        let mut conn = timeout(limit, Conn::new(self.opts.clone()))
+        let limit = self.limit();
+        let mut conn = timeout(limit, Conn::new(self.opts()))
             .await
             .map_err(|_| ProbeError::Timeout(limit))?
             .map_err(|error| self.explain(error))?;
@@ -111,7 +122,7 @@ impl Link {
 
     async fn ask_once(&mut self, sql: &str) -> Result<Vec<Table>, ProbeError> {
         self.greeting().await?;
-        let limit = self.settings.timeout;
+        let limit = self.limit();
         let Some((conn, _)) = &mut self.open else {
             return Err(ProbeError::Unreachable("not connected".to_owned()));
         };
@@ -139,7 +150,8 @@ impl Link {
                 message: match missing_grant(error.code) {
                     true => format!(
                         "{}; run: GRANT REPLICATION CLIENT ON *.* TO '{}' (on MariaDB also SLAVE MONITOR)",
-                        error.message, self.settings.user
+                        error.message,
+                        self.settings.load().user
                     ),
                     false => error.message,
                 },
@@ -216,7 +228,7 @@ mod tests {
             host: "a".to_owned(),
             port: 1,
         };
-        let link = Link::new(Arc::new(settings), &address);
+        let link = Link::new(Arc::new(ArcSwap::from_pointee(settings)), &address);
         let error = |code| {
             link.explain(Error::Server(mysql_async::ServerError {
                 code,

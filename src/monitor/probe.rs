@@ -33,13 +33,14 @@ pub(super) async fn run(shared: Arc<Shared>, id: BackendId) {
         return;
     };
     let mut link = Link::new(Arc::clone(&shared.settings), &backend.address);
-    let mut pause = shared.settings.interval;
+    let mut pause = shared.settings.load().interval;
     loop {
         let outcome = look(&shared, backend, &mut link).await;
+        let settings = shared.settings.load_full();
         pause = match &outcome {
-            Outcome::Answer(_) if id.is_primary() => shared.settings.sampling(),
-            Outcome::Answer(_) => shared.settings.interval,
-            Outcome::Failed(_) => (pause * 2).min(SLOWEST.max(shared.settings.interval)),
+            Outcome::Answer(_) if id.is_primary() => settings.sampling(),
+            Outcome::Answer(_) => settings.interval,
+            Outcome::Failed(_) => (pause * 2).min(SLOWEST.max(settings.interval)),
         };
         shared.record(backend, outcome);
         sleep(CLOSEST).await;
@@ -53,7 +54,7 @@ async fn look(shared: &Shared, backend: &Backend, link: &mut Link) -> Outcome {
     if backend.reconnect.swap(false, Ordering::AcqRel) {
         link.close().await;
     }
-    let limit = shared.settings.timeout;
+    let limit = shared.settings.load().timeout;
     let fresh_connection = !link.is_open();
     match timeout(limit, ask(shared, backend, link)).await {
         Ok(Ok(answer)) => Outcome::Answer(Box::new(Answer {

@@ -92,7 +92,7 @@ pub(super) struct Address {
 }
 
 impl Address {
-    fn parse(text: &str) -> Result<Self, MonitorError> {
+    pub(super) fn parse(text: &str) -> Result<Self, MonitorError> {
         let wrong = || MonitorError::Address(text.to_owned());
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let port = port.parse().map_err(|_| wrong())?;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, watch};
 
-use super::board::{Board, Outcome};
+use super::board::{Board, Bounds, Outcome};
 use super::errant::Errant;
 use super::facts::{Globals, ServerFacts};
 use super::hub::Hub;
@@ -18,15 +18,17 @@ use super::upper::Upper;
 use super::{MonitorError, ProbeError};
 use crate::domain::ids::BackendId;
 use crate::domain::position::{Position, PositionKind};
+use crate::domain::servers::PerServer;
 use crate::domain::topology::guarantee::Flaws;
 use crate::domain::topology::{Generation, Incarnation, Role, Samples, Topology};
 
 /// Everything the monitor knows.
 pub(super) struct Shared {
-    pub(super) settings: Arc<Settings>,
+    pub(super) settings: Arc<ArcSwap<Settings>>,
     pub(super) topology: ArcSwap<Topology>,
     pub(super) epoch: watch::Sender<u64>,
-    pub(super) backends: Vec<Backend>,
+    /// Every server there ever was, also those that were taken away.
+    pub(super) backends: PerServer<Backend>,
     /// Positions of the primary in its current life.
     pub(super) samples: Mutex<Samples>,
     board: Mutex<Board>,
@@ -38,6 +40,8 @@ pub(super) struct Backend {
     pub(super) address: Address,
     /// The life that the last successful probe saw.
     pub(super) life: ArcSwapOption<Life>,
+    /// Whether it was taken away: nobody asks it anything any more.
+    pub(super) gone: AtomicBool,
     /// Whether statements may be sent there, as in the topology.
     pub(super) usable: AtomicBool,
     /// The kind of history it tells.
@@ -67,37 +71,20 @@ impl Shared {
     pub(super) fn new(settings: Settings) -> Result<Self, MonitorError> {
         let addresses = settings.addresses()?;
         let board = Board::new(&addresses, &settings);
-        let backends = (0..).zip(addresses).map(|(number, address)| Backend {
-            id: BackendId(number),
-            address,
-            life: ArcSwapOption::empty(),
-            usable: AtomicBool::new(false),
-            kind: AtomicU8::new(0),
-            unproven: AtomicBool::new(false),
-            poke: Notify::new(),
-            reconnect: AtomicBool::new(false),
-            stranger: Mutex::new(None),
-            hub: Hub::default(),
-            upper: Upper::default(),
-            errant: Errant::default(),
-            facts: ArcSwapOption::empty(),
-            flaws: Mutex::default(),
-            globals: ArcSwapOption::empty(),
-            refresh: Notify::new(),
-            probes: AtomicU64::new(0),
-        });
+        let backends = (0..).zip(addresses);
+        let backends = backends.map(|(number, address)| Backend::new(BackendId(number), address));
         Ok(Self {
             backends: backends.collect(),
             topology: ArcSwap::from_pointee(board.topology()),
             epoch: watch::Sender::new(0),
             samples: Mutex::default(),
             board: Mutex::new(board),
-            settings: Arc::new(settings),
+            settings: Arc::new(ArcSwap::from_pointee(settings)),
         })
     }
 
     pub(super) fn backend(&self, id: BackendId) -> Option<&Backend> {
-        self.backends.get(id.index())
+        self.backends.get(id)
     }
 
     /// Takes in what a probe found, and publishes what follows from it.
@@ -132,8 +119,10 @@ impl Shared {
         drop(samples);
         let topology = Arc::new(board.topology());
         self.topology.store(Arc::clone(&topology));
-        for (backend, view) in self.backends.iter().zip(&topology.backends) {
-            backend.usable.store(view.usable(), Ordering::Release);
+        for view in &topology.backends {
+            if let Some(backend) = self.backend(view.id) {
+                backend.usable.store(view.usable(), Ordering::Release);
+            }
         }
         drop(board);
         for id in changed.iter().filter_map(|id| self.backend(*id)) {
@@ -149,6 +138,59 @@ impl Shared {
 }
 
 impl Shared {
+    /// One more server. `None` when there are no numbers left.
+    pub(super) fn add(&self, address: Address) -> Option<BackendId> {
+        let mut board = lock(&self.board);
+        let number = u16::try_from(self.backends.iter().count()).ok()?;
+        let id = BackendId(number);
+        self.backends
+            .get_or_init(id, || Backend::new(id, address.clone()))?;
+        board.add(id, &address);
+        self.publish(board);
+        Some(id)
+    }
+
+    /// A server is none of ours any more. Who waits for it, or asks it, is told so.
+    pub(super) fn remove(&self, id: BackendId) {
+        let Some(backend) = self.backend(id) else {
+            return;
+        };
+        let mut board = lock(&self.board);
+        backend.gone.store(true, Ordering::Release);
+        backend.usable.store(false, Ordering::Release);
+        board.remove(id);
+        self.publish(board);
+        backend.hub.dismiss(backend);
+        backend.upper.dismiss();
+    }
+
+    /// Other bounds for replicas are in force. Bounds that become tighter hold before anybody relies on
+    /// them, and bounds that become wider after.
+    pub(super) fn change(&self, settings: Settings) {
+        let old = self.settings.load_full();
+        let bounds = Bounds::of(&settings);
+        self.rejudge(bounds.tighter(Bounds::of(&old)));
+        self.settings.store(Arc::new(settings));
+        self.rejudge(bounds);
+        for backend in self.backends.iter() {
+            backend.poke.notify_one();
+        }
+    }
+
+    fn rejudge(&self, bounds: Bounds) {
+        let mut board = lock(&self.board);
+        let samples = lock(&self.samples);
+        board.bounds = bounds;
+        self.judge(board, samples);
+    }
+
+    fn publish(&self, board: MutexGuard<'_, Board>) {
+        let topology = Arc::new(board.topology());
+        self.topology.store(Arc::clone(&topology));
+        drop(board);
+        self.epoch.send_replace(topology.epoch);
+    }
+
     /// Takes in what the primary had executed when it was asked at `sent`.
     pub(super) fn sample(
         &self,
@@ -166,6 +208,29 @@ impl Shared {
 }
 
 impl Backend {
+    fn new(id: BackendId, address: Address) -> Self {
+        Self {
+            id,
+            address,
+            life: ArcSwapOption::empty(),
+            gone: AtomicBool::new(false),
+            usable: AtomicBool::new(false),
+            kind: AtomicU8::new(0),
+            unproven: AtomicBool::new(false),
+            poke: Notify::new(),
+            reconnect: AtomicBool::new(false),
+            stranger: Mutex::new(None),
+            hub: Hub::default(),
+            upper: Upper::default(),
+            errant: Errant::default(),
+            facts: ArcSwapOption::empty(),
+            flaws: Mutex::default(),
+            globals: ArcSwapOption::empty(),
+            refresh: Notify::new(),
+            probes: AtomicU64::new(0),
+        }
+    }
+
     /// How its history is asked for.
     pub(super) fn source(&self) -> Source {
         let kind = usize::from(self.kind.load(Ordering::Acquire));

@@ -75,13 +75,25 @@ impl Upper {
             return Ok(heard);
         }
         let (answer, receiver) = oneshot::channel();
-        lock(&self.asks).push(Ask { not_before, answer });
+        {
+            let mut asks = lock(&self.asks);
+            // Under the lock: who sets it lets go of all that are there, after that.
+            if backend.gone.load(Ordering::Acquire) {
+                return Err(ProbeError::Unknown);
+            }
+            asks.push(Ask { not_before, answer });
+        }
         self.wake.notify_one();
         receiver.await.unwrap_or_else(|_| {
             Err(ProbeError::Unreachable(
                 "the monitor has stopped".to_owned(),
             ))
         })
+    }
+
+    /// Lets go of all who ask: the server was taken away.
+    pub(super) fn dismiss(&self) {
+        lock(&self.asks).clear();
     }
 
     fn recent(&self, backend: &Backend, not_before: Instant) -> Option<Heard> {

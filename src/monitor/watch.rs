@@ -346,9 +346,13 @@ impl Watch {
             return heard;
         }
         let health = self.topology().get(backend.id).map(|view| view.health);
-        if health == Some(Health::Down) {
-            backend.poke.notify_one();
-            return Err(ProbeError::Unreachable("it is down".to_owned()));
+        match health {
+            Some(Health::Down) => {
+                backend.poke.notify_one();
+                return Err(ProbeError::Unreachable("it is down".to_owned()));
+            }
+            None => return Err(ProbeError::Unknown),
+            Some(_) => {}
         }
         if !backend.source().tells_seen() {
             return Err(ProbeError::Unsupported);
@@ -358,7 +362,7 @@ impl Watch {
 
     /// What is said of a primary that need not be asked, or cannot be.
     fn without_asking(&self, primary: &Backend, not_before: Instant) -> Option<Answer> {
-        let settings = &self.shared.settings;
+        let sticky_after_write = self.shared.settings.load().sticky_after_write;
         let life = primary.life.load_full()?;
         let nothing = Ok(Heard {
             generation: life.generation,
@@ -372,8 +376,7 @@ impl Watch {
         if primary.source().kind != PositionKind::Nothing {
             return None;
         }
-        let settled =
-            sticky::is_everywhere(not_before, settings.sticky_after_write, Instant::now());
+        let settled = sticky::is_everywhere(not_before, sticky_after_write, Instant::now());
         Some(match settled {
             true => nothing,
             false => Err(ProbeError::Unsupported),
@@ -382,7 +385,7 @@ impl Watch {
 
     /// Whether Aurora's own readers keep the promises.
     fn delegates(&self, backend: &Backend) -> bool {
-        self.shared.settings.delegate && backend.source().kind == PositionKind::Lsn
+        self.shared.settings.load().delegate && backend.source().kind == PositionKind::Lsn
     }
 
     /// What an answer says of the sights of a server's reads.

@@ -73,6 +73,7 @@ impl Relay {
         if self.links.died_idle(side).await {
             return Ok(Tried::NotSent);
         }
+        let lap = self.links.laps.start();
         self.note_before(side);
         self.recall_last_insert_id(side, profile).await?;
         if let Task::Execute(id) = task
@@ -93,6 +94,7 @@ impl Relay {
         } else if !self.restore(side).await? {
             return Ok(Tried::NotRestored);
         }
+        self.links.laps.restored(lap);
         self.ended_with = Status::default();
         self.begin_change(side, profile);
         self.registered.runs(Some(side));
@@ -141,7 +143,12 @@ impl Relay {
         let Some(kind) = self.send_task(side, task, total).await? else {
             return Ok(Tried::Relayed(Relayed::Lost { forwarded: false }));
         };
-        match self.swallow(side, replies).await? {
+        let lap = self.links.laps.start();
+        let restored = self.swallow(side, replies).await?;
+        if replies > 0 {
+            self.links.laps.restored(lap);
+        }
+        match restored {
             Swallowed::Done => {}
             Swallowed::Refused(_) => return Ok(Tried::NotRestored),
             Swallowed::Broken => return Ok(Tried::Relayed(Relayed::Lost { forwarded: false })),

@@ -9,10 +9,13 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 
+use crate::config::Config;
+
 /// So many reads may run on the primary at a time.
 #[derive(Clone, Debug)]
-pub struct Budget {
+pub(super) struct Budget {
     free: Arc<Semaphore>,
+    size: usize,
 }
 
 /// The right to run one read on the primary; given back when dropped.
@@ -20,11 +23,19 @@ pub struct Budget {
 pub(super) struct Permit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
 impl Budget {
-    /// A budget of so many reads.
-    pub fn new(reads: usize) -> Self {
+    /// What a configuration gives such reads.
+    pub(super) fn of(config: &Config) -> Self {
+        let share = config.consistency.primary_budget;
+        let size = share.of(config.pool.max_connections);
         Self {
-            free: Arc::new(Semaphore::new(reads.min(Semaphore::MAX_PERMITS))),
+            free: Arc::new(Semaphore::new(size.min(Semaphore::MAX_PERMITS))),
+            size,
         }
+    }
+
+    /// How many reads it is for.
+    pub(super) fn size(&self) -> usize {
+        self.size
     }
 
     /// A permit, if one is free.

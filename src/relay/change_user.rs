@@ -19,7 +19,8 @@ impl Relay {
             return self.refuse_and_end(ClientError::PacketsOutOfOrder).await;
         }
         let peer = self.client.stream.peer_host();
-        let users = Configured(&self.shared.config);
+        let config = self.shared.config();
+        let users = Configured(&config);
         let dialogue = login::change_user(
             &mut self.client.stream,
             &self.who.accepted,
@@ -27,7 +28,7 @@ impl Relay {
             &users,
             &peer,
         );
-        let limit = self.shared.config.limits.login_timeout;
+        let limit = config.limits.login_timeout;
         match tokio::time::timeout(limit, dialogue).await {
             Ok(Ok(accepted)) => self.become_user(Client::new(accepted)).await,
             Ok(Err(LoginError::Rejected(error))) => {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::attempt::Task;
 use super::bulk::GATHERED;
-use super::groups::{group_of, settings_of};
+use super::groups::group_of;
 use super::hints;
 use super::kill::{self, Named};
 use super::own::{Execution, OwnPart};
 use super::prepared::MOST;
 use super::session::{End, Relay};
+use super::spans;
 use super::statement::{Statement, asks_previous};
 use crate::domain::ids::{BackendId, ClientStmtId};
 use crate::domain::routing::Reason;
@@ -146,6 +147,10 @@ impl Relay {
             Ok(hints) => self.state.hints = hints,
             Err(error) => return self.refuse(error).await,
         }
+        let attributes = self.who.profile.query_attributes();
+        let parent = spans::of_query(&self.shared, payload, text, attributes);
+        self.tally.parent = parent;
+        self.links.laps.on |= parent.is_some();
         let profile = self
             .shared
             .classifier
@@ -265,10 +270,17 @@ impl Relay {
     /// The session is as after a login.
     pub(super) fn after_reset(&mut self) {
         self.trace = false;
+<<<<<<< HEAD
         self.own_settings = false;
         self.state
             .on_reset(settings_of(&self.shared.config, &self.who.user));
         self.group = group_of(&self.shared.config, &self.who);
+=======
+        self.in_force.on_reset();
+        let defaults = self.defaults();
+        self.state.on_reset(defaults);
+        self.group = group_of(&self.in_force.config, &self.who);
+>>>>>>> main
         self.read_after.clear();
         self.open_groups.clear();
         self.permit = None;
@@ -393,6 +405,7 @@ impl Relay {
             }
         };
         self.state.hints = hints;
+<<<<<<< HEAD
         if self.shared.rules.any() {
             return self.execute_by_rules(id, total).await;
         }
@@ -401,6 +414,9 @@ impl Relay {
 
     /// Runs the COM_STMT_EXECUTE at hand.
     pub(super) async fn run_execute(&mut self, id: ClientStmtId, total: usize) -> Result<(), End> {
+=======
+        self.trace_of_execute(id, total);
+>>>>>>> main
         let changes = match self.execute_own(id, total).await? {
             Execution::Run(changes) => changes,
             Execution::Answered => return Ok(()),

@@ -3,14 +3,17 @@
 
 mod asking;
 mod constants;
+mod packet;
 mod told;
 
-use constants::as_query;
+use constants::{Assigned, as_query};
 pub(super) use told::Told;
+
+use mysql_common::collations::{Collation, CollationId};
 
 use super::attempt::Task;
 use super::session::{End, Relay};
-use super::statement::Statement;
+use super::statement::{DONE, Statement};
 use crate::domain::ids::ClientStmtId;
 use crate::domain::routing::Reason;
 use crate::domain::session::aftermath::{Asked, Condition, Conditions, Look, Place, Severity};
@@ -23,6 +26,9 @@ use crate::protocol::resultset::{Column, typed_resultset};
 
 /// The most rows of SHOW WARNINGS that are remembered: what max_error_count is by default.
 const MOST: usize = 1024;
+
+/// The last collation that is the default one of a charset.
+const LAST_COLLATION: u16 = 255;
 
 /// The code of a row that stands for warnings which were lost with their connection. 50000 to 51999 are
 /// left to third parties by MySQL's numbering.
@@ -50,7 +56,7 @@ impl Relay {
             Previous::List { .. } => Some(Look::List),
             Previous::Count { .. } => Some(Look::Count),
             Previous::Get(_) => Some(Look::Get),
-            Previous::Mentions(_) => None,
+            Previous::Mentions(_) | Previous::Packet { .. } => None,
         };
         let prepared = match statement.task {
             Task::Execute(id) => Some(id),
@@ -68,6 +74,9 @@ impl Relay {
             // Its text was filled in when it was executed.
             return Ok(Recall::AsUsual);
         }
+        if let Previous::Packet { head, rest } = previous {
+            return self.recall_packet(statement, *head, rest).await;
+        }
         self.settle_all().await?;
         let outcome = match previous {
             Previous::List {
@@ -76,11 +85,15 @@ impl Relay {
                 limit,
             } => self.answer_list(errors, offset, limit).await?,
             Previous::Count { errors } => self.answer_count(errors).await?,
-            Previous::Get(targets) => return self.answer_get(&targets).await,
+            Previous::Get(targets) => {
+                let outcome = self.answer_get(&targets).await?;
+                return Ok(Recall::Answered(outcome));
+            }
             Previous::Mentions(mentions) => {
                 let text = self.fill_in(&mentions);
                 return self.run_filled(text, statement.profile).await;
             }
+            Previous::Packet { .. } => return Ok(Recall::AsUsual),
         };
         self.count_own(statement.profile.access, outcome, started);
         Ok(Recall::Answered(outcome))
@@ -139,7 +152,7 @@ impl Relay {
     fn place(&self, side: Side) -> Option<Place> {
         let link = self.links.get(side)?;
         Some(Place {
-            connection: link.identity.serial,
+            lease: link.lease,
             sent: link.sent,
         })
     }
@@ -201,9 +214,11 @@ impl Relay {
                 limit,
             } => Ok(Some(as_query(&self.listed(errors, offset, limit)))),
             Previous::Get(targets) => match self.assignments(&targets) {
-                Some(text) => Ok(Some(text)),
-                None => Err(ClientError::DiagnosticsElsewhere),
+                Assigned::By(text) => Ok(Some(text)),
+                Assigned::Nothing | Assigned::Untold => Err(ClientError::DiagnosticsElsewhere),
             },
+            // Nobody prepares several statements in one.
+            Previous::Packet { .. } => Ok(None),
         })
     }
 
@@ -226,7 +241,7 @@ impl Relay {
     fn listed(&self, errors: bool, offset: usize, limit: usize) -> Vec<Condition> {
         let all = self.state.aftermath.all_conditions();
         let lost = all.count.saturating_sub(all.list.len() as u64);
-        let lost = (lost > 0 && all.list.len() < MOST).then(|| Condition {
+        let lost = (lost > 0 && all.untold).then(|| Condition {
             severity: Severity::Warning,
             code: LOST,
             state: None,
@@ -300,6 +315,9 @@ impl Relay {
             status,
             deprecate_eof,
         );
+        if self.more_follows {
+            self.reply_seq = seq;
+        }
         self.send_out().await?;
         Ok(Outcome::Done {
             affected: 0,
@@ -310,14 +328,9 @@ impl Relay {
     /// The columns of SHOW WARNINGS, as each engine defines them (captured).
     fn columns_of_list(&mut self) -> [Column<'static>; 3] {
         let mariadb = self.mode().dialect.is_mariadb();
-        let (usual, decimals, code_length) = if mariadb { (45, 39, 4) } else { (255, 31, 5) };
-        // Its default collation, and the most bytes of a character.
-        let (charset, bytes) = match self.state.mirror.get(b"character_set_results") {
-            Some(b"utf8mb3") => (33, 3),
-            Some(b"latin1") => (8, 1),
-            Some(b"ascii") => (11, 1),
-            _ => (usual, 4),
-        };
+        let (decimals, code_length) = if mariadb { (39, 4) } else { (31, 5) };
+        let results = self.state.mirror.get(b"character_set_results");
+        let (charset, bytes) = charset_of_results(results, mariadb);
         let text = |name, length| Column {
             name,
             kind: 253,
@@ -337,10 +350,17 @@ impl Relay {
         [text("Level", 7 * bytes), code, text("Message", 512 * bytes)]
     }
 
-    async fn answer_get(&mut self, targets: &[Target]) -> Result<Recall, End> {
-        let Some(text) = self.assignments(targets) else {
-            self.refuse(ClientError::DiagnosticsElsewhere).await?;
-            return Ok(Recall::Answered(Outcome::Failed));
+    async fn answer_get(&mut self, targets: &[Target]) -> Result<Outcome, End> {
+        let text = match self.assignments(targets) {
+            Assigned::By(text) => text,
+            Assigned::Nothing => {
+                self.answer_no_condition().await?;
+                return Ok(DONE);
+            }
+            Assigned::Untold => {
+                self.refuse(ClientError::DiagnosticsElsewhere).await?;
+                return Ok(Outcome::Failed);
+            }
         };
         let profile = StatementProfile {
             access: Access::Session,
@@ -349,19 +369,40 @@ impl Relay {
             fingerprint: 0,
         };
         let kept = self.state.aftermath.clone();
-        let recall = self.run_filled(text, profile).await?;
-        if matches!(recall, Recall::Answered(Outcome::Done { .. })) {
+        let outcome = self.run_where_state_is(text, profile).await?;
+        if outcome != Outcome::Failed {
             self.state.aftermath = kept;
+            self.state.aftermath.on_own_look(Look::Get);
         }
-        Ok(recall)
+        if self.more_follows {
+            self.reply_seq = self.reply_seq.wrapping_add(1);
+        }
+        Ok(outcome)
     }
 
-    /// Runs a text with answers in it where the session's state is.
+    /// Answers GET DIAGNOSTICS for a condition that there is not: a warning, and nothing is assigned.
+    async fn answer_no_condition(&mut self) -> Result<(), End> {
+        let most = self.state.mirror.get(b"max_error_count");
+        let most = most.and_then(|most| std::str::from_utf8(most).ok()?.parse().ok());
+        self.state.aftermath.on_no_condition(most.unwrap_or(MOST));
+        self.send_ok(1).await
+    }
+
     async fn run_filled(
         &mut self,
         text: Vec<u8>,
         profile: StatementProfile,
     ) -> Result<Recall, End> {
+        let outcome = self.run_where_state_is(text, profile).await?;
+        Ok(Recall::Answered(outcome))
+    }
+
+    /// Runs a text with answers in it where the session's state is.
+    async fn run_where_state_is(
+        &mut self,
+        text: Vec<u8>,
+        profile: StatementProfile,
+    ) -> Result<Outcome, End> {
         self.rewritten = text;
         let side = self.state.transaction.open_on().unwrap_or(Side::Primary);
         let statement = Statement {
@@ -370,9 +411,33 @@ impl Relay {
             total: 0,
             bound: Some((side, Reason::FollowsPrevious)),
         };
-        Box::pin(self.run_statement(statement))
-            .await
-            .map(Recall::Answered)
+        Box::pin(self.run_statement(statement)).await
+    }
+}
+
+/// The collation that columns of text name where results are in this charset, and the most bytes of a character.
+/// A charset is named, or its collation by number; NULL leaves texts of a server's own in utf8mb3.
+fn charset_of_results(results: Option<&[u8]>, mariadb: bool) -> (u16, u32) {
+    let name = match results.map(std::str::from_utf8) {
+        None => "utf8mb4",
+        Some(Ok(name)) if !name.is_empty() => name,
+        Some(_) => "utf8mb3",
+    };
+    if let Ok(id) = name.parse::<u16>() {
+        let known = Collation::from(CollationId::from(id));
+        return (id, known.max_len().into());
+    }
+    match name {
+        "utf8mb3" => (33, 3),
+        "utf8mb4" if mariadb => (45, 4),
+        "utf8mb4" => (255, 4),
+        name => {
+            let all = (1..=LAST_COLLATION).map(|id| Collation::from(CollationId::from(id)));
+            let found = all
+                .filter(|it| it.is_default())
+                .find(|it| it.charset().eq_ignore_ascii_case(name));
+            found.map_or((33, 3), |it| (it.id() as u16, it.max_len().into()))
+        }
     }
 }
 
@@ -384,6 +449,7 @@ fn asked_by(previous: &Previous) -> Asked {
     };
     match previous {
         Previous::List { .. } | Previous::Count { .. } => conditions,
+        Previous::Packet { head, .. } => asked_by(head),
         Previous::Get(targets) => Asked {
             row_count: targets.iter().any(|target| target.item == Item::RowCount),
             ..conditions

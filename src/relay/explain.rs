@@ -132,9 +132,10 @@ impl Shared {
             found_rows: false,
             state_after_rows: true,
         };
-        let user = self.config.users.first();
+        let config = self.config();
+        let user = config.users.first();
         let user = user.map_or("", |account| account.name.as_str());
-        let mut session = Session::new(settings_of(&self.config, user), traits);
+        let mut session = Session::new(settings_of(&config, user), traits);
         let lexer = start_from_globals(self, &mut session);
         (session, lexer)
     }
@@ -147,7 +148,7 @@ impl Shared {
         level: Level,
         transaction: bool,
     ) -> Result<(String, Reason), String> {
-        if self.config.proxy.mode == Mode::Shadow {
+        if self.mode == Mode::Shadow {
             return Ok(("primary".to_owned(), Reason::Shadow));
         }
         if let Some(error) = refusal(self, level) {
@@ -158,7 +159,7 @@ impl Shared {
         let settings = session.settings;
         let arrived = terms.arrived;
         let situation = Situation {
-            replicas_configured: !self.config.cluster.replicas.is_empty(),
+            replicas_configured: self.has_replicas(),
             ..Situation::default()
         };
         let demand = requirement(self, &terms);
@@ -205,7 +206,8 @@ impl Shared {
             }
             None => Position::Nothing,
         };
-        let user = self.config.users.first();
+        let config = self.config();
+        let user = config.users.first();
         let group = match (&session.hints.group, user) {
             (Some(name), _) => GroupKey::named(name.as_bytes()),
             (None, Some(account)) => GroupKey::of_user(&account.name),

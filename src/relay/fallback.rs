@@ -57,14 +57,16 @@ impl Relay {
                     shared,
                     client,
                     registered,
+                    in_force,
                     ..
                 } = self;
+                let budget = shared.budget();
                 let permit = tokio::select! {
                     biased;
-                    permit = shared.budget.take_by(deadline) => Some(permit),
+                    permit = budget.take_by(deadline) => Some(permit),
                     () = registered.interrupted() => None,
                     // It will not read the answer.
-                    () = left(client, ahead_of(shared)) => None,
+                    () = left(client, ahead_of(in_force)) => None,
                 };
                 self.gauge.set(SessionState::Active);
                 match permit {
@@ -73,7 +75,7 @@ impl Relay {
                 }
             }
             (Fallback::Budgeted { may_queue: false } | Fallback::Stale, _) => {
-                within_budget(reason, self.shared.budget.take())
+                within_budget(reason, self.shared.budget().take())
             }
         }
     }
@@ -93,6 +95,7 @@ impl Relay {
             client,
             registered,
             links,
+            in_force,
             ..
         } = self;
         tokio::select! {
@@ -101,7 +104,7 @@ impl Relay {
                 Ok(ready.map_err(ClientError::from))
             }
             () = registered.interrupted() => Ok(Err(ClientError::Interrupted)),
-            () = left(client, ahead_of(shared)) => Err(End::ClientGone),
+            () = left(client, ahead_of(in_force)) => Err(End::ClientGone),
         }
     }
 

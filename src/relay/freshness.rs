@@ -140,7 +140,7 @@ impl Seeker<'_> {
             held: connected,
             bound: connected.filter(|_| self.in_transaction),
             lost: lost.to_vec(),
-            replicas_configured: !self.shared.config.cluster.replicas.is_empty(),
+            replicas_configured: self.shared.has_replicas(),
         };
         let timeout = settings.catch_up_timeout;
         let requirement = requirement(self.shared, terms);
@@ -468,7 +468,7 @@ pub(super) async fn primary_ready(
     session: &mut Session,
     level: Level,
 ) -> Result<(), NotReady> {
-    let shadow = shared.config.proxy.mode == Mode::Shadow;
+    let shadow = shared.mode == Mode::Shadow;
     if shadow || nothing_seen_elsewhere(&session.positions) {
         return Ok(());
     }

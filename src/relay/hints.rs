@@ -5,6 +5,7 @@ use super::prepared::Statement;
 use super::session::Relay;
 use crate::domain::ids::ClientStmtId;
 use crate::domain::sql::{HintError, Hints};
+use crate::domain::trace::{self, TraceParent};
 use crate::frontend::ClientError;
 use crate::protocol::command::{Parameter, ParameterValue, StmtExecute, query_attributes};
 
@@ -41,6 +42,37 @@ fn of_attributes(attributes: &[Parameter<'_>]) -> Result<Hints, HintError> {
         hints.take_attribute(name, value)?;
     }
     Ok(hints)
+}
+
+/// The trace that the attributes of a COM_QUERY name.
+pub(super) fn trace_of_query(payload: &[u8], in_force: bool) -> Option<TraceParent> {
+    let attributes = in_force
+        .then(|| query_attributes(payload, true))
+        .flatten()?;
+    trace_of(&attributes)
+}
+
+/// The same of a COM_STMT_EXECUTE.
+pub(super) fn trace_of_execute(
+    relay: &Relay,
+    id: ClientStmtId,
+    total: usize,
+) -> Option<TraceParent> {
+    let statement = relay.statements.get(id)?;
+    let in_force = relay.who.profile.query_attributes();
+    let payload = in_force.then(|| relay.payload(total))?;
+    let execute = StmtExecute::parse(payload, statement.params, true)?;
+    let execute = execute.has_attributes().then_some(execute)?;
+    let (_, attributes) = execute.values(&statement.types, &statement.long_data)?;
+    trace_of(&attributes)
+}
+
+fn trace_of(attributes: &[Parameter<'_>]) -> Option<TraceParent> {
+    let named = |it: &&Parameter<'_>| it.name.eq_ignore_ascii_case(trace::NAME);
+    match attributes.iter().find(named)?.value {
+        ParameterValue::Text(text) => TraceParent::parse(text),
+        _ => None,
+    }
 }
 
 impl Relay {

@@ -15,6 +15,7 @@ use crate::domain::position::Brief;
 use crate::domain::routing::Reason;
 use crate::domain::session::{Outcome, Side};
 use crate::domain::sql::Access;
+use crate::domain::trace::TraceParent;
 use crate::telemetry::{AccessLabel, Label, Ran, Target};
 
 /// One statement of a session.
@@ -190,6 +191,8 @@ pub(super) struct Tally {
     pub(super) waited: Duration,
     /// What its level demanded of the server, else what its session needed when it was routed.
     pub(super) needed: Brief,
+    /// The trace that it belongs to, if somebody takes its span.
+    pub(super) parent: Option<TraceParent>,
     /// What its client is to be told of its way.
     pub(super) trace: TraceNote,
 }
@@ -245,6 +248,7 @@ impl Relay {
             waited,
             needed,
             trace,
+            ..
         } = self.tally;
         self.shared.metrics.statement(access, target, reason, took);
         tracing::trace!(
@@ -281,6 +285,8 @@ impl Relay {
             took,
             needed,
         });
+        self.note_slow(&went, backend, took);
+        self.note_span(&went, backend, started, took);
         if trace == TraceNote::Flagged {
             let address = backend.and_then(|id| self.shared.address(id));
             self.tell_trace(&went, address.as_deref(), took);

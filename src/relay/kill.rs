@@ -143,6 +143,11 @@ impl Registry {
         self.lock().contains_key(&session)
     }
 
+    /// Whether a session of this account is open.
+    pub fn has_user(&self, user: &str) -> bool {
+        self.lock().values().any(|target| *target.user() == *user)
+    }
+
     /// Ends the sessions that wait for their clients and have no transaction open.
     pub fn abort_idle(&self) {
         self.abort(|target| target.idle.swap(false, Ordering::AcqRel));
@@ -241,7 +246,7 @@ impl Registered {
             schema: Mutex::default(),
             since: AtomicU64::new(shared.registry.now()),
             pins: PinBoard::default(),
-            routes: Ring::new(shared.config.limits.routes_per_session),
+            routes: Ring::new(shared.configured(|config| config.limits.routes_per_session)),
             threads: Default::default(),
             replica: AtomicUsize::new(0),
             running: AtomicU8::new(NONE),

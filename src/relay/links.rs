@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use super::kill::Registered;
 use super::login::Client;
 use super::shared::Shared;
+use super::slow::Laps;
 use crate::backend::{BackendError, Identity, Listener, Pool, PoolKey, ServerConn, Want};
 use crate::config::PoolMode;
 use crate::domain::ids::BackendId;
@@ -25,6 +26,10 @@ pub(super) const SIDES: [Side; 2] = [Side::Primary, Side::Replica];
 pub(super) struct Links {
     shared: Arc<Shared>,
     key: PoolKey,
+    /// Whether others may have the connections between statements.
+    lends: bool,
+    /// For tests: whether each statement takes another connection.
+    switches: bool,
     primary: Option<ServerConn>,
     replica: Option<ServerConn>,
     /// Whether the client can renew an expired password.
@@ -35,20 +40,29 @@ pub(super) struct Links {
     listener: Listener,
     /// The connections that the session let go last.
     left: [Option<Left>; 2],
+    /// Where the time of the statement at hand goes.
+    pub(super) laps: Laps,
 }
 
 /// A connection that a session had.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Left {
     pub(super) identity: Identity,
-    /// As long as this is its turn, nobody had it since.
-    pub(super) turn: u64,
+    /// As long as this is its lease, nobody had it since.
+    pub(super) lease: u64,
 }
 
 impl Links {
     pub(super) fn new(shared: Arc<Shared>, who: &Client) -> Self {
         let renews = CapabilityFlags::CLIENT_CAN_HANDLE_EXPIRED_PASSWORDS;
+        // Neither changes while the process lives.
+        let (lends, switches) = shared.configured(|config| {
+            let lends = config.pool.mode == PoolMode::Transaction;
+            (lends, config.pool.switch_always)
+        });
         Self {
+            lends,
+            switches,
             shared,
             key: who.key(),
             primary: None,
@@ -57,6 +71,7 @@ impl Links {
             multi_statements: None,
             listener: Listener::default(),
             left: [None; 2],
+            laps: Laps::default(),
         }
     }
 
@@ -71,7 +86,12 @@ impl Links {
 
     /// Whether others may have the connections between statements.
     pub(super) fn lends(&self) -> bool {
-        self.shared.config.pool.mode == PoolMode::Transaction
+        self.lends
+    }
+
+    /// For tests: whether each statement takes another connection.
+    pub(super) fn switches_always(&self) -> bool {
+        self.switches
     }
 
     /// COM_SET_OPTION succeeded on the primary's connection, which from now on differs from the
@@ -81,6 +101,13 @@ impl Links {
         if let Some(link) = &mut self.primary {
             link.multi_statements = Some(on);
         }
+    }
+
+    /// Whether the client may send several statements in a packet.
+    pub(super) fn takes_multi_statements(&self) -> bool {
+        let by_login = self.key.profile.flags();
+        let by_login = by_login.contains(CapabilityFlags::CLIENT_MULTI_STATEMENTS);
+        self.multi_statements.unwrap_or(by_login)
     }
 
     /// Whose connections these are.
@@ -137,8 +164,13 @@ impl Links {
         let Some(pool) = self.shared.pool(backend).cloned() else {
             return Err(BackendError::NotConfigured);
         };
-        let mut conn = self.lease(&pool, side, mirror, registered).await?;
+        let lap = self.laps.start();
+        let leased = self.lease(&pool, side, mirror, registered).await;
+        self.laps.queued(lap);
+        let mut conn = leased?;
+        let lap = self.laps.start();
         self.make_usable(&pool, &mut conn, side, mirror).await?;
+        self.laps.restored(lap);
         registered.holds(side, Some((backend, conn.identity.thread)));
         *self.slot(side) = Some(conn);
         Ok(())
@@ -175,14 +207,14 @@ impl Links {
             return false;
         };
         let pool = self.shared.pool(left.identity.backend);
-        let Some(pool) = pool.filter(|_| !self.shared.config.pool.switch_always) else {
+        let Some(pool) = pool.filter(|_| !self.switches) else {
             return false;
         };
         let want = Want {
             bell: Some(self.listener.bell()),
             ..Want::any(&self.key)
         };
-        let Some(conn) = pool.lease_same(&want, left.identity.serial, left.turn) else {
+        let Some(conn) = pool.lease_same(&want, left.identity.serial, left.lease) else {
             return false;
         };
         registered.holds(side, Some((left.identity.backend, conn.identity.thread)));
@@ -200,7 +232,7 @@ impl Links {
     ) -> Result<ServerConn, BackendError> {
         let key = self.key.clone();
         let bell = self.lends().then(|| Arc::clone(self.listener.bell()));
-        let forced = self.shared.config.pool.switch_always;
+        let forced = self.switches;
         let want = Want {
             key: &key,
             mirror: Some(mirror),
@@ -243,9 +275,7 @@ impl Links {
         if mirror.way(&conn.applied, side == Side::Replica) == Way::Reset {
             pool.dialer().recycle(conn).await?;
         }
-        let by_login = self.key.profile.flags();
-        let by_login = by_login.contains(CapabilityFlags::CLIENT_MULTI_STATEMENTS);
-        let multi_statements = self.multi_statements.unwrap_or(by_login);
+        let multi_statements = self.takes_multi_statements();
         if side == Side::Primary && conn.takes_multi_statements() != multi_statements {
             let dialer = pool.dialer();
             dialer.set_multi_statements(conn, multi_statements).await?;
@@ -317,7 +347,7 @@ impl Links {
         if let Some(left) = self.left.get_mut(index(side)) {
             *left = Some(Left {
                 identity: conn.identity,
-                turn: conn.turn,
+                lease: conn.lease,
             });
         }
         registered.holds(side, None);

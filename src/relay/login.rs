@@ -88,7 +88,8 @@ pub(super) async fn accept(
     id: SessionId,
     seat: Option<&Seat>,
 ) -> Result<Client, LoginError> {
-    let limits = &shared.config.limits;
+    let config = shared.config();
+    let limits = &config.limits;
     if seat.is_none() {
         let limit = limits.max_sessions;
         return turn_away(client, ClientError::TooManySessions { limit }).await;
@@ -106,7 +107,7 @@ pub(super) async fn accept(
         status: greeting.status,
         peer: &peer,
     };
-    let users = Configured(&shared.config);
+    let users = Configured(&config);
     let login = login::login(&mut client.stream, &terms, &users);
     match tokio::time::timeout(limits.login_timeout, login).await {
         Ok(accepted) => accepted.map(Client::new),
@@ -116,7 +117,8 @@ pub(super) async fn accept(
 
 /// How the primary greeted last; a first connection finds out.
 async fn primary_greeting(shared: &Shared) -> Result<Arc<ServerGreeting>, ClientError> {
-    let account = shared.config.users.first();
+    let config = shared.config();
+    let account = config.users.first();
     let (Some(pool), Some(account)) = (shared.pool(BackendId::PRIMARY), account) else {
         return Err(ClientError::NoPrimary);
     };
@@ -344,6 +346,12 @@ pub(super) fn start_from_globals(shared: &Shared, state: &mut Session) -> Lexer 
     if state.mirror.get(b"autocommit").is_none() {
         let on = !off(&global("autocommit"));
         state.transaction.start_with_autocommit(on);
+    }
+    if state.mirror.get(b"sql_mode").is_none() {
+        let mode = global("sql_mode");
+        let without = |word: &str| word.eq_ignore_ascii_case("NO_BACKSLASH_ESCAPES");
+        let without = mode.split(',').any(without);
+        state.transaction.start_without_backslash_escapes(without);
     }
     let isolation = match global("transaction_isolation") {
         // MariaDB's word before 11.1.

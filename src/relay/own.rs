@@ -196,7 +196,7 @@ impl Relay {
         self.send_ok(warnings).await
     }
 
-    async fn send_ok(&mut self, warnings: u16) -> Result<(), End> {
+    pub(super) async fn send_ok(&mut self, warnings: u16) -> Result<(), End> {
         let ok = OkPacket {
             status: self.status(),
             warnings,
@@ -205,10 +205,17 @@ impl Relay {
         let mut seq = self.reply_seq;
         self.out.clear();
         ok.put(&mut self.out, &mut seq);
+        if self.more_follows {
+            self.reply_seq = seq;
+        }
         self.send_out().await
     }
 
     pub(super) fn status(&self) -> Status {
-        Status(self.state.transaction.status_flags())
+        let flags = self.state.transaction.status_flags();
+        match self.more_follows {
+            true => Status(flags | Status::MORE_RESULTS.0),
+            false => Status(flags),
+        }
     }
 }

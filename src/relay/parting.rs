@@ -43,7 +43,7 @@ impl Relay {
             self.links.discard(side, &self.registered);
             return;
         }
-        let at_once = self.shared.config.pool.switch_always || !self.suits(side);
+        let at_once = self.links.switches_always() || !self.suits(side);
         if at_once || !self.links.offer(side) {
             self.part_with(side).await;
         }

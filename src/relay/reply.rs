@@ -14,8 +14,8 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::accounts::{change_accounts, changed_nothing};
 use super::groups::acknowledge;
 use super::links::Links;
+use super::reload::InForce;
 use super::session::{End, Relay};
-use super::shared::Shared;
 use crate::backend::Identity;
 use crate::domain::ids::{ClientStmtId, ServerStmtId};
 use crate::domain::session::aftermath::Ending;
@@ -247,10 +247,11 @@ impl Relay {
                 params,
                 columns,
             } => {
+                let warnings = payload.get(10..).and_then(<[u8]>::first_chunk);
                 told.ends(Ending::Ok {
                     affected: 0,
                     insert_id: 0,
-                    warnings: 0,
+                    warnings: warnings.map_or(0, |it| u16::from_le_bytes(*it)),
                 });
                 if let Some(statement) = expect.stmt.and_then(|id| statements.get_mut(id)) {
                     statement.params = params;
@@ -266,9 +267,13 @@ impl Relay {
     /// The status flags that the client must see set, and those that it must not see, where the
     /// server's are not its own.
     fn flags_to_show(&self, side: Side) -> (u16, u16) {
-        match side {
+        let (lacks, extra) = match side {
             Side::Replica => self.state.transaction.flags_on_replica(),
             Side::Primary => (0, 0),
+        };
+        match self.more_follows {
+            true => (lacks | Status::MORE_RESULTS.0, extra),
+            false => (lacks, extra),
         }
     }
 
@@ -407,7 +412,8 @@ impl Relay {
         side: Side,
         forwarded: bool,
     ) -> Result<bool, End> {
-        let ahead = ahead_of(&self.shared);
+        let lap = self.links.laps.start();
+        let ahead = ahead_of(&self.in_force);
         let mut parting = Parting::default();
         let mut silent = false;
         let woke = loop {
@@ -447,6 +453,7 @@ impl Relay {
                 woke => break woke,
             }
         };
+        self.links.laps.served(lap);
         match woke {
             // Taken care of above.
             Woke::Recalled | Woke::Silent => Ok(true),
@@ -651,8 +658,8 @@ fn poll_both(
 
 /// How much of what a client sends is taken while a command of its runs: the command itself stands in
 /// its buffer, and as much again may come ahead.
-pub(super) fn ahead_of(shared: &Shared) -> usize {
-    2 * shared.config.limits.max_command_held
+pub(super) fn ahead_of(in_force: &InForce) -> usize {
+    2 * in_force.config.limits.max_command_held
 }
 
 /// Returns when the client leaves while its command waits; as much may come ahead.

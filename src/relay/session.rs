@@ -19,7 +19,11 @@ use super::links::{Links, SIDES};
 use super::login::{self, Client};
 use super::prepared::Statements;
 use super::processlist::Captured;
+<<<<<<< HEAD
 use super::rules::TimeLimit;
+=======
+use super::reload::InForce;
+>>>>>>> main
 use super::shadow::Foresight;
 use super::shared::Shared;
 use super::staleness::StaleNote;
@@ -88,6 +92,8 @@ impl End {
 #[derive(Debug)]
 pub(super) struct Relay {
     pub(super) shared: Arc<Shared>,
+    /// The configuration that it goes by.
+    pub(super) in_force: InForce,
     pub(super) client: Conn,
     pub(super) who: Client,
     pub(super) state: Session,
@@ -102,6 +108,8 @@ pub(super) struct Relay {
     pub(super) rewritten: Vec<u8>,
     /// Results that the statement at hand has had so far.
     pub(super) results: usize,
+    /// Whether the answer at hand is that of a packet's first statement: others follow.
+    pub(super) more_follows: bool,
     /// The sequence id with which a reply to the command at hand begins: one for each of its frames.
     pub(super) reply_seq: u8,
     /// How the reply at hand is numbered for the client, where its command went on in more or fewer frames.
@@ -258,8 +266,9 @@ impl Relay {
         let known_as = (Arc::clone(&who.user), host);
         let from = address_of(host);
         let registered = Registered::enter(Arc::clone(&shared), diary.id, known_as, task);
-        let settings = settings_of(&shared.config, &who.user);
-        let group = group_of(&shared.config, &who);
+        let in_force = InForce::new(&shared);
+        let settings = settings_of(&in_force.config, &who.user);
+        let group = group_of(&in_force.config, &who);
         let traits = ClientTraits {
             found_rows: who.caps.contains(CapabilityFlags::CLIENT_FOUND_ROWS),
             state_after_rows: who.profile.deprecate_eof(),
@@ -280,6 +289,7 @@ impl Relay {
             group,
             statement_group: None,
             open_groups: Vec::new(),
+            more_follows: false,
             renamed: false,
             read_after: String::new(),
             told: Told::default(),
@@ -302,6 +312,7 @@ impl Relay {
             tally: Tally::default(),
             foresight: Foresight::default(),
             diary,
+            in_force,
             shared,
             client,
             who,
@@ -328,16 +339,18 @@ impl Relay {
         }
         let header = self.next_header().await?;
         self.reply_seq = 1;
+        self.take_config();
         self.state.hints = Hints::default();
         self.state.ruled = Ruled::default();
         self.begin_tally();
+        self.begin_laps();
         if interruptible && !self.registered.wakes() {
             return Err(End::ShuttingDown);
         }
         if header.len == 0 || header.seq != 0 {
             return self.refuse_and_end(ClientError::Malformed).await;
         }
-        let held = self.shared.config.limits.max_command_held;
+        let held = self.in_force.config.limits.max_command_held;
         let code = self
             .client
             .input

@@ -114,7 +114,7 @@ impl Relay {
         statement: &Statement,
         terms: &Terms,
     ) -> Route {
-        if self.shared.config.proxy.mode != Mode::Shadow {
+        if self.shared.mode != Mode::Shadow {
             return routed;
         }
         self.foresight.replica = None;
@@ -317,7 +317,7 @@ impl Measurement {
 fn search(shared: &Shared, settings: &Settings, terms: &Terms) -> Option<Search> {
     let requirement = freshness::requirement(shared, terms).ok()?;
     let situation = Situation {
-        replicas_configured: !shared.config.cluster.replicas.is_empty(),
+        replicas_configured: shared.has_replicas(),
         ..Situation::default()
     };
     let timeout = settings.catch_up_timeout;
@@ -327,7 +327,7 @@ fn search(shared: &Shared, settings: &Settings, terms: &Terms) -> Option<Search>
 impl Shared {
     /// Logs what was foreseen, now and then, for ever. Does nothing outside shadow mode.
     pub async fn report_shadow(self: Arc<Self>) {
-        if self.config.proxy.mode != Mode::Shadow {
+        if self.mode != Mode::Shadow {
             return;
         }
         loop {
@@ -338,7 +338,7 @@ impl Shared {
 
     /// Logs what was foreseen since the start. Does nothing outside shadow mode.
     pub fn sum_shadow_up(&self) {
-        if self.config.proxy.mode != Mode::Shadow {
+        if self.mode != Mode::Shadow {
             return;
         }
         let metrics = &self.metrics;

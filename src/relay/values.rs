@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::freshness::refusal;
-use super::groups::{group_of, settings_of};
+use super::groups::group_of;
 use super::session::Relay;
 use crate::domain::consistency::{GroupKey, Level, OnTimeout};
 use crate::domain::position::Position;
@@ -24,6 +24,22 @@ pub(super) enum Change {
     ReadAfter(String, Position),
     Group(GroupKey),
     Trace(bool),
+    /// One of the settings is what the configuration says, from now on and after a reload.
+    Default(OwnVariable),
+}
+
+impl Change {
+    /// The setting that it is about, and whether it is the client's own afterwards.
+    fn chooses(&self) -> Option<(OwnVariable, bool)> {
+        match self {
+            Self::Level(_) => Some((OwnVariable::ReadConsistency, true)),
+            Self::CatchUpTimeout(_) => Some((OwnVariable::CatchUpTimeout, true)),
+            Self::MaxStaleness(_) => Some((OwnVariable::MaxStaleness, true)),
+            Self::OnTimeout(_) => Some((OwnVariable::OnTimeout, true)),
+            Self::Default(variable) => Some((*variable, false)),
+            Self::ReadAfter(..) | Self::Group(_) | Self::Trace(_) => None,
+        }
+    }
 }
 
 impl Relay {
@@ -33,32 +49,30 @@ impl Relay {
     /// What the client is told if not.
     pub(super) async fn check(&self, assignment: &OwnAssignment) -> Result<Change, ClientError> {
         let variable = assignment.variable;
-        let default = settings_of(&self.shared.config, &self.who.user);
         let text = match &assignment.value {
             OwnValue::Default => None,
             OwnValue::Text(text) => Some(text.as_str()),
         };
         match variable {
             OwnVariable::AuroraReplicaReadConsistency | OwnVariable::ReadConsistency => {
-                let level = match text {
-                    None => default.level,
-                    Some(text) => level(variable, text)?,
-                };
-                match refusal(&self.shared, level) {
-                    Some(error) => Err(error),
-                    None => Ok(Change::Level(level)),
+                let level = text.map(|text| level(variable, text)).transpose()?;
+                let asked = level.unwrap_or_else(|| self.defaults().level);
+                match (refusal(&self.shared, asked), level) {
+                    (Some(error), _) => Err(error),
+                    (None, Some(level)) => Ok(Change::Level(level)),
+                    (None, None) => Ok(Change::Default(OwnVariable::ReadConsistency)),
                 }
             }
             OwnVariable::CatchUpTimeout => match text {
-                None => Ok(Change::CatchUpTimeout(default.catch_up_timeout)),
+                None => Ok(Change::Default(variable)),
                 Some(text) => millis(variable, text).map(Change::CatchUpTimeout),
             },
             OwnVariable::MaxStaleness => match text {
-                None => Ok(Change::MaxStaleness(default.max_staleness)),
+                None => Ok(Change::Default(variable)),
                 Some(text) => millis(variable, text).map(Change::MaxStaleness),
             },
             OwnVariable::OnTimeout => match text {
-                None => Ok(Change::OnTimeout(default.on_timeout)),
+                None => Ok(Change::Default(variable)),
                 Some(text) => OnTimeout::from_name(text)
                     .map(Change::OnTimeout)
                     .ok_or_else(|| wrong(variable, text, "expected primary, error or stale")),
@@ -75,7 +89,7 @@ impl Relay {
             OwnVariable::Group => {
                 self.may_owe_more()?;
                 Ok(Change::Group(match text {
-                    None | Some("") => group_of(&self.shared.config, &self.who),
+                    None | Some("") => group_of(&self.in_force.config, &self.who),
                     Some(text) => GroupKey::named(text.as_bytes()),
                 }))
             }
@@ -98,13 +112,30 @@ impl Relay {
     }
 
     fn apply_one(&mut self, change: Change) {
+<<<<<<< HEAD
         self.own_settings |= matches!(change, Change::Level(_) | Change::MaxStaleness(_));
+=======
+        if let Some((variable, chosen)) = change.chooses() {
+            self.in_force.choose(variable, chosen);
+        }
+        let defaults = self.defaults();
+>>>>>>> main
         let settings = &mut self.state.settings;
         match change {
             Change::Level(level) => settings.level = level,
             Change::CatchUpTimeout(timeout) => settings.catch_up_timeout = timeout,
             Change::MaxStaleness(staleness) => settings.max_staleness = staleness,
             Change::OnTimeout(action) => settings.on_timeout = action,
+            Change::Default(variable) => match variable {
+                OwnVariable::ReadConsistency => settings.level = defaults.level,
+                OwnVariable::CatchUpTimeout => {
+                    settings.catch_up_timeout = defaults.catch_up_timeout;
+                }
+                OwnVariable::MaxStaleness => settings.max_staleness = defaults.max_staleness,
+                OwnVariable::OnTimeout => settings.on_timeout = defaults.on_timeout,
+                // These have no default of the configuration's, or their own change.
+                _ => {}
+            },
             Change::ReadAfter(text, position) => {
                 self.state.positions.on_read_after(&position);
                 self.note_token(&position);

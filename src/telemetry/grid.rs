@@ -71,18 +71,26 @@ impl<A: Label, B: Label, C: Label> Grid<A, B, C> {
     /// The sum over all counters that exist and for which `wanted` holds.
     pub fn sum(&self, wanted: impl Fn(A, B, C) -> bool) -> u64 {
         let mut total = 0;
+        self.each(|a, b, c, count| {
+            if wanted(a, b, c) {
+                total += count;
+            }
+        });
+        total
+    }
+
+    /// Every counter that exists, and what it counted.
+    pub fn each(&self, mut see: impl FnMut(A, B, C, u64)) {
         let mut cells = self.cells.iter();
         for &a in A::ALL {
             for &b in B::ALL {
                 for &c in C::ALL {
-                    let counter = cells.next().and_then(OnceLock::get);
-                    if let Some(counter) = counter.filter(|_| wanted(a, b, c)) {
-                        total += counter.get();
+                    if let Some(counter) = cells.next().and_then(OnceLock::get) {
+                        see(a, b, c, counter.get());
                     }
                 }
             }
         }
-        total
     }
 }
 

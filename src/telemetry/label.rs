@@ -234,6 +234,37 @@ label!(PreparedEvent {
     Lost => "lost",
 });
 
+/// What became of a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SpanEvent {
+    /// The collector has it.
+    Sent,
+    /// The collector could not be reached, or refused it.
+    Failed,
+    /// There was no room for it.
+    Dropped,
+}
+
+label!(SpanEvent {
+    Sent => "sent",
+    Failed => "failed",
+    Dropped => "dropped",
+});
+
+/// What came of a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReloadOutcome {
+    /// The configuration that was read is in force.
+    Done,
+    /// It was refused, and the old one stays in force.
+    Refused,
+}
+
+label!(ReloadOutcome {
+    Done => "done",
+    Refused => "refused",
+});
+
 impl Label for PinReason {
     const ALL: &'static [Self] = &Self::ALL;
 
@@ -311,6 +342,8 @@ mod tests {
         check::<ConnectionState>();
         check::<PinReason>();
         check::<PreparedEvent>();
+        check::<ReloadOutcome>();
+        check::<SpanEvent>();
         check::<ErrorKind>();
         check::<Side>();
         check::<Retry>();

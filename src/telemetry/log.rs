@@ -27,23 +27,52 @@ pub enum LogError {
     /// The filter is not one.
     #[error("not a log filter: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// The log is gone.
+    #[error("cannot change the filter: {0}")]
+    Gone(#[from] tracing_subscriber::reload::Error),
     /// Another part of the process has already set logs up.
     #[error("logs are already set up: {0}")]
     AlreadySet(#[from] tracing_subscriber::util::TryInitError),
 }
 
+/// Changes what is logged while the process runs.
+#[derive(Clone)]
+pub struct Control(Arc<Replace>);
+
+/// Puts a filter in force.
+type Replace = dyn Fn(EnvFilter) -> Result<(), tracing_subscriber::reload::Error> + Send + Sync;
+
+impl Control {
+    /// Logs by this filter from now on; see [`init`].
+    ///
+    /// # Errors
+    /// [`LogError`] for a bad filter; the old one stays in force.
+    pub fn set_filter(&self, filter: &str) -> Result<(), LogError> {
+        Ok((self.0)(parse(filter)?)?)
+    }
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Control")
+    }
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, LogError> {
+    // The parser logs the statements it is given.
+    Ok(EnvFilter::try_new(format!("{filter},sqlparser=off"))?)
+}
+
 /// Sends logs of this process to standard error. `filter` is a level or a list such as
-/// `info,highwater::monitor=debug`.
+/// `info,highwater::monitor=debug`, which can be changed later.
 ///
 /// # Errors
 /// [`LogError`] for a bad filter or a second call in one process.
-pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
+pub fn init(format: Format, filter: &str) -> Result<Control, LogError> {
     use tracing_subscriber::util::SubscriberInitExt;
 
-    // The parser logs the statements it is given.
-    let filter = format!("{filter},sqlparser=off");
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(filter)?)
+        .with_env_filter(parse(filter)?)
         .with_writer(std::io::stderr);
     let terminal = std::io::stderr().is_terminal();
     let json = match format {
@@ -51,12 +80,18 @@ pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
         Format::Text => false,
         Format::Json => true,
     };
-    if json {
-        builder.json().flatten_event(true).finish().try_init()?;
+    let replace: Arc<Replace> = if json {
+        let builder = builder.json().flatten_event(true).with_filter_reloading();
+        let handle = builder.reload_handle();
+        builder.finish().try_init()?;
+        Arc::new(move |filter| handle.reload(filter))
     } else {
-        builder.with_ansi(terminal).finish().try_init()?;
-    }
-    Ok(())
+        let builder = builder.with_ansi(terminal).with_filter_reloading();
+        let handle = builder.reload_handle();
+        builder.finish().try_init()?;
+        Arc::new(move |filter| handle.reload(filter))
+    };
+    Ok(Control(replace))
 }
 
 /// Sends logs of this process to a file, as text. `filter` as for [`init`].

@@ -2,10 +2,11 @@
 //! in [`Metrics::new`], and its line in the README when operators should know it.
 
 mod make;
+mod reading;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -13,12 +14,13 @@ use prometheus::{
 };
 
 use make::Maker;
+pub use reading::Offloading;
 
 use super::fault::{ErrorKind, Side};
 use super::grid::Grid;
 use super::label::{
-    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PreparedEvent, SessionState,
-    Target, Wrote,
+    AccessLabel, ConnectionState, Foreseen, Handover, Label, Outcome, PreparedEvent, ReloadOutcome,
+    SessionState, SpanEvent, Target, Wrote,
 };
 use crate::domain::consistency::Level;
 use crate::domain::routing::Reason;
@@ -69,6 +71,12 @@ pub struct Metrics {
     /// `shadow_unmeasured_total`: in shadow mode, reads that a replica would have answered and whose
     /// waits were not measured, since enough others were being measured.
     pub shadow_unmeasured: IntCounter,
+    /// `config_reloads_total{outcome}`: how often the configuration was read again.
+    config_reloads: Grid<ReloadOutcome>,
+    /// `config_reload_timestamp_seconds`: when the configuration in force was read.
+    config_read: Gauge,
+    /// `trace_spans_total{event}`: statements with a trace parent, by what became of their spans.
+    pub spans: Grid<SpanEvent>,
     /// `errors_total{kind,side}`: errors by what went wrong and whose fault it is.
     pub errors: Grid<ErrorKind, Side>,
     /// `offload_ratio`: share of the offloadable reads that replicas answered, since the start.
@@ -185,6 +193,24 @@ impl Metrics {
                 "shadow_unmeasured_total",
                 "Reads in shadow mode whose waits were not measured.",
             )?,
+            config_reloads: make.grid(
+                "config_reloads_total",
+                "How often the configuration was read again, by what came of it.",
+                &["outcome"],
+            )?,
+            config_read: {
+                let read = make.gauge(
+                    "config_reload_timestamp_seconds",
+                    "When the configuration in force was read, in seconds since 1970.",
+                )?;
+                read.set(now());
+                read
+            },
+            spans: make.grid(
+                "trace_spans_total",
+                "Statements with a trace parent, by what became of their spans.",
+                &["event"],
+            )?,
             errors: make.grid(
                 "errors_total",
                 "Errors, by what went wrong and whose fault it is.",
@@ -271,6 +297,14 @@ impl Metrics {
     /// Counts an answer of a replica that was behind by so much at most.
     pub fn staleness(&self, level: Level, lag: Duration) {
         self.served_staleness[level.index()].observe(lag.as_secs_f64());
+    }
+
+    /// Counts a reload.
+    pub fn reloaded(&self, outcome: ReloadOutcome) {
+        self.config_reloads.at(outcome).inc();
+        if outcome == ReloadOutcome::Done {
+            self.config_read.set(now());
+        }
     }
 
     /// Counts how a read's requirement was met.
@@ -367,6 +401,24 @@ impl Metrics {
         }
     }
 
+    /// A server is none of ours any more: its metrics are shown no longer. Handles that are left count
+    /// for nobody.
+    pub fn forget_backend(&self, address: &str, role: Role) {
+        // A metric that never had the label has nothing to forget.
+        let _ = self.backend_up.remove_label_values(&[address, role.name()]);
+        let _ = self.backend_lag.remove_label_values(&[address]);
+        for state in ConnectionState::ALL {
+            let labels = [address, state.name()];
+            let _ = self.backend_connections.remove_label_values(&labels);
+        }
+        for how in Handover::ALL {
+            let _ = self.handovers.remove_label_values(&[address, how.name()]);
+        }
+        let _ = self.restores.remove_label_values(&[address]);
+        let _ = self.recalls.remove_label_values(&[address]);
+        let _ = self.pool_wait.remove_label_values(&[address]);
+    }
+
     /// All metrics in the Prometheus text format.
     ///
     /// # Errors
@@ -377,18 +429,20 @@ impl Metrics {
     }
 
     fn offloaded(&self) -> f64 {
-        let reads = self
-            .statements
-            .sum(|access, _, _| access == AccessLabel::Read);
-        let on_replicas = self
-            .statements
-            .sum(|access, target, _| access == AccessLabel::Read && target == Target::Replica);
-        if reads == 0 {
-            0.0
-        } else {
-            on_replicas as f64 / reads as f64
+        let Offloading {
+            reads, on_replicas, ..
+        } = self.offloading();
+        match reads {
+            0 => 0.0,
+            reads => on_replicas as f64 / reads as f64,
         }
     }
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    let since = SystemTime::UNIX_EPOCH.elapsed();
+    since.unwrap_or_default().as_secs_f64()
 }
 
 /// Counts one session under what it is doing.

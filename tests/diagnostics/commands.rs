@@ -10,11 +10,14 @@ use super::support::raw::{Param, Raw, about, execute, fetch, shown, usual};
 use super::support::stage::stage;
 
 /// What comes before.
-const STATEMENTS: [&str; 8] = [
+const STATEMENTS: [&str; 11] = [
     "SELECT 1",
     "SELECT 1/0",
     "SELECT 1/0, CAST('x' AS SIGNED) FROM u",
     "SELECT * FROM nosuch",
+    "GET DIAGNOSTICS CONDITION 1 @a = MYSQL_ERRNO",
+    "GET DIAGNOSTICS CONDITION 7 @a = MYSQL_ERRNO",
+    "SHOW WARNINGS",
     "INSERT INTO u (v) VALUES (1), (2)",
     "INSERT IGNORE INTO u (v) VALUES (1000)",
     "SET @a = 1",
@@ -101,6 +104,8 @@ async fn check(setup: &Setup) {
     let proxy = setup.proxy.addresses().mysql.to_string();
     let mut wrong = Vec::new();
     for (name, command, kind) in COMMANDS {
+        // Both wrote into the same table, in other sessions.
+        setup.cluster.wait_all_caught_up().await.unwrap();
         let mut ours = session(&proxy).await;
         let mut theirs = session(&primary.address()).await;
         let prepared = [

@@ -61,7 +61,7 @@ impl<'s> Pair<'s> {
     }
 
     /// Runs a statement in both and takes note if the answers differ. `!` stands for what is no statement:
-    /// `!ping`, `!cut` (every connection of the proxy is lost), `!prepared SQL`.
+    /// `!ping`, `!cut` (every connection of the proxy is lost), `!prepare SQL`, `!prepared SQL` (and executed).
     pub(crate) async fn run(&mut self, sql: &str) {
         self.check("", sql).await;
     }
@@ -136,6 +136,9 @@ async fn seen(conn: &mut Conn, sql: &str) -> String {
     let answer = match sql.strip_prefix('!') {
         Some("ping") => return format!("{:?}", conn.ping().await.is_ok()),
         Some(prepared) => {
+            if let Some(sql) = prepared.strip_prefix("prepare ") {
+                return format!("{:?}", conn.prep(sql).await.is_ok());
+            }
             let sql = prepared.strip_prefix("prepared ").unwrap();
             match conn.exec_iter(sql, ()).await {
                 Ok(result) => results(result).await,

@@ -12,7 +12,7 @@ use super::support::Setup;
 use super::support::stage::stage;
 
 /// Statements in one session, each of whose answers must be that of one server.
-const SCRIPTS: [(&str, &[&str]); 15] = [
+const SCRIPTS: [(&str, &[&str]); 20] = [
     (
         "found rows of a replica, after a write",
         &[
@@ -212,6 +212,90 @@ const SCRIPTS: [(&str, &[&str]); 15] = [
             "DROP TABLE IF EXISTS nosuch",
             "GET DIAGNOSTICS CONDITION 1 @a = RETURNED_SQLSTATE",
             "SELECT @a = '42S02'",
+        ],
+    ),
+    (
+        "packets that begin with a question",
+        &[
+            "SELECT 1/0 FROM u",
+            "SHOW WARNINGS; SELECT 1",
+            "SELECT * FROM nosuch",
+            "SHOW WARNINGS; SHOW COUNT(*) ERRORS; SELECT ROW_COUNT(); SELECT 2 FROM u",
+            "SELECT 1/0 FROM u",
+            "SHOW COUNT(*) WARNINGS; INSERT INTO n VALUES (1, 1); SELECT ROW_COUNT()",
+            "SELECT 1/0 FROM u",
+            "GET DIAGNOSTICS @n = NUMBER, @r = ROW_COUNT; SELECT @n, @r",
+            "SELECT 1/0 FROM u",
+            "GET DIAGNOSTICS CONDITION 3 @n = MYSQL_ERRNO; SHOW WARNINGS",
+            "SELECT 1/0 FROM u",
+            "SHOW WARNINGS; SELEC",
+            "SELECT 1/0 FROM u",
+            "SHOW ERRORS LIMIT 3; SHOW WARNINGS LIMIT 1;",
+            "SHOW TABLES; SHOW WARNINGS",
+        ],
+    ),
+    (
+        "conditions that there are not",
+        &[
+            "SELECT 1/0 FROM u",
+            "GET DIAGNOSTICS CONDITION 4 @c = MYSQL_ERRNO",
+            "SELECT ROW_COUNT()",
+            "SELECT 1/0 FROM u",
+            "GET DIAGNOSTICS CONDITION 4 @c = MYSQL_ERRNO",
+            "SHOW WARNINGS",
+            "SHOW COUNT(*) ERRORS",
+            "GET DIAGNOSTICS CONDITION 4 @c = MYSQL_ERRNO, @m = MESSAGE_TEXT",
+            "GET DIAGNOSTICS CONDITION 9 @c = MESSAGE_TEXT",
+            "SELECT @c, @m",
+            "DO 1",
+            "GET DIAGNOSTICS CONDITION 0 @c = MYSQL_ERRNO",
+            "SHOW COUNT(*) WARNINGS",
+        ],
+    ),
+    (
+        "more conditions than are kept",
+        &[
+            "SELECT /*+ SET_VAR(max_error_count = 0) */ 1/0 FROM u",
+            "SHOW WARNINGS",
+            "SHOW COUNT(*) WARNINGS",
+            "SET max_error_count = 1",
+            "SELECT 1/0, CAST('x' AS SIGNED) FROM u LIMIT 1",
+            "GET DIAGNOSTICS @n = NUMBER",
+            "GET DIAGNOSTICS CONDITION 2 @c = MYSQL_ERRNO",
+            "SHOW WARNINGS",
+            "SELECT @@warning_count, @@error_count",
+            "SELECT @n",
+            "SET max_error_count = DEFAULT",
+        ],
+    ),
+    (
+        "warnings of what was only prepared",
+        &[
+            "!prepare SELECT FOUND_ROWS()",
+            "SHOW WARNINGS",
+            "!prepare SELECT 'a' || 'b'",
+            "SELECT @@warning_count",
+            "!prepare SELECT 1/0, CAST('x' AS SIGNED)",
+            "SHOW COUNT(*) WARNINGS",
+            "SELECT 1/0",
+            "!prepare SELECT 1",
+            "SHOW WARNINGS",
+        ],
+    ),
+    (
+        "where conditions are from, and how they are stored",
+        &[
+            "SELECT * FROM nosuch",
+            "GET DIAGNOSTICS CONDITION 1 @c = CLASS_ORIGIN",
+            "GET DIAGNOSTICS CONDITION 1 @s = SUBCLASS_ORIGIN, @m = MESSAGE_TEXT, @t = TABLE_NAME",
+            "SELECT @c, @s, CHARSET(@m), COERCIBILITY(@m), COLLATION(@t)",
+            "SELECT @m, @s, @t",
+            "XA COMMIT 'nosuch'",
+            "GET DIAGNOSTICS CONDITION 1 @c = CLASS_ORIGIN, @s = RETURNED_SQLSTATE",
+            "SELECT @c, @s",
+            "SELECT 1/0 FROM u",
+            "GET DIAGNOSTICS CONDITION 1 @c = SUBCLASS_ORIGIN, @s = RETURNED_SQLSTATE",
+            "SELECT @c, @s",
         ],
     ),
     (

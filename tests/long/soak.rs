@@ -17,6 +17,13 @@ mod acts;
 mod client;
 #[path = "soak/daemon.rs"]
 mod daemon;
+#[path = "../support/daemon.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared with tests, which use other parts"
+)]
+mod running;
 #[path = "soak/shared.rs"]
 mod shared;
 
@@ -65,7 +72,7 @@ async fn soak() -> bool {
         .unwrap();
     prepare(&cluster).await;
     let daemon = Daemon::start(&cluster, connections, sessions);
-    let shared = Arc::new(Shared::new(daemon.port, connections / 2));
+    let shared = Arc::new(Shared::new(daemon.port(), connections / 2));
     let mut clients = tokio::task::JoinSet::new();
     for number in 0..sessions {
         clients.spawn(client::run(Arc::clone(&shared), number));

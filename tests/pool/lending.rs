@@ -231,3 +231,43 @@ async fn a_reset_session_finds_a_connection_that_suits_it() {
     let id = cell(&mut conn, "SELECT LAST_INSERT_ID() + ROW_COUNT()").await;
     assert_eq!(id.as_deref(), Some("0"));
 }
+
+/// A session whose connection goes to another one while it works elsewhere, and that gets the very same one
+/// again: what it knew of it is the other one's now.
+#[tokio::test]
+async fn a_connection_that_others_had_is_another_one() {
+    let setup = Setup::with(Cluster::builder().replicas(1), lends(1)).await;
+    let mut conn = setup.connect().await;
+    let mut reader = setup.connect().await;
+    let mut other = setup.connect().await;
+    for table in ["mine", "theirs"] {
+        let columns = "(id INT AUTO_INCREMENT PRIMARY KEY)";
+        run(&mut conn, &format!("CREATE TABLE {table} {columns}")).await;
+    }
+    run(&mut conn, "ALTER TABLE mine AUTO_INCREMENT = 100").await;
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    // The replica's only connection is this session's for as long as its transaction is open.
+    run(&mut reader, "START TRANSACTION READ ONLY").await;
+    run(&mut reader, "SELECT * FROM mine").await;
+
+    run(&mut conn, "INSERT INTO mine VALUES ()").await;
+    let read = tokio::spawn(async move {
+        let rows = cell(&mut conn, "SELECT COUNT(*) FROM mine").await;
+        (conn, rows)
+    });
+    // It waits for the replica, and has no need of the primary meanwhile.
+    until("the read is under way", || {
+        let working = ["active", "catching_up"].map(|state| format!("state=\"{state}\""));
+        let working = working.map(|state| count(&setup.proxy, "sessions", &[&state]));
+        working.iter().sum::<u64>() == 1
+    })
+    .await;
+    run(&mut other, "INSERT INTO theirs VALUES ()").await;
+    run(&mut reader, "COMMIT").await;
+    let (mut conn, rows) = read.await.unwrap();
+    assert_eq!(rows.as_deref(), Some("1"));
+    let id = cell(&mut conn, "SELECT id FROM mine WHERE id = LAST_INSERT_ID()").await;
+    assert_eq!(id.as_deref(), Some("100"));
+    let id = cell(&mut other, "SELECT LAST_INSERT_ID()").await;
+    assert_eq!(id.as_deref(), Some("1"));
+}

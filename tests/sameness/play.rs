@@ -201,9 +201,6 @@ impl Player {
         if lists_warnings {
             forget_charsets(&mut frames);
         }
-        if let Step::InitDb(_) | Step::SetOption(_) | Step::Ping = step {
-            forget_warnings(&mut frames);
-        }
         Some(frames)
     }
 
@@ -239,27 +236,11 @@ async fn forgets(raw: &mut Raw, mut frames: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>
 }
 
 async fn query(raw: &mut Raw, sql: &str) -> Option<Vec<Vec<u8>>> {
-    let mut frames = raw.try_query(sql).await?;
-    if lists_warnings(sql) {
-        forget_charsets(&mut frames);
-    }
-    Some(frames)
+    raw.try_query(sql).await
 }
 
-/// The OK of a command that is no statement has the number of warnings of the statement before, which
-/// is left open: Highwater's has that of some statement of the connection.
-fn forget_warnings(frames: &mut [Vec<u8>]) {
-    let [frame] = frames else { return };
-    let warnings = match frame.as_mut_slice() {
-        [0xFE, warnings @ .., _, _] if warnings.len() == 2 => warnings,
-        [0 | 0xFE, _, _, _, _, warnings @ ..] => warnings,
-        _ => return,
-    };
-    warnings.iter_mut().take(2).for_each(|byte| *byte = 0);
-}
-
-/// Column definitions without charset and length: a list of warnings that Highwater remembered is in
-/// utf8mb4 whatever the session's results are in.
+/// Column definitions without charset and length: a prepared SHOW WARNINGS that is answered from memory is a
+/// SELECT of constants.
 fn forget_charsets(frames: &mut [Vec<u8>]) {
     for frame in frames {
         if !frame.starts_with(b"\x03def") {

@@ -437,6 +437,9 @@ pub(crate) const KINDS: [Kind; 20] = [
             "SELECT @@warning_count, @@error_count",
             "GET DIAGNOSTICS {var} = NUMBER, {var} = ROW_COUNT",
             "SELECT * FROM nosuch;; GET DIAGNOSTICS CONDITION 1 {var} = MYSQL_ERRNO",
+            "GET DIAGNOSTICS CONDITION 1 {var} = MYSQL_ERRNO, {var} = MESSAGE_TEXT",
+            "GET DIAGNOSTICS CONDITION {int} {var} = RETURNED_SQLSTATE, {var} = TABLE_NAME",
+            "SELECT /*+ SET_VAR(max_error_count = 0) */ 1/0, v FROM t ORDER BY id;; SHOW WARNINGS",
             "SELECT * FROM t WHERE id = LAST_INSERT_ID()",
             "SELECT ROW_COUNT(), FOUND_ROWS(), LAST_INSERT_ID(), @@warning_count",
         ],
@@ -491,13 +494,13 @@ pub(crate) const KINDS: [Kind; 20] = [
 ];
 
 /// What is prepared by the binary protocol, with so many parameters.
-pub(crate) const PREPARED: [(&str, usize); 22] = [
+pub(crate) const PREPARED: [(&str, usize); 23] = [
     ("SELECT id, v, s FROM t WHERE id >= ? ORDER BY id", 1),
     ("SELECT ?, ? + 1", 2),
     ("INSERT INTO t (v, s) VALUES (?, 'ps')", 1),
     ("SELECT @@session.sql_mode, @@time_zone, DATABASE(), @a", 0),
     ("SELECT 'a' || 'b', COLLATION('x'), 1/3", 0),
-    ("SELECT \"v\" FROM t ORDER BY id", 0),
+    ("SELECT \"v\", id FROM t ORDER BY id", 0),
     ("SET @a = ?, @b = 1", 1),
     ("SET sql_mode = ?", 1),
     ("SET time_zone = '+04:00'", 0),
@@ -512,6 +515,7 @@ pub(crate) const PREPARED: [(&str, usize); 22] = [
     ("SELECT LAST_INSERT_ID(), ROW_COUNT()", 0),
     ("SELECT CAST(? AS SIGNED), 1/0", 1),
     ("SHOW WARNINGS", 0),
+    ("SELECT FOUND_ROWS(), ROW_COUNT()", 0),
     ("SELEC ?", 1),
     ("SELECT NOW() = FROM_UNIXTIME(?), GET_LOCK('{A}_1', 0)", 1),
 ];

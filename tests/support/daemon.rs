@@ -1,9 +1,10 @@
 //! The real binary as a daemon of its own, and the folder that it is configured in.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use highwater::rig::{APP, Cluster, MONITOR};
@@ -17,6 +18,11 @@ pub struct Folder(PathBuf);
 impl Folder {
     /// `more` is put in front of the configuration: keys of `[proxy]`, then whole tables.
     pub fn new(cluster: &Cluster, more: &str) -> Self {
+        Self::with(cluster, more, "")
+    }
+
+    /// The same with more keys of `[monitor]`.
+    pub fn with(cluster: &Cluster, more: &str, monitor: &str) -> Self {
         let name = format!(
             "highwater-daemon-{}-{}",
             std::process::id(),
@@ -34,7 +40,7 @@ impl Folder {
              [http]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
              [log]\nformat = \"text\"\n\
              [cluster]\nprimary = \"{}\"\nreplicas = [{}]\n\
-             [monitor]\nuser = \"{}\"\npassword_env = \"MONITOR_PASSWORD\"\n\
+             [monitor]\nuser = \"{}\"\npassword_env = \"MONITOR_PASSWORD\"\n{monitor}\n\
              [[user]]\nname = \"{}\"\npassword_env = \"APP_PASSWORD\"\n",
             cluster.primary().address(),
             replicas.join(", "),
@@ -78,6 +84,8 @@ pub struct Daemon {
     child: Child,
     pub mysql: SocketAddr,
     pub http: SocketAddr,
+    pub admin: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Daemon {
@@ -94,19 +102,58 @@ impl Daemon {
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
-        let (mysql, http) = loop {
+        let (mysql, http, admin) = loop {
             let begin = said.len();
             if log.read_line(&mut said).unwrap() == 0 {
                 panic!("it ended before it listened:\n{said}");
             }
             let line = &said[begin..];
             if line.contains("listening") {
-                break (field(line, "mysql="), field(line, "http="));
+                break (
+                    field(line, "mysql="),
+                    field(line, "http="),
+                    field(line, "admin="),
+                );
             }
         };
         // Read on, so that it never waits for us.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { child, mysql, http }
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                kept.lock().unwrap().push(line);
+            }
+        });
+        Self {
+            child,
+            mysql,
+            http,
+            admin,
+            log: lines,
+        }
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged as warnings and errors since it listened.
+    pub fn warnings(&self) -> String {
+        let is_one = |line: &&String| line.contains(" WARN ") || line.contains("ERROR ");
+        let lines = self.log();
+        let warnings: Vec<_> = lines.iter().filter(is_one).map(String::as_str).collect();
+        warnings.join("\n")
+    }
+
+    /// The lines that it has logged since it listens.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Has it read its configuration again.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
     }
 
     pub async fn connect(&self) -> mysql_async::Result<Conn> {
@@ -121,8 +168,12 @@ impl Daemon {
     }
 
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
+        kill_process(pid, signal).unwrap();
     }
 
     /// The exit code, once it has ended.
@@ -145,9 +196,11 @@ impl Drop for Daemon {
     }
 }
 
-/// An address that a log line has as one of its fields.
+/// An address that a log line has as one of its fields, as text or as JSON.
 fn field(line: &str, name: &str) -> SocketAddr {
-    let value = line.split(name).nth(1).unwrap();
+    let json = format!("\"{}\":\"", name.trim_end_matches('='));
+    let behind = |name: &str| line.split_once(name).map(|(_, value)| value);
+    let value = behind(&json).or_else(|| behind(name)).unwrap();
     let is_part = |it: &char| it.is_ascii_digit() || matches!(it, '.' | ':');
     let text: String = value.chars().take_while(is_part).collect();
     text.parse().unwrap()

@@ -99,9 +99,9 @@ pub fn config(cluster: &Cluster) -> Config {
     config.proxy.workers = 1;
     // So that every test can be run in both modes, and with a switch after each statement.
     let chosen = |name: &str, value: &str| std::env::var(name).is_ok_and(|it| it == value);
-    if chosen("HIGHWATER_TEST_POOL_MODE", "transaction") {
-        config.pool.mode = PoolMode::Transaction;
-    }
+    let mode = PoolMode::ALL.into_iter();
+    let mut mode = mode.filter(|mode| chosen("HIGHWATER_TEST_POOL_MODE", mode.name()));
+    config.pool.mode = mode.next().unwrap_or_default();
     config.pool.switch_always = chosen("HIGHWATER_TEST_SWITCH_ALWAYS", "1");
     config
 }

@@ -99,7 +99,7 @@ const REGISTRIES: [&str; 8] = [
     concat!("proxy", ".golang"),
 ];
 /// Sites that a link may point to.
-const SITES: [&str; 12] = [
+const SITES: [&str; 13] = [
     "127.0.0.1",
     "localhost",
     "example.com",
@@ -112,6 +112,8 @@ const SITES: [&str; 12] = [
     "semver.org",
     "doc.rust-lang.org",
     "docs.rs",
+    // No link but the name of SVG's namespace.
+    "www.w3.org",
 ];
 
 /// Names of machines, mirrors and private folders.

@@ -53,7 +53,8 @@ pub(in crate::admin) const COMMANDS: [(&str, &str); 14] = [
     ("ONLINE BACKEND address", "gives it reads again"),
     (
         "RELOAD",
-        "not in this version: a restart reads the configuration again",
+        "reads the configuration again and puts it in force without ending a session; says what changed, \
+         and what needs a restart",
     ),
     (
         "SHUTDOWN",
@@ -102,7 +103,9 @@ pub(super) async fn run(
         "drain" | "online" => drain(house, &mut tokens, verb == "drain"),
         "reload" => {
             tokens.end()?;
-            lines(house.reload().await)
+            let changes = house.reload().await.map_err(AdminError::Refused)?;
+            let rows = changes.into_iter().map(|(key, change)| [key, change]);
+            Ok(Answer::texts(["key", "change"], rows))
         }
         "shutdown" => {
             tokens.end()?;

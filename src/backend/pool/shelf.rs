@@ -95,9 +95,9 @@ impl Shelves {
     }
 
     /// Takes this very connection if nobody had it since.
-    pub(super) fn take_same(&mut self, key: &PoolKey, serial: u64, turn: u64) -> Option<Parked> {
+    pub(super) fn take_same(&mut self, key: &PoolKey, serial: u64, lease: u64) -> Option<Parked> {
         let shelf = self.by_key.get_mut(key)?;
-        let same = |(_, parked): &(Instant, Parked)| parked.is(serial, turn);
+        let same = |(_, parked): &(Instant, Parked)| parked.is(serial, lease);
         let index = shelf.queue.iter().rposition(same)?;
         let (_, parked) = shelf.queue.remove(index)?;
         self.count -= 1;
@@ -126,6 +126,13 @@ impl Shelves {
             .flat_map(|(_, shelf)| shelf.queue.drain(..).map(|(_, parked)| parked));
         let taken: Vec<_> = of_user.collect();
         self.count -= taken.len();
+        taken
+    }
+
+    /// Takes all of an account, of which none are kept ready any more.
+    pub(super) fn forget(&mut self, user: &str) -> Vec<Parked> {
+        let taken = self.take_all_of(user);
+        self.by_key.retain(|key, _| *key.user != *user);
         taken
     }
 
@@ -281,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_very_same_one_is_taken_only_in_its_turn() {
+    fn the_very_same_one_is_taken_only_if_nobody_had_it_since() {
         let (mut shelves, _servers) = shelves(&["A", "B"]);
         assert!(shelves.take_same(&key(), 1, 2).is_none());
         assert!(shelves.take_same(&key(), 1, 1).is_some());

@@ -28,6 +28,11 @@ impl Vouched {
         }
     }
 
+    /// Nothing is known of this account any more.
+    pub(super) fn forget(&mut self, user: &str) {
+        self.0.remove(user);
+    }
+
     /// Whether one that logs in now would be let in, as far as is known.
     pub(super) fn is_known(&self, user: &str) -> bool {
         self.0.get(user).is_some_and(Stamp::is_current)

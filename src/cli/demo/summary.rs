@@ -1,7 +1,10 @@
 //! What the demo showed, in plain words, and how to go on by hand.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 
 use super::board::{ServerNow, render_servers};
 use super::phase::Outcome;
@@ -117,8 +120,10 @@ pub(super) fn by_hand(stage: &Stage) -> String {
     }
     let _ = write!(
         text,
-        "  or with any driver: mysql://{user}:{password}@{mysql}/{schema}\n\
+        "  or with any driver: mysql://{user}:{password}@{mysql}/{schema}\n  \
+         SHOW HIGHWATER ROUTE says where your last statements went, and why\n\
          Admin:    {client} -h {admin_host} -P {admin_port} -u admin -e 'SHOW HELP'\n\
+         Page:     http://{http}/\n\
          Metrics:  http://{http}/metrics\n\
          Log:      {}\n\
          Ctrl-C ends it and removes everything.\n\n",
@@ -127,7 +132,7 @@ pub(super) fn by_hand(stage: &Stage) -> String {
     text
 }
 
-/// `mysql`, or where the one that was fetched with the server is.
+/// `mysql`, or what runs the one that was fetched with the server.
 fn client(stage: &Stage) -> String {
     let path = std::env::var_os("PATH").unwrap_or_default();
     if std::env::split_paths(&path).any(|folder| folder.join("mysql").is_file()) {
@@ -138,23 +143,17 @@ fn client(stage: &Stage) -> String {
     };
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(OsStr::to_string_lossy).collect();
-    words.join(" ")
+    script(stage, &words).unwrap_or_else(|_| words.join(" "))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_stale_reads_at_session_and_no_reads_at_all_are_wrong() {
-        let count = |pairs, stale| Count { pairs, stale };
-        for (seen, fine) in [
-            ([count(9, 5), count(9, 4), count(9, 0)], true),
-            ([count(9, 0), count(9, 0), count(9, 0)], true),
-            ([count(9, 5), count(9, 4), count(9, 1)], false),
-            ([count(9, 5), count(9, 4), count(0, 0)], false),
-        ] {
-            assert_eq!(verdict(&seen).is_ok(), fine, "{seen:?}");
-        }
-    }
+/// A command in the demo's folder that stands for these words, which are too many to type.
+fn script(stage: &Stage, words: &[Cow<'_, str>]) -> std::io::Result<String> {
+    let quoted = words
+        .iter()
+        .map(|word| format!("'{}'", word.replace('\'', r"'\''")));
+    let words = quoted.collect::<Vec<_>>().join(" ");
+    let path = stage.folder().join("mysql");
+    std::fs::write(&path, format!("#!/bin/sh\nexec {words} \"$@\"\n"))?;
+    std::fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+    Ok(path.display().to_string())
 }

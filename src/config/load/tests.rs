@@ -175,7 +175,7 @@ fn what_is_wrong_is_said_with_line_key_and_expectation() {
         ),
         (
             "[http]\nbananas = 1",
-            "config.toml:11: http.bananas: unknown key; known here: listen",
+            "config.toml:11: http.bananas: unknown key; known here: listen, password_file",
         ),
         (
             "[proxi]\nlisten = \"x\"",
@@ -404,8 +404,14 @@ fn the_admin_port_is_open_on_loopback_only_without_a_password() {
         load(&text)
     };
     let with = |path: &Path| format!("password_file = \"{}\"\n", path.display());
-    let config = read(format!("listen = \"0.0.0.0:6032\"\n{}", with(&right))).unwrap();
+    let config = read(format!(
+        "listen = \"0.0.0.0:6032\"\n{0}[http]\n{0}",
+        with(&right)
+    ));
+    let config = config.unwrap();
     assert_eq!(config.admin.account.password, Secret::new("s3same"));
+    assert_eq!(config.http.account.password, Secret::new("s3same"));
+    assert_eq!(config.to_toml().matches("password_file").count(), 2);
     assert!(config.to_toml().contains("password_file"));
     assert!(!config.to_toml().contains("s3same"));
     assert!(read(with(&right)).is_ok());

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{LATER, Reader, unknown};
+use super::{Reader, unknown};
 use crate::config::error::Origin;
 use crate::config::layers::{Setting, Table, Value};
 use crate::config::units;
@@ -241,11 +241,6 @@ impl Section<'_, '_> {
             self.reader
                 .problem(setting.origin, &key, message.to_owned());
         }
-    }
-
-    /// A key that only later versions have.
-    pub(in crate::config) fn later(&mut self, key: &'static str) {
-        self.refuse(key, LATER);
     }
 
     /// A key that has no default is not set.

@@ -23,6 +23,11 @@ impl Acknowledged {
         }
     }
 
+    /// Other bounds hold from now on.
+    pub fn bound(&mut self, max_groups: usize, group_idle: Duration) {
+        self.groups.bound(max_groups, group_idle);
+    }
+
     /// A write at this position is about to be acknowledged to a session of this group.
     pub fn raise(&mut self, group: &GroupKey, told: &Position, now: Instant) {
         self.proxy.raise(told, now);

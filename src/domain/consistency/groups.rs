@@ -86,6 +86,12 @@ impl Groups {
         }
     }
 
+    /// Other bounds hold from now on; what is too much goes when the next group comes.
+    pub fn bound(&mut self, max: usize, idle: Duration) {
+        self.max = max.max(1);
+        self.idle = idle;
+    }
+
     /// How many groups are known.
     pub fn len(&self) -> usize {
         self.known.len()

@@ -20,15 +20,17 @@
 
 mod states;
 
-pub use states::state_of;
+pub use states::{is_signal, state_of};
 
 use crate::domain::sql::{Access, Effects, StatementProfile};
 
-/// A moment of one connection: it holds for as long as no other command is sent there.
+/// A moment of one connection: it holds for as long as no other command is sent there and nobody else
+/// has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The connection's serial.
-    pub connection: u64,
+    /// The lease under which the session has it: what it left there is not there any more when it gets
+    /// the same connection again after others.
+    pub lease: u64,
     /// How many times something was sent there.
     pub sent: u64,
 }
@@ -86,12 +88,16 @@ pub struct Conditions {
     pub errors: u64,
     /// Those that are known.
     pub list: Vec<Condition>,
+    /// Whether nobody has told which they are. A server itself may list fewer than it counted:
+    /// `max_error_count`.
+    pub untold: bool,
 }
 
 impl Conditions {
     fn uncertain(count: u64) -> Self {
         Self {
             count,
+            untold: count > 0,
             ..Self::default()
         }
     }
@@ -101,6 +107,7 @@ impl Conditions {
             count: 1,
             errors: 1,
             list: vec![error],
+            untold: false,
         }
     }
 
@@ -111,6 +118,7 @@ impl Conditions {
             count: count.max(list.len() as u64),
             errors: list.iter().filter(is_error).count() as u64,
             list,
+            untold: false,
         }
     }
 }
@@ -281,8 +289,11 @@ pub struct Aftermath {
     last_insert_id_else: Option<u64>,
     /// What SHOW WARNINGS lists.
     pub conditions: Part<Conditions>,
-    /// Conditions of Highwater's own besides, one of each code: no server lists them.
+    /// Conditions besides, which the server of the others does not list: Highwater's own, one of each code,
+    /// and errors of commands that another server answered.
     own: Vec<Condition>,
+    /// How many the reply to the last statement counted, if it did; one that looks at them counts its own only.
+    counted: Option<u16>,
 }
 
 impl Default for Aftermath {
@@ -295,6 +306,7 @@ impl Default for Aftermath {
             last_insert_id_else: None,
             conditions: Part::exactly(Conditions::default()),
             own: Vec::new(),
+            counted: Some(0),
         }
     }
 }
@@ -312,10 +324,33 @@ impl Aftermath {
             self.own.clear();
         }
         self.conditions.take(conditions, ended);
+        match (&ended.ending, ended.kind) {
+            (Ending::Error(error), Kind::Command) if !ended.mariadb => {
+                self.add_error(error, ended.after);
+            }
+            (Ending::Error(_), _) => self.counted = None,
+            (_, Kind::Command) => {}
+            (Ending::Ok { warnings, .. } | Ending::Rows { warnings, .. }, _) => {
+                self.counted = Some(*warnings);
+            }
+        }
+    }
+
+    /// A command that is no statement failed: its error follows what the statement before left.
+    fn add_error(&mut self, error: &Condition, after: Option<Place>) {
+        self.counted = self.counted.map(|count| count.saturating_add(1));
+        if self.conditions.at.is_none() || self.conditions.at != after {
+            return self.own.push(error.clone());
+        }
+        let conditions = &mut self.conditions.value;
+        conditions.count += 1;
+        conditions.errors += 1;
+        conditions.list.push(error.clone());
     }
 
     /// Highwater answered a statement itself: with OK, or with so many `rows`.
     pub fn on_own_answer(&mut self, rows: Option<u64>, mariadb: bool) {
+        self.counted = Some(0);
         self.row_count = Part::exactly(if rows.is_some() { -1 } else { 0 });
         if let Some(rows) = rows {
             self.found_rows = Part::exactly(rows);
@@ -327,6 +362,7 @@ impl Aftermath {
 
     /// Highwater answered a statement with an error of its own.
     pub fn on_own_error(&mut self, error: Condition) {
+        self.counted = None;
         self.row_count = Part::exactly(-1);
         self.own.clear();
         self.conditions = Part::exactly(Conditions::of_error(error));
@@ -339,6 +375,7 @@ impl Aftermath {
 
     /// Highwater answered one of these itself.
     pub fn on_own_look(&mut self, look: Look) {
+        self.counted = Some(0);
         match look {
             Look::List => self.row_count = Part::exactly(-1),
             Look::Count => {
@@ -349,28 +386,52 @@ impl Aftermath {
         }
     }
 
+    /// Highwater answered GET DIAGNOSTICS for a condition that there is not: MySQL adds an error to the list,
+    /// which has at most so many.
+    pub fn on_no_condition(&mut self, most: usize) {
+        self.counted = Some(1);
+        self.row_count = Part::exactly(-1);
+        let mut all = self.all_conditions();
+        self.own.clear();
+        all.count += 1;
+        if all.list.len() < most {
+            all.errors += 1;
+            all.list.push(Condition {
+                severity: Severity::Error,
+                code: 1758,
+                state: Some(*b"35000"),
+                message: b"Invalid condition number".as_slice().into(),
+            });
+        }
+        self.conditions = Part::exactly(all);
+    }
+
     /// The answer that was given carries a warning of Highwater's own.
     pub fn add_own(&mut self, condition: Condition) {
         self.own.retain(|own| own.code != condition.code);
         self.own.push(condition);
+        self.counted = self.counted.map(|count| count.saturating_add(1));
     }
 
     /// The conditions as SHOW WARNINGS has to list them.
     pub fn all_conditions(&self) -> Conditions {
         let mut all = self.conditions.value.clone();
+        let is_error = |condition: &&Condition| condition.severity == Severity::Error;
         all.count += self.own.len() as u64;
+        all.errors += self.own.iter().filter(is_error).count() as u64;
         all.list.extend_from_slice(&self.own);
         all
     }
 
-    /// What the OK packet of a command that is no statement counts: on MySQL the conditions of the statement
-    /// before, errors among them, on MariaDB nothing (tried on both).
+    /// What the OK packet of a command that is no statement counts: on MySQL what the statement before counted,
+    /// errors among them, on MariaDB nothing (tried on both).
     pub fn warnings_told(&self, mariadb: bool) -> u16 {
         if mariadb {
             return 0;
         }
         let count = self.conditions.value.count + self.own.len() as u64;
-        u16::try_from(count).unwrap_or(u16::MAX)
+        let count = u16::try_from(count).unwrap_or(u16::MAX);
+        self.counted.unwrap_or(count)
     }
 
     /// Whether a server that is asked there, next, answers all that is asked for as one server would.
@@ -386,19 +447,19 @@ impl Aftermath {
         [
             !self.conditions.exact && self.conditions.at == Some(place),
             !self.found_rows.exact && self.found_rows.at == Some(place),
-            !self.last_insert_id.exact && self.is_last_insert_id_at(place.connection),
+            !self.last_insert_id.exact && self.is_last_insert_id_at(place.lease),
         ]
     }
 
-    /// Whether the connection is the one that has changed the session's LAST_INSERT_ID() last.
-    pub fn is_last_insert_id_at(&self, connection: u64) -> bool {
+    /// Whether the connection of this lease is the one that has changed the session's LAST_INSERT_ID() last.
+    pub fn is_last_insert_id_at(&self, lease: u64) -> bool {
         let at = self.last_insert_id.at;
-        at.is_some_and(|at| at.connection == connection)
+        at.is_some_and(|at| at.lease == lease)
     }
 
-    /// Whether the connection answers LAST_INSERT_ID() right by itself.
-    pub fn has_last_insert_id(&self, connection: u64) -> bool {
-        self.is_last_insert_id_at(connection) && self.last_insert_id_else.is_none()
+    /// Whether the connection of this lease answers LAST_INSERT_ID() right by itself.
+    pub fn has_last_insert_id(&self, lease: u64) -> bool {
+        self.is_last_insert_id_at(lease) && self.last_insert_id_else.is_none()
     }
 
     /// The connection that changed it last answers LAST_INSERT_ID() with this. Gives what it is for the
@@ -415,9 +476,9 @@ impl Aftermath {
         id
     }
 
-    /// A connection left the session, with LAST_INSERT_ID() 0.
-    pub fn on_parted(&mut self, connection: u64) {
-        if self.is_last_insert_id_at(connection) {
+    /// The connection of this lease leaves the session, with LAST_INSERT_ID() 0.
+    pub fn on_parted(&mut self, lease: u64) {
+        if self.is_last_insert_id_at(lease) {
             self.last_insert_id.at = None;
             self.last_insert_id_else = None;
         }
@@ -427,7 +488,7 @@ impl Aftermath {
         if let Fate::Perhaps(_) = fate
             && !ended
                 .after
-                .is_some_and(|after| self.is_last_insert_id_at(after.connection))
+                .is_some_and(|after| self.is_last_insert_id_at(after.lease))
         {
             let before = self.last_insert_id.value;
             self.last_insert_id_else = (!ended.had_last_insert_id && before != 0).then_some(before);
@@ -483,6 +544,7 @@ impl Aftermath {
 
     fn conditions(&self, ended: &Ended<'_>) -> Fate<Conditions> {
         let warnings = match (&ended.ending, ended.kind) {
+            (Ending::Error(_), Kind::Command) if !ended.mariadb => return Fate::Kept,
             (Ending::Error(error), _) => {
                 return Fate::Perhaps(Conditions::of_error(error.clone()));
             }
@@ -494,8 +556,8 @@ impl Aftermath {
             (Ending::Ok { warnings, .. } | Ending::Rows { warnings, .. }, _) => *warnings,
         };
         match (warnings, ended.kind) {
-            // What the reply counts is not kept (tried).
-            (_, Kind::Prepare) if !ended.mariadb => Fate::Becomes(Conditions::default()),
+            // Of what the reply counts, only what reading the text alone gave is kept (tried).
+            (1.., Kind::Prepare) if !ended.mariadb => Fate::Perhaps(Conditions::default()),
             (1.., _) => Fate::Perhaps(Conditions::uncertain(warnings.into())),
             (0, _) if !ended.mariadb || self.nothing_to_keep() => {
                 Fate::Becomes(Conditions::default())

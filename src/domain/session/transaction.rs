@@ -70,6 +70,11 @@ impl Transaction {
         self.autocommit = on;
     }
 
+    /// The session's strings have no escapes from the start: so has the server's global `sql_mode` it.
+    pub fn start_without_backslash_escapes(&mut self, without: bool) {
+        self.no_backslash_escapes = without;
+    }
+
     /// The connection that the open transaction lives on.
     pub fn open_on(&self) -> Option<Side> {
         self.open_on

@@ -137,7 +137,12 @@ fn decide(text: &[u8], dialect: Dialect) -> Decision {
     };
     let facts = facts::collect(Tokens::new(text), calls, dialect);
     if facts.multi || facts.versioned_uncertain {
-        return mixed(&facts);
+        let mut decision = mixed(&facts);
+        if matches!(verb, b"show" | b"get") {
+            // It may be SHOW WARNINGS or GET DIAGNOSTICS, about the statement before the packet.
+            decision.effects = decision.effects.with(Effects::ASKS_PREVIOUS);
+        }
+        return decision;
     }
     let mut decision = if runs {
         describe::analyze(tokens, text, &facts)

@@ -29,7 +29,7 @@ impl Relay {
     pub(in crate::relay) async fn settle_for_parting(&mut self, side: Side) -> bool {
         let settled = self.ask_before(side, true).await;
         if let Some(link) = self.links.get(side) {
-            self.state.aftermath.on_parted(link.identity.serial);
+            self.state.aftermath.on_parted(link.lease);
         }
         settled
     }
@@ -138,13 +138,13 @@ impl Relay {
         let Some(link) = self.links.get(side) else {
             return Ok(());
         };
-        let (serial, aftermath) = (link.identity.serial, &self.state.aftermath);
+        let (lease, aftermath) = (link.lease, &self.state.aftermath);
         self.told.had_last_insert_id = true;
-        if aftermath.has_last_insert_id(serial) {
+        if aftermath.has_last_insert_id(lease) {
             return Ok(());
         }
         if !shows
-            && (aftermath.is_last_insert_id_at(serial) || link.applied.has_no_last_insert_id())
+            && (aftermath.is_last_insert_id_at(lease) || link.applied.has_no_last_insert_id())
         {
             // An id that the statement makes will be told from none.
             self.told.had_last_insert_id = false;

@@ -1,12 +1,22 @@
 //! What is remembered of a statement, as texts that a server runs.
 
 use super::super::session::Relay;
-use crate::domain::session::aftermath::Condition;
+use crate::domain::session::aftermath::{Condition, is_signal};
 use crate::domain::sql::control::{Field, Item, Target};
 
+/// What GET DIAGNOSTICS assigns.
+pub(super) enum Assigned {
+    /// What this SET of constants assigns.
+    By(Vec<u8>),
+    /// Nothing: it asks about a condition that there is not.
+    Nothing,
+    /// Nobody knows.
+    Untold,
+}
+
 impl Relay {
-    /// What GET DIAGNOSTICS assigns, as a SET of constants. `None` where something is not known.
-    pub(super) fn assignments(&self, targets: &[Target]) -> Option<Vec<u8>> {
+    /// What GET DIAGNOSTICS assigns.
+    pub(super) fn assignments(&self, targets: &[Target]) -> Assigned {
         let all = self.state.aftermath.all_conditions();
         let mut text = Vec::new();
         for Target { variable, item } in targets {
@@ -14,35 +24,65 @@ impl Relay {
             text.extend_from_slice(variable);
             text.push(b'=');
             match *item {
-                Item::Number => put_unsigned(&mut text, all.count),
+                Item::Number if all.untold => put_unsigned(&mut text, all.count),
+                Item::Number => put_unsigned(&mut text, all.list.len() as u64),
                 Item::RowCount => {
                     let count = self.state.aftermath.row_count.value;
                     text.extend_from_slice(count.to_string().as_bytes());
                 }
                 Item::Condition(number, field) => {
-                    let condition = all.list.get(number.checked_sub(1)?)?;
-                    put_field(&mut text, condition, field)?;
+                    let Some(number) = number else {
+                        return Assigned::Untold;
+                    };
+                    let condition = number.checked_sub(1).and_then(|at| all.list.get(at));
+                    let Some(condition) = condition else {
+                        return match all.untold {
+                            true => Assigned::Untold,
+                            false => Assigned::Nothing,
+                        };
+                    };
+                    if put_field(&mut text, condition, field).is_none() {
+                        return Assigned::Untold;
+                    }
                 }
             }
         }
-        Some(text)
+        Assigned::By(text)
     }
 }
 
 fn put_field(text: &mut Vec<u8>, condition: &Condition, field: Field) -> Option<()> {
     match field {
-        Field::State => {
-            let state = condition.state?;
-            text.push(b'\'');
-            text.extend_from_slice(&state);
-            text.push(b'\'');
-        }
+        Field::State => put_own_text(text, &condition.state?),
         Field::Code => put_unsigned(text, condition.code.into()),
-        Field::Message => put_text(text, &condition.message),
-        Field::Origin => return None,
-        Field::Empty => text.extend_from_slice(b"''"),
+        Field::Message => put_own_text(text, &condition.message),
+        Field::Origin => put_own_text(text, origin(condition)?),
+        Field::Empty => put_own_text(text, b""),
     }
     Some(())
+}
+
+/// CLASS_ORIGIN and SUBCLASS_ORIGIN of what a server raised itself; SIGNAL sets others (tried on MySQL 9.7).
+fn origin(condition: &Condition) -> Option<&'static [u8]> {
+    const STANDARD: [&[u8; 2]; 22] = [
+        b"01", b"02", b"08", b"0A", b"0K", b"0L", b"0Z", b"20", b"21", b"22", b"23", b"24", b"25",
+        b"28", b"2F", b"35", b"3D", b"40", b"42", b"44", b"HY", b"00",
+    ];
+    let state = condition.state.filter(|_| !is_signal(condition.code))?;
+    let standard = STANDARD.iter().any(|class| state.starts_with(*class));
+    Some(if standard { b"ISO 9075" } else { b"MySQL" })
+}
+
+/// A text as a server has its own ones: in utf8mb3, which cannot be asked for without a warning.
+fn put_own_text(text: &mut Vec<u8>, value: &[u8]) {
+    match value.is_ascii() {
+        true => {
+            text.extend_from_slice(b"CONCAT(LEFT(USER(),0),");
+            put_text(text, value);
+            text.push(b')');
+        }
+        false => put_text(text, value),
+    }
 }
 
 fn put_unsigned(text: &mut Vec<u8>, count: u64) {

@@ -81,7 +81,7 @@ impl Relay {
             && self
                 .state
                 .aftermath
-                .is_last_insert_id_at(link.identity.serial)
+                .is_last_insert_id_at(link.lease)
         {
             link.applied.last_insert_id_changed();
         }

@@ -127,7 +127,7 @@ impl Relay {
         else {
             return;
         };
-        let bound = self.shared.config.pool.prepared_per_connection;
+        let bound = self.in_force.config.pool.prepared_per_connection;
         let evicted = link
             .copies
             .make_room(&statement.text, bound, &mut link.pending);

@@ -106,11 +106,14 @@ fn start(address: &Address, users: &[Account], waiting: &Arc<AtomicUsize>) -> mp
     queue
 }
 
+/// A connection, and its default schema.
+type Connected = (Conn, Option<Box<[u8]>>);
+
 /// One of those that run copies, with a connection for each user.
 struct Repeater {
     address: Address,
     users: Vec<Account>,
-    conns: HashMap<Arc<str>, (Conn, Option<Box<[u8]>>)>,
+    conns: HashMap<Arc<str>, Connected>,
     rests_until: Option<Instant>,
 }
 

@@ -1,8 +1,10 @@
 //! One try of a statement on a replica, and what comes next when it fails.
 
+use std::time::Instant;
+
 use super::{Next, Progress, Statement};
 use crate::domain::ids::BackendId;
-use crate::domain::routing::{Reason, Route};
+use crate::domain::routing::{Reason, Route, Toll};
 use crate::domain::session::Side;
 use crate::frontend::ClientError;
 use crate::relay::attempt::Tried;
@@ -33,6 +35,7 @@ impl Relay {
             gauge,
             registered,
             client,
+            in_force,
             ..
         } = self;
         let mut seeker = Seeker {
@@ -52,7 +55,7 @@ impl Relay {
                     .answer_error(ClientError::Interrupted, Side::Replica, Reason::Waited)
                     .await;
             }
-            () = left(client, ahead_of(shared)) => return Err(End::ClientGone),
+            () = left(client, ahead_of(in_force)) => return Err(End::ClientGone),
         };
         self.tally.searched(&settled, terms.arrived);
         // In a transaction no older answer will do.
@@ -123,13 +126,17 @@ impl Relay {
             Tried::Relayed(Relayed::Lost { forwarded }) => {
                 // One that was silent and is called down has been given up already: that it can no
                 // longer be heard says nothing of the statement.
-                let broke = self.links.get(Side::Replica).is_some();
+                if let Some(link) = self.links.get(Side::Replica) {
+                    let life = (link.identity.backend, link.identity.generation);
+                    progress.toll.on_broken(life);
+                }
                 self.replica_lost(settled.backend);
                 if forwarded {
                     return Err(End::ReplyBroken);
                 }
                 progress.lost.push(settled.backend);
-                if broke && let Err(lost) = progress.toll.on_lost() {
+                let lost = self.gone(&progress.toll).await;
+                if lost >= Toll::MOST {
                     self.refuse(ClientError::ServersLost { lost }).await?;
                     return Ok(Next::Refused(Reason::ReplicaLost));
                 }
@@ -161,6 +168,21 @@ impl Relay {
             // Only a search gives one, and that is taken where the search is.
             Fell::Stale(_) => Ok(Next::Again(Route::Primary(Reason::NoReplica))),
         }
+    }
+
+    /// How many servers a statement has ended for certain, once it may be too many.
+    async fn gone(&self, toll: &Toll) -> usize {
+        let mut gone = 0;
+        for (backend, generation) in toll.suspects() {
+            let Some(generation) = generation else {
+                gone += 1;
+                continue;
+            };
+            let now = Instant::now();
+            let answer = self.shared.watch.sights_of(*backend, *generation, now);
+            gone += usize::from(answer.await.is_err());
+        }
+        gone
     }
 
     fn replica_lost(&mut self, backend: BackendId) {

@@ -1,78 +1,51 @@
 //! The daemon in a process of its own, and what it tells of itself.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::fs;
 
-use highwater::rig::{Cluster, MONITOR};
+use highwater::rig::Cluster;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::running::{Daemon as Running, Folder, highwater};
 use super::shared::USERS;
 
 /// A running `highwater run`; killed with the value.
 pub(crate) struct Daemon {
-    child: Child,
-    pub(crate) port: u16,
-    http: u16,
-    folder: PathBuf,
+    running: Running,
+    _folder: Folder,
 }
 
 impl Daemon {
     pub(crate) fn start(cluster: &Cluster, connections: usize, sessions: usize) -> Self {
-        let name = format!("highwater-soak-{}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).unwrap();
-        let (port, http) = (free_port(), free_port());
-        let replicas: Vec<_> = cluster
-            .replicas()
-            .iter()
-            .map(|it| format!("\"{}\"", it.address()))
-            .collect();
+        let (user, _) = USERS[1];
         // A machine that is busy with all this answers late, and nobody is to be told so.
-        let mut text = format!(
-            "[proxy]\nlisten = \"127.0.0.1:{port}\"\n\
-             [http]\nlisten = \"127.0.0.1:{http}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [pool]\nmode = \"transaction\"\nmax_connections = {connections}\nacquire_timeout = \"300s\"\n\
+        let more = format!(
+            "[pool]\nmode = \"transaction\"\nmax_connections = {connections}\nacquire_timeout = \"300s\"\n\
              [limits]\nmax_sessions = {}\nlogin_timeout = \"300s\"\n\
              [consistency]\ncatch_up_timeout = \"60s\"\nmax_lag = \"10m\"\nprimary_budget = \"100%\"\n\
-             [cluster]\nprimary = \"{}\"\nreplicas = [{}]\n\
-             [monitor]\nuser = \"{}\"\npassword_env = \"MONITOR_PASSWORD\"\ntimeout = \"30s\"\n[log]\nlevel = \"warn\"\n",
+             [[user]]\nname = \"{user}\"\npassword_env = \"SECOND_PASSWORD\"",
             // Who is torn away is counted until Highwater sees it.
             sessions + sessions / 2 + 100,
-            cluster.primary().address(),
-            replicas.join(", "),
-            MONITOR.user,
         );
-        for (index, (user, _)) in USERS.iter().enumerate() {
-            text += &format!("[[user]]\nname = \"{user}\"\npassword_env = \"PASSWORD_{index}\"\n");
-        }
-        let file = folder.join("highwater.toml");
-        fs::write(&file, text).unwrap();
-        let log = File::create(folder.join("highwater.log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
-        command.args(["run", "--config"]).arg(&file);
-        command.env("MONITOR_PASSWORD", MONITOR.password);
-        for (index, (_, password)) in USERS.iter().enumerate() {
-            command.env(format!("PASSWORD_{index}"), password);
-        }
-        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        let folder = Folder::with(cluster, &more, "timeout = \"30s\"");
+        let mut command = highwater();
+        command.env("SECOND_PASSWORD", USERS[1].1);
+        command.args(["run", "--config"]).arg(folder.config());
         Self {
-            child,
-            port,
-            http,
-            folder,
+            running: Running::spawn(command),
+            _folder: folder,
         }
+    }
+
+    /// The port for clients.
+    pub(crate) fn port(&self) -> u16 {
+        self.running.mysql.port()
     }
 
     /// The memory that it has now, in KiB.
     pub(crate) fn resident(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.running.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         line.unwrap()
             .trim()
@@ -83,7 +56,7 @@ impl Daemon {
 
     /// The CPU that all its threads have used, in seconds.
     pub(crate) fn cpu(&self) -> f64 {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.running.id())).unwrap();
         let of = |stat: String| stat.split_whitespace().next()?.parse::<u64>().ok();
         let each = tasks
             .filter_map(|task| fs::read_to_string(task.ok()?.path().join("schedstat")).ok())
@@ -91,32 +64,19 @@ impl Daemon {
         each.sum::<u64>() as f64 / 1e9
     }
 
-    /// What it logged, which is warnings and errors.
+    /// The warnings and errors that it logged.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("highwater.log")).unwrap()
+        self.running.warnings()
     }
 
     pub(crate) async fn metrics(&self) -> Page {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.http)).await.unwrap();
+        let mut stream = TcpStream::connect(self.running.http).await.unwrap();
         let request = b"GET /metrics HTTP/1.1\r\nHost: soak\r\nConnection: close\r\n\r\n";
         stream.write_all(request).await.unwrap();
         let mut page = String::new();
         stream.read_to_string(&mut page).await.unwrap();
         Page(page)
     }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// A page of metrics.

@@ -17,7 +17,12 @@ pub fn state_of(code: u16, mariadb: bool) -> Option<[u8; 5]> {
     let mut states = own.iter().chain(BOTH);
     let known = states.find(|(_, codes)| codes.binary_search(&code).is_ok());
     let state = known.map_or(b"HY000", |(state, _)| *state);
-    (!SIGNALS.contains(&code)).then_some(*state)
+    (!is_signal(code)).then_some(*state)
+}
+
+/// Whether it is a code that SIGNAL raises when it names none.
+pub fn is_signal(code: u16) -> bool {
+    SIGNALS.contains(&code)
 }
 
 /// Codes that both have with the same state; in order.

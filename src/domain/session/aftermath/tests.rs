@@ -3,14 +3,8 @@
 use super::*;
 use crate::domain::sql::{Dialect, LexMode, Seed, explain};
 
-const BEFORE: Place = Place {
-    connection: 7,
-    sent: 1,
-};
-const AFTER: Place = Place {
-    connection: 7,
-    sent: 2,
-};
+const BEFORE: Place = Place { lease: 7, sent: 1 };
+const AFTER: Place = Place { lease: 7, sent: 2 };
 
 fn ends(aftermath: &mut Aftermath, sql: &str, ending: Ending, mariadb: bool) {
     let dialect = match mariadb {
@@ -192,10 +186,7 @@ fn a_place_holds_until_something_else_is_sent_there() {
     ends(&mut aftermath, "SELECT 1 / 0 FROM t", rows(3), false);
     assert!(aftermath.is_at(Asked::ALL, AFTER));
     assert!(!aftermath.is_at(Asked::ALL, BEFORE));
-    let elsewhere = |sent| Place {
-        connection: 8,
-        sent,
-    };
+    let elsewhere = |sent| Place { lease: 8, sent };
     let mut ended = Ended {
         kind: Kind::Statement,
         profile: &explain(b"SET @x = 1", LexMode::default(), &Seed::new(1)),

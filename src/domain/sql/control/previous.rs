@@ -26,6 +26,13 @@ pub enum Previous {
     Get(Vec<Target>),
     /// Any other statement that mentions ROW_COUNT(), FOUND_ROWS(), @@warning_count or @@error_count.
     Mentions(Mentions),
+    /// A packet of several statements.
+    Packet {
+        /// The first one: a list, a count, or GET DIAGNOSTICS.
+        head: Box<Previous>,
+        /// Where the second one begins.
+        rest: usize,
+    },
 }
 
 /// One assignment of GET DIAGNOSTICS.
@@ -44,8 +51,8 @@ pub enum Item {
     Number,
     /// ROW_COUNT.
     RowCount,
-    /// Something of the condition of this number, from 1.
-    Condition(usize, Field),
+    /// Something of the condition of this number, from 1; `None` for one that is in a user variable.
+    Condition(Option<usize>, Field),
 }
 
 /// What GET DIAGNOSTICS can ask of a condition.
@@ -115,13 +122,18 @@ pub fn parse_previous(text: &[u8], mode: LexMode) -> Option<Previous> {
         at: 1,
     };
     let (verb, _) = first.first()?;
-    if end.is_none() && verb.is("show") {
-        return words.show();
+    let asks = match verb {
+        verb if verb.is("show") => words.show()?,
+        verb if verb.is("get") => Previous::Get(words.get()?),
+        _ => return Mentions::of(text, first).map(Previous::Mentions),
+    };
+    match end.and_then(|end| lexemes.get(end)) {
+        None => Some(asks),
+        Some((_, semicolon)) => Some(Previous::Packet {
+            head: Box::new(asks),
+            rest: semicolon.end,
+        }),
     }
-    if end.is_none() && verb.is("get") {
-        return words.get().map(Previous::Get);
-    }
-    Mentions::of(text, first).map(Previous::Mentions)
 }
 
 #[derive(Clone, Copy)]
@@ -202,7 +214,7 @@ impl<'t> Words<'t> {
             return None;
         }
         let condition = match self.eat("condition") {
-            true => Some(self.number()?),
+            true => Some(self.number_of_condition()?),
             false => None,
         };
         let mut targets = Vec::new();
@@ -219,6 +231,13 @@ impl<'t> Words<'t> {
             if !self.eat_op(b',') {
                 return None;
             }
+        }
+    }
+
+    fn number_of_condition(&mut self) -> Option<Option<usize>> {
+        match self.lexemes.get(self.at)? {
+            (Lexeme::Op(b'@'), _) => self.user_variable().map(|_| None),
+            _ => self.number().map(Some),
         }
     }
 
@@ -268,7 +287,7 @@ impl<'t> Words<'t> {
     }
 }
 
-fn item(name: &Lexeme<'_>, condition: Option<usize>) -> Option<Item> {
+fn item(name: &Lexeme<'_>, condition: Option<Option<usize>>) -> Option<Item> {
     const EMPTY: [&str; 8] = [
         "constraint_catalog",
         "constraint_schema",
@@ -430,7 +449,18 @@ mod tests {
                 Some(Previous::Count { errors: true }),
             ),
             ("SHOW WARNINGS LIMIT ?", None),
-            ("SHOW WARNINGS; SHOW WARNINGS", None),
+            (
+                "SHOW WARNINGS; SHOW WARNINGS",
+                Some(Previous::Packet {
+                    head: Box::new(Previous::List {
+                        errors: false,
+                        offset: 0,
+                        limit: usize::MAX,
+                    }),
+                    rest: 14,
+                }),
+            ),
+            ("SHOW TABLES; SHOW WARNINGS", None),
             ("SHOW TABLES", None),
             ("SHOW", None),
             ("SELECT 1", None),
@@ -470,13 +500,19 @@ mod tests {
         assert_eq!(
             read,
             [
-                ("@a.b".to_owned(), Item::Condition(2, Field::Message)),
-                ("@c".to_owned(), Item::Condition(2, Field::Code))
+                ("@a.b".to_owned(), Item::Condition(Some(2), Field::Message)),
+                ("@c".to_owned(), Item::Condition(Some(2), Field::Code))
             ]
+        );
+        assert_eq!(
+            parse("GET DIAGNOSTICS CONDITION @i @n = MESSAGE_TEXT"),
+            Some(Previous::Get(vec![Target {
+                variable: b"@n".as_slice().into(),
+                item: Item::Condition(None, Field::Message),
+            }]))
         );
         for text in [
             "GET STACKED DIAGNOSTICS @n = NUMBER",
-            "GET DIAGNOSTICS CONDITION @i @n = MESSAGE_TEXT",
             "GET DIAGNOSTICS n = NUMBER",
             "GET DIAGNOSTICS @n = MESSAGE_TEXT",
         ] {
