@@ -29,12 +29,8 @@ use tokio::time::Instant;
 use crate::admin::http::{Access, AskReady, Readiness, Site};
 use crate::config::{AuroraConsistency, Config, Mode};
 use crate::domain::ids::BackendId;
-<<<<<<< HEAD
 use crate::domain::routing::rules::Rule;
-use crate::domain::topology::{Role, Topology};
-=======
 use crate::domain::topology::Topology;
->>>>>>> main
 use crate::monitor::{Monitor, Settings, Watch};
 use crate::net::Listener;
 use crate::relay::{self, Classifier, Parts, SessionPin, Shared};
@@ -472,7 +468,7 @@ fn notice_share(shared: &Shared) {
     let facts = shared.watch.facts(BackendId::PRIMARY);
     let most = facts.and_then(|facts| facts.max_connections);
     if let (Some(most), Some(pool)) = (most, shared.pool(BackendId::PRIMARY)) {
-        let percent = shared.config.pool.primary_max_connections_pct;
+        let percent = shared.configured(|it| it.pool.primary_max_connections_pct);
         pool.set_share(most.saturating_mul(percent) / 100);
     }
 }

@@ -157,9 +157,22 @@ impl Pool {
         })
     }
 
-    /// The bounds in force.
+    /// The bounds in force: of connections what was configured, or the server's share if that is less.
     pub fn limits(&self) -> PoolLimits {
-        **self.limits.load()
+        let limits = **self.limits.load();
+        let share = self.share.load(Ordering::Relaxed);
+        PoolLimits {
+            max_connections: limits.max_connections.min(share),
+            ..limits
+        }
+    }
+
+    /// The server leaves so many connections, at least 1, to this proxy.
+    pub fn set_share(&self, connections: usize) {
+        let connections = connections.max(1);
+        if self.share.swap(connections, Ordering::Relaxed) != connections {
+            self.keep_bound();
+        }
     }
 
     /// Other bounds are in force: those who wait get the places that there are more, and of what is too
@@ -167,6 +180,12 @@ impl Pool {
     pub fn change(&self, limits: PoolLimits) {
         self.dialer.timeout.store(Arc::new(limits.acquire_timeout));
         self.limits.store(Arc::new(limits));
+        self.keep_bound();
+    }
+
+    /// Closes what is idle above the bound, and gives places to those who wait below it.
+    fn keep_bound(&self) {
+        let limits = self.limits();
         let mut closed = Vec::new();
         let mut inner = self.lock();
         while inner.open > limits.max_connections
@@ -224,27 +243,6 @@ impl Pool {
         &self.metrics
     }
 
-    /// The most connections that may be open: what the configuration says, or the server's share if that
-    /// is less.
-    pub fn most(&self) -> usize {
-        let share = self.share.load(Ordering::Relaxed);
-        self.limits.max_connections.min(share)
-    }
-
-    /// The server leaves so many connections, at least 1, to this proxy. Those that are open above
-    /// that are closed as soon as nobody uses them.
-    pub fn set_share(&self, connections: usize) {
-        let before = self.share.swap(connections.max(1), Ordering::Relaxed);
-        if connections <= before {
-            return;
-        }
-        let mut inner = self.lock();
-        while inner.open < self.most() && inner.line.give_place() {
-            inner.open += 1;
-        }
-        self.waiting.store(inner.line.len(), Ordering::SeqCst);
-    }
-
     /// Connections that sessions hold.
     pub fn leased(&self) -> usize {
         self.leased.load(Ordering::Relaxed)
@@ -261,11 +259,7 @@ impl Pool {
         let limits = self.limits.load();
         match limits.lends {
             true => self.waiting() > 0,
-<<<<<<< HEAD
-            false => self.leased() >= self.most(),
-=======
-            false => self.leased() >= limits.max_connections,
->>>>>>> main
+            false => self.leased() >= self.limits().max_connections,
         }
     }
 
@@ -386,21 +380,13 @@ impl Pool {
             let again = |idle: &Parked| want.avoid.is_some_and(|serial| idle.is_serial(serial));
             let only_again = idle.as_ref().is_some_and(again);
             match idle {
-<<<<<<< HEAD
-                Some(idle) if only_again && inner.open < self.most() => {
-=======
                 Some(idle) if only_again && inner.open < max_connections => {
->>>>>>> main
                     inner.idle.put(idle);
                 }
                 Some(idle) => return Found::Idle(Box::new(idle)),
                 None => {}
             }
-<<<<<<< HEAD
-            if inner.open < self.most() {
-=======
             if inner.open < max_connections {
->>>>>>> main
                 inner.open += 1;
                 return Found::Place;
             }
@@ -423,14 +409,9 @@ impl Pool {
         let limits = self.limits();
         BackendError::PoolExhausted {
             address: self.dialer.address.clone(),
-<<<<<<< HEAD
-            limit: self.most(),
-            by_share: self.most() < self.limits.max_connections,
-            waited: self.limits.acquire_timeout,
-=======
             limit: limits.max_connections,
+            by_share: limits.max_connections < self.limits.load().max_connections,
             waited: limits.acquire_timeout,
->>>>>>> main
         }
     }
 
@@ -558,11 +539,7 @@ impl Pool {
     /// A place under the bound for a connection of the pool's own.
     fn spare_place(self: &Arc<Self>) -> Option<Place> {
         let mut inner = self.lock();
-<<<<<<< HEAD
-        if inner.open >= self.most() {
-=======
         if inner.open >= self.limits().max_connections {
->>>>>>> main
             return None;
         }
         inner.open += 1;
@@ -583,17 +560,8 @@ impl Pool {
     fn sweep(&self) -> Vec<(PoolKey, usize)> {
         let round = self.round.fetch_add(1, Ordering::Relaxed) + 1;
         let mut inner = self.lock();
-<<<<<<< HEAD
-        let limits = self.limits;
-        let mut swept = inner.idle.sweep(limits.min_idle, limits.idle_timeout);
-        let above = inner.open.saturating_sub(swept.closed.len());
-        for _ in self.most()..above {
-            swept.closed.extend(inner.idle.take_oldest());
-        }
-=======
         let limits = self.limits();
         let swept = inner.idle.sweep(limits.min_idle, limits.idle_timeout);
->>>>>>> main
         inner.recall_idle(round - ROUNDS_IDLE);
         self.publish(&inner);
         drop(inner);

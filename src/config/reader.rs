@@ -142,9 +142,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The message for a setting that a later version will have.
-const LATER: &str = "not available in this version";
-
 fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     match nearest(name, known) {
         Some(near) => format!("unknown {what}; did you mean {near}?"),

@@ -15,13 +15,8 @@ use crate::admin::tables::{
 use crate::domain::ids::{BackendId, SessionId};
 use crate::domain::position::Position;
 use crate::domain::topology::{BackendView, Role};
-<<<<<<< HEAD
 use crate::relay::{RouteView, RuleView, ShapeView, Shared};
-use crate::telemetry::{ConnectionState, Handover, Label, Target};
-=======
-use crate::relay::{RouteView, ShapeView, Shared};
 use crate::telemetry::{AccessLabel, ConnectionState, Handover, Label, Target};
->>>>>>> main
 
 /// What nothing would change, in a sentence.
 const NOTHING: &str = "nothing: it belongs to the primary";
@@ -180,11 +175,7 @@ impl House for Proxied {
                 lent,
                 leased: all - lent,
                 waiting: pool.waiting() as u64,
-<<<<<<< HEAD
-                max: pool.most() as u64,
-=======
                 max: pool.limits().max_connections as u64,
->>>>>>> main
                 handed_on: metrics.handovers(Handover::AsIs),
                 reset: metrics.handovers(Handover::Reset),
                 restored: metrics.restores(),

@@ -270,17 +270,10 @@ impl Relay {
     /// The session is as after a login.
     pub(super) fn after_reset(&mut self) {
         self.trace = false;
-<<<<<<< HEAD
-        self.own_settings = false;
-        self.state
-            .on_reset(settings_of(&self.shared.config, &self.who.user));
-        self.group = group_of(&self.shared.config, &self.who);
-=======
         self.in_force.on_reset();
         let defaults = self.defaults();
         self.state.on_reset(defaults);
         self.group = group_of(&self.in_force.config, &self.who);
->>>>>>> main
         self.read_after.clear();
         self.open_groups.clear();
         self.permit = None;
@@ -405,7 +398,7 @@ impl Relay {
             }
         };
         self.state.hints = hints;
-<<<<<<< HEAD
+        self.trace_of_execute(id, total);
         if self.shared.rules.any() {
             return self.execute_by_rules(id, total).await;
         }
@@ -414,9 +407,6 @@ impl Relay {
 
     /// Runs the COM_STMT_EXECUTE at hand.
     pub(super) async fn run_execute(&mut self, id: ClientStmtId, total: usize) -> Result<(), End> {
-=======
-        self.trace_of_execute(id, total);
->>>>>>> main
         let changes = match self.execute_own(id, total).await? {
             Execution::Run(changes) => changes,
             Execution::Answered => return Ok(()),

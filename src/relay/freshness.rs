@@ -14,8 +14,8 @@ use super::shared::Shared;
 use crate::config::Mode;
 use crate::domain::consistency::search::Situation;
 use crate::domain::consistency::{
-    Executed, GiveUp, GroupKey, Level, PrimaryGate, Requirement, Search, Server, Servers,
-    Step, Waited, Watermark,
+    Executed, GiveUp, GroupKey, Level, PrimaryGate, Requirement, Search, Server, Servers, Step,
+    Waited, Watermark,
 };
 use crate::domain::ids::BackendId;
 use crate::domain::position::{Brief, MixedKinds, Position};
@@ -251,10 +251,7 @@ impl Seeker<'_> {
 ///
 /// # Errors
 /// When the parts are of different kinds, so that no server has all of them.
-pub(super) fn requirement(
-    shared: &Shared,
-    terms: &Terms,
-) -> Result<Requirement, MixedKinds> {
+pub(super) fn requirement(shared: &Shared, terms: &Terms) -> Result<Requirement, MixedKinds> {
     let Terms { level, arrived, .. } = *terms;
     let requirement = Requirement::new(level, arrived);
     let requirement = match terms.bounded {

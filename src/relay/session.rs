@@ -19,11 +19,8 @@ use super::links::{Links, SIDES};
 use super::login::{self, Client};
 use super::prepared::Statements;
 use super::processlist::Captured;
-<<<<<<< HEAD
-use super::rules::TimeLimit;
-=======
 use super::reload::InForce;
->>>>>>> main
+use super::rules::TimeLimit;
 use super::shadow::Foresight;
 use super::shared::Shared;
 use super::staleness::StaleNote;
@@ -158,8 +155,6 @@ pub(super) struct Relay {
     pub(super) trace: bool,
     /// Where the client comes from, if that is known.
     pub(super) from: Option<IpAddr>,
-    /// Whether the client set a level or a bound itself.
-    pub(super) own_settings: bool,
     /// The time that a rule gives the statement at hand.
     pub(super) time_limit: Option<TimeLimit>,
     /// What the client asked to be prepared, where a rule made another text of it.
@@ -306,7 +301,6 @@ impl Relay {
             told_pins: 0,
             trace: false,
             from,
-            own_settings: false,
             time_limit: None,
             asked_text: None,
             tally: Tally::default(),

@@ -112,14 +112,10 @@ impl Relay {
     }
 
     fn apply_one(&mut self, change: Change) {
-<<<<<<< HEAD
-        self.own_settings |= matches!(change, Change::Level(_) | Change::MaxStaleness(_));
-=======
         if let Some((variable, chosen)) = change.chooses() {
             self.in_force.choose(variable, chosen);
         }
         let defaults = self.defaults();
->>>>>>> main
         let settings = &mut self.state.settings;
         match change {
             Change::Level(level) => settings.level = level,

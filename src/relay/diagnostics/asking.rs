@@ -143,8 +143,7 @@ impl Relay {
         if aftermath.has_last_insert_id(lease) {
             return Ok(());
         }
-        if !shows
-            && (aftermath.is_last_insert_id_at(lease) || link.applied.has_no_last_insert_id())
+        if !shows && (aftermath.is_last_insert_id_at(lease) || link.applied.has_no_last_insert_id())
         {
             // An id that the statement makes will be told from none.
             self.told.had_last_insert_id = false;

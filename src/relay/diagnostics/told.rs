@@ -78,10 +78,7 @@ impl Relay {
         self.state.aftermath.on_end(&ended);
         if let Some(link) = self.links.get_mut(side)
             && !self.state.aftermath.last_insert_id.exact
-            && self
-                .state
-                .aftermath
-                .is_last_insert_id_at(link.lease)
+            && self.state.aftermath.is_last_insert_id_at(link.lease)
         {
             link.applied.last_insert_id_changed();
         }

@@ -11,7 +11,7 @@ use crate::domain::consistency::GroupKey;
 use crate::domain::ids::ClientStmtId;
 use crate::domain::routing::Reason;
 use crate::domain::routing::rules::{Asker, Look, Own, Rule, RuleSet, Ruled};
-use crate::domain::sql::{Access, Hints, StatementProfile};
+use crate::domain::sql::{Access, Hints, OwnVariable, StatementProfile};
 use crate::frontend::ClientError;
 use crate::relay::classify::Shape;
 use crate::relay::commands::Source;
@@ -248,15 +248,13 @@ impl Relay {
 
     /// What the client asked for itself.
     fn own_wish(&self) -> Own {
-        let settings = &self.state.settings;
-        let set = self.own_settings;
+        let (settings, hints) = (&self.state.settings, &self.state.hints);
+        let chosen = |variable| self.in_force.has_chosen(variable);
+        let level = chosen(OwnVariable::ReadConsistency).then_some(settings.level);
+        let staleness = chosen(OwnVariable::MaxStaleness).then_some(settings.max_staleness);
         Own {
-            level: self
-                .state
-                .hints
-                .level
-                .or_else(|| set.then_some(settings.level)),
-            max_staleness: set.then_some(settings.max_staleness),
+            level: hints.level.or(level),
+            max_staleness: staleness,
             target: self.state.hints.target,
         }
     }
@@ -264,7 +262,7 @@ impl Relay {
     /// The rule's group, unless the client named one itself.
     fn join_group_of(&mut self, rule: &Rule) {
         let Some(group) = &rule.act.group else { return };
-        let given = match wishes(&self.shared.config, &self.who.user).group {
+        let given = match wishes(&self.in_force.config, &self.who.user).group {
             Some(name) => GroupKey::named(name.as_bytes()),
             None => GroupKey::of_user(&self.who.user),
         };

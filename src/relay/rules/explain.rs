@@ -33,7 +33,8 @@ impl Shared {
             return Ruling::default();
         }
         let in_force = self.rules.in_force();
-        let user = self.config.users.first();
+        let config = self.config();
+        let user = config.users.first();
         let asker = Asker {
             user: user.map_or("", |account| account.name.as_str()),
             client: None,

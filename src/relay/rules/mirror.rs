@@ -69,7 +69,7 @@ impl Mirroring {
         };
         let queue = self
             .queue
-            .get_or_init(|| start(address, &shared.config.users, &self.waiting));
+            .get_or_init(|| start(address, &shared.config().users, &self.waiting));
         let bytes = copied.text.len();
         if self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes > QUEUE_BYTES
             || queue.try_send(copied).is_err()

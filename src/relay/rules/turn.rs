@@ -31,7 +31,7 @@ impl Relay {
             return Ok(Ok(Turn::default()));
         };
         let Self {
-            shared,
+            in_force,
             client,
             registered,
             ..
@@ -40,7 +40,7 @@ impl Relay {
             biased;
             taken = active.take(limit) => taken,
             () = registered.interrupted() => return Ok(Err(ClientError::Interrupted)),
-            () = left(client, ahead_of(shared)) => return Err(End::ClientGone),
+            () = left(client, ahead_of(in_force)) => return Err(End::ClientGone),
         };
         Ok(taken.ok_or_else(|| {
             bump(&active.counts.limited);
