@@ -17,5 +17,6 @@ pub use dial::{Credentials, Dialer, Knowledge, Setup};
 pub use error::{BackendError, Refusal};
 pub use lent::{Bell, Listener};
 pub use pool::{Pool, PoolKey, PoolLimits, Want};
+pub use simple::Typed;
 pub use statements::{Copies, CopyAt};
 pub use threads::Threads;

@@ -22,6 +22,7 @@ mod words;
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use highwater::config::{Config, PoolMode};
 use highwater::daemon::Proxy;
@@ -70,7 +71,9 @@ async fn check(first: u64, change: impl FnOnce(&mut Config)) {
     let bare = bare(&stage).await;
     let cluster = &stage.setup.cluster;
     let mut config = support::config(cluster);
-    config.consistency.catch_up_timeout = std::time::Duration::from_secs(30);
+    config.consistency.catch_up_timeout = Duration::from_secs(30);
+    config.pool.acquire_timeout = Duration::from_secs(90);
+    config.limits.login_timeout = Duration::from_secs(90);
     change(&mut config);
     let replicas = config.cluster.replicas.len();
     let proxy = Proxy::start(config).await.unwrap();

@@ -6,7 +6,7 @@ use super::accounts::{Changing, Stamp};
 use super::dial::number;
 use super::error::BackendError;
 use super::pool::{Place, PoolKey};
-use super::simple::{self, Rows};
+use super::simple::{self, Rows, Typed};
 use super::statements::Copies;
 use super::threads::Listed;
 use crate::domain::ids::{BackendId, ServerThreadId};
@@ -145,15 +145,28 @@ impl ServerConn {
     /// # Errors
     /// When the server refuses, or the connection breaks; it must be dropped then.
     pub async fn ask(&mut self, sql: &str) -> Result<Vec<Vec<u8>>, BackendError> {
+        let address = self.before_question().await?;
+        simple::query(&mut self.conn, self.key.profile, &address, sql.as_bytes()).await
+    }
+
+    /// The same with the type of each column; empty without a row.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn ask_types(&mut self, sql: &[u8]) -> Result<Vec<Typed>, BackendError> {
+        let address = self.before_question().await?;
+        simple::query_typed(&mut self.conn, self.key.profile, &address, sql).await
+    }
+
+    /// Sends what is pending; gives the server's address.
+    async fn before_question(&mut self) -> Result<String, BackendError> {
         let pending = std::mem::take(&mut self.pending);
         let address = self.place.address().to_owned();
-        let lost = |source| BackendError::Lost {
-            address: address.clone(),
-            source,
-        };
         self.sent += 1;
-        self.conn.send(&pending).await.map_err(lost)?;
-        simple::query(&mut self.conn, self.key.profile, &address, sql.as_bytes()).await
+        match self.conn.send(&pending).await {
+            Ok(()) => Ok(address),
+            Err(source) => Err(BackendError::Lost { address, source }),
+        }
     }
 
     /// Runs small statements of our own in one write and returns all rows of their results; `None` for

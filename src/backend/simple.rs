@@ -9,6 +9,20 @@ use crate::protocol::packets::ErrView;
 use crate::protocol::reader::Reader;
 use crate::protocol::reply::{EventKind, ReplyKind, ReplyTracker};
 
+/// A column of an answer, and what is in its first row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Typed {
+    /// Its type (MYSQL_TYPE_*).
+    pub kind: u8,
+    /// Whether it is a number without a sign.
+    pub unsigned: bool,
+    /// Its text; empty for NULL.
+    pub text: Vec<u8>,
+}
+
+/// UNSIGNED_FLAG of a column.
+const UNSIGNED: u16 = 0x20;
+
 /// Rows of text. NULL is empty.
 pub(super) type Rows = Vec<Vec<Vec<u8>>>;
 
@@ -22,19 +36,39 @@ pub(super) async fn query(
     address: &str,
     sql: &[u8],
 ) -> Result<Vec<Vec<u8>>, BackendError> {
-    let mut out = Vec::new();
-    append_packet(
-        &mut out,
-        &mut 0,
-        &com_query(sql, profile.query_attributes()),
-    );
-    let lost = |source| BackendError::Lost {
-        address: address.to_owned(),
-        source,
-    };
-    conn.send(&out).await.map_err(lost)?;
+    send(conn, profile, address, sql).await?;
     let rows = read_rows(conn, profile, address).await?;
     Ok(rows.into_iter().next().unwrap_or_default())
+}
+
+/// The same with the type of each column; empty without a row.
+///
+/// # Errors
+/// As [`query`].
+pub(super) async fn query_typed(
+    conn: &mut Conn,
+    profile: CapabilityProfile,
+    address: &str,
+    sql: &[u8],
+) -> Result<Vec<Typed>, BackendError> {
+    send(conn, profile, address, sql).await?;
+    let passed = read(conn, profile, address).await?;
+    Ok(typed(&passed, profile).unwrap_or_default())
+}
+
+async fn send(
+    conn: &mut Conn,
+    profile: CapabilityProfile,
+    address: &str,
+    sql: &[u8],
+) -> Result<(), BackendError> {
+    let mut out = Vec::new();
+    let query = com_query(sql, profile.query_attributes());
+    append_packet(&mut out, &mut 0, &query);
+    conn.send(&out).await.map_err(|source| BackendError::Lost {
+        address: address.to_owned(),
+        source,
+    })
 }
 
 /// Reads the reply of a statement that returns no rows.
@@ -58,6 +92,16 @@ pub(super) async fn read_rows(
     profile: CapabilityProfile,
     address: &str,
 ) -> Result<Rows, BackendError> {
+    let passed = read(conn, profile, address).await?;
+    Ok(rows(&passed, profile).unwrap_or_default())
+}
+
+/// Reads the reply of a statement: the packets of its result before the last one.
+async fn read(
+    conn: &mut Conn,
+    profile: CapabilityProfile,
+    address: &str,
+) -> Result<Vec<u8>, BackendError> {
     let malformed = || BackendError::Malformed {
         address: address.to_owned(),
     };
@@ -97,18 +141,61 @@ pub(super) async fn read_rows(
     }
     match failure {
         Some(error) => Err(error),
-        None => Ok(rows(&passed, profile).unwrap_or_default()),
+        None => Ok(passed),
     }
 }
 
-/// The rows among the packets of one result set.
-fn rows(mut packets: &[u8], profile: CapabilityProfile) -> Option<Rows> {
-    let mut next = || {
+/// What packets carry, one after the other.
+fn payloads(mut packets: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
         let header = FrameHeader::parse(packets)?;
         let payload = packets.get(HEADER..header.frame_len())?;
         packets = packets.get(header.frame_len()..)?;
         Some(payload)
-    };
+    })
+}
+
+/// The first row among the packets of one result set, with its columns.
+fn typed(packets: &[u8], profile: CapabilityProfile) -> Option<Vec<Typed>> {
+    let mut packets = payloads(packets);
+    let count = Reader::new(packets.next()?).lenenc()?;
+    let columns: Vec<_> = packets
+        .by_ref()
+        .take(usize::try_from(count).ok()?)
+        .collect();
+    if !profile.deprecate_eof() {
+        packets.next()?;
+    }
+    let cells = cells(Reader::new(packets.next()?))?;
+    let all = columns.into_iter().zip(cells);
+    all.map(|(column, text)| typed_column(column, text))
+        .collect()
+}
+
+/// Protocol::ColumnDefinition41.
+fn typed_column(column: &[u8], text: Vec<u8>) -> Option<Typed> {
+    let mut column = Reader::new(column);
+    // Catalog, schema, table and name, the latter two as they are and as they are called.
+    for _ in 0..6 {
+        column.lenenc_bytes()?;
+    }
+    // The length of what follows, collation and length.
+    column.lenenc()?;
+    column.u16()?;
+    column.u32()?;
+    let kind = column.u8()?;
+    let unsigned = column.u16()? & UNSIGNED != 0;
+    Some(Typed {
+        kind,
+        unsigned,
+        text,
+    })
+}
+
+/// The rows among the packets of one result set.
+fn rows(packets: &[u8], profile: CapabilityProfile) -> Option<Rows> {
+    let mut packets = payloads(packets);
+    let mut next = || packets.next();
     let columns = Reader::new(next()?).lenenc()?;
     for _ in 0..columns {
         next()?;

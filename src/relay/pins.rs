@@ -9,6 +9,7 @@ use super::kill::Registry;
 use super::session::Relay;
 use super::statement::Statement;
 use crate::domain::ids::SessionId;
+use crate::domain::session::mirror::user;
 use crate::domain::session::{Ending, Held, Outcome, Pin, PinReason, Side};
 use crate::domain::sql::state::{self, Constant, Mention, StateFact, Touches};
 use crate::domain::sql::{Access, Effects, StatementProfile};
@@ -154,6 +155,42 @@ impl Relay {
             .on_touched(profile, &touches, ending, &mut link.applied);
         let frees = |fact: &StateFact| matches!(fact, StateFact::Locks(_) | StateFact::Unlocks);
         self.locks_unsure |= touches.facts().any(frees);
+        let nulls = |fact: &StateFact| matches!(fact, StateFact::Assigns(_, Some(Constant::Null)));
+        self.nulls_unsure |= touches.facts().any(nulls);
+    }
+
+    /// Asks the server for the types of user variables that were set to NULL after a value that only it
+    /// knows: NULL leaves them as they were, and with it the variable can be given to another connection.
+    pub(super) async fn settle_nulls(&mut self) {
+        if !std::mem::take(&mut self.nulls_unsure) || !self.links.lends() {
+            return;
+        }
+        let Some(link) = self.links.get(Side::Primary) else {
+            return;
+        };
+        let nulls = self.state.mirror.nulls_untold();
+        let here = nulls.filter(|name| link.applied.has_null_untold(name));
+        let names: Vec<Box<[u8]>> = here.map(Into::into).collect();
+        if names.is_empty() || !self.save_aftermath(Side::Primary).await {
+            return;
+        }
+        let Some(link) = self.links.get_mut(Side::Primary) else {
+            return;
+        };
+        // A connection that broke is noticed before the next statement; the pins stay.
+        let Ok(answers) = link.ask_types(&types_of(&names)).await else {
+            return;
+        };
+        for (name, answer) in names.into_iter().zip(answers.chunks_exact(2)) {
+            let [value, collation] = answer else { continue };
+            let of_type = user::of_type(value.kind, value.unsigned, &collation.text);
+            let mirror = &mut self.state.mirror;
+            if of_type.is_some_and(|of_type| mirror.learn_null(&name, of_type)) {
+                link.applied.copy_variable(&name, mirror);
+                self.state.pins.release(&Held::UserVariable(name));
+            }
+        }
+        self.tell_pins();
     }
 
     /// Asks the server which of the named locks the session really holds, after a statement that took or
@@ -230,6 +267,19 @@ impl Relay {
             );
         }
     }
+}
+
+/// SQL for the type and the collation of each of these user variables.
+fn types_of(names: &[Box<[u8]>]) -> Vec<u8> {
+    let mut sql = b"SELECT ".to_vec();
+    for (index, name) in names.iter().enumerate() {
+        sql.extend_from_slice(if index == 0 { b"" } else { b"," });
+        user::put_name(name, &mut sql);
+        sql.extend_from_slice(b",COLLATION(");
+        user::put_name(name, &mut sql);
+        sql.push(b')');
+    }
+    sql
 }
 
 /// SQL for whether the connection that asks holds this lock: 1, 0.

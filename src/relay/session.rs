@@ -145,6 +145,8 @@ pub(super) struct Relay {
     pub(super) may_trigger: bool,
     /// Which named locks are held has to be asked.
     pub(super) locks_unsure: bool,
+    /// User variables were set to NULL: what types they keep may have to be asked.
+    pub(super) nulls_unsure: bool,
     /// For waits that are nearly always over before.
     pub(super) alarm: Alarm,
     /// The session's pins, as far as metrics and registry know of them.
@@ -296,6 +298,7 @@ impl Relay {
             touches: None,
             may_trigger: false,
             locks_unsure: false,
+            nulls_unsure: false,
             alarm: Alarm::default(),
             pinned: shared.metrics.pin_gauge(),
             told_pins: 0,

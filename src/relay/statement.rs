@@ -150,6 +150,7 @@ impl Relay {
         self.after_staleness();
         self.settle_groups();
         self.settle_locks().await;
+        self.settle_nulls().await;
         self.after_fallback(progress.permit.take(), had_primary)
             .await?;
         if access == Access::TransactionEnd

@@ -1,13 +1,13 @@
 //! User variables that were given constants are the same on every server that a session reads from.
 
 use highwater::config::PoolMode;
-use highwater::rig::Cluster;
+use highwater::rig::{APP, Cluster};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
 
 use crate::script::leave;
 use crate::support::script::observed;
-use crate::support::stage::stage;
+use crate::support::stage::{stage, until};
 use crate::support::{Setup, cell, run};
 
 /// All that a client can see of `@a`.
@@ -121,6 +121,52 @@ async fn too_many_constants_pin() {
         Some("63")
     );
     leave(stage.setup, client).await;
+}
+
+/// What only the server knows, of every type that a user variable can have.
+const COMPUTED: [&str; 8] = [
+    "SET @a = 1 + 1",
+    "SET @a = CAST(1 AS UNSIGNED) + 0",
+    "SET @a = 1.5 * 2",
+    "SET @a = SQRT(2)",
+    "SET @a = CONCAT('a', 'b')",
+    "SET @a = CONVERT('a' USING latin1)",
+    "SET @a = UNHEX('41')",
+    "SET @a = NOW()",
+];
+
+/// NULL keeps the type of the value before, and nothing else binds the session then.
+#[tokio::test]
+async fn a_computed_value_that_is_cleared_binds_no_longer() {
+    let setup = Setup::with(Cluster::builder().replicas(1), |config| {
+        config.pool.switch_always = true;
+        config.pool.mode = PoolMode::Transaction;
+    })
+    .await;
+    let mut one = setup.connect().await;
+    let mut other = setup.connect().await;
+    let primary = setup.cluster.primary().opts(&APP);
+    let mut direct = Conn::new(primary).await.unwrap();
+    run(&mut other, "SET @a = 'other'").await;
+    for sql in COMPUTED {
+        run(&mut one, sql).await;
+        until("it is bound", async || setup.proxy.pins().len() == 1).await;
+        run(&mut direct, sql).await;
+        for conn in [&mut one, &mut direct] {
+            run(conn, "SET @a = NULL").await;
+        }
+        until("it is free", async || setup.proxy.pins().is_empty()).await;
+        let theirs = "/* highwater: primary */ SELECT @a";
+        assert_eq!(cell(&mut other, theirs).await.as_deref(), Some("other"));
+        assert_eq!(
+            cell(&mut other, "SELECT @a").await.as_deref(),
+            Some("other")
+        );
+        let expected = shown(&mut direct, "").await;
+        for hint in ["/* highwater: primary */", ""] {
+            assert_eq!(shown(&mut one, hint).await, expected, "{sql} {hint}");
+        }
+    }
 }
 
 /// In `[pool] mode = "transaction"`, with another session's connection in its hand at every statement.

@@ -17,8 +17,8 @@ use super::steps::{Move, Step, Value};
 use super::words::TABLES;
 use crate::support::raw::{Param, Raw, about, execute, fetch, long_data, shown, usual};
 
-/// No step takes that long.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// A step that takes longer waits for what will not come: another session's lock.
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// Both sides of the comparison.
 pub(crate) struct Arena<'a> {

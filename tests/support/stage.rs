@@ -75,6 +75,8 @@ pub fn servers() -> highwater::rig::ClusterBuilder {
     Cluster::builder()
         .option("local_infile=ON")
         .option("innodb_doublewrite=OFF")
+        // On a busy machine anything may be slow, and an OK says so.
+        .option("long_query_time=3600")
         .option("max_allowed_packet=64M")
         .option("log_bin_trust_function_creators=ON")
         .replica_option(0, "sql_mode=ANSI")

@@ -170,6 +170,16 @@ impl Mirror {
         self.change().users.forget(name);
     }
 
+    /// The user variables that are NULL, of a type that is to be asked for.
+    pub fn nulls_untold(&self) -> impl Iterator<Item = &[u8]> {
+        self.wanted.users.nulls_untold()
+    }
+
+    /// One of them has the type of this expression. `false` if that cannot be remembered.
+    pub fn learn_null(&mut self, name: &[u8], of_type: Box<[u8]>) -> bool {
+        self.change().users.learn_null(name, of_type)
+    }
+
     /// SET ROLE succeeded.
     pub fn set_role(&mut self, role: Role) {
         self.change().role = Some(role);

@@ -351,6 +351,11 @@ impl Applied {
         self.met = None;
     }
 
+    /// Whether a user variable is NULL here, of a type that nobody was told.
+    pub fn has_null_untold(&self, name: &[u8]) -> bool {
+        self.users.nulls_untold().any(|untold| untold == name)
+    }
+
     /// SET ROLE was run here.
     pub fn set_role(&mut self, role: Role) {
         self.role = Some(role);

@@ -2,7 +2,8 @@
 //!
 //! A variable that is assigned the same constant elsewhere has the same value, type, charset,
 //! collation and coercibility there (tried on MySQL 9.7 and MariaDB 10.11); NULL leaves it the type
-//! it had, so what was before is assigned first. Nothing makes a variable one that was never set:
+//! it had, so what was before is assigned first; after a value that only the server knows, something of the
+//! type that the server tells. Nothing makes a variable one that was never set:
 //! a connection that has too many needs a reset.
 
 use std::collections::BTreeMap;
@@ -35,19 +36,33 @@ enum Value {
     NullAfter(Box<[u8]>),
     /// Nobody but the server knows.
     Untold,
+    /// It is NULL, of a type that nobody but the server knows.
+    NullUntold,
 }
 
 /// User variables by name: those of a session, or those on one connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserVariables(BTreeMap<Box<[u8]>, Value>);
 
+impl Value {
+    /// Whether another connection cannot be given it.
+    fn is_untold(&self) -> bool {
+        matches!(self, Self::Untold | Self::NullUntold)
+    }
+}
+
 impl UserVariables {
     /// A variable was given a constant. `false` if that cannot be repeated elsewhere: then nothing is
     /// known of it any more.
     pub fn give(&mut self, name: &[u8], constant: &Constant, charsets: Charsets<'_>) -> bool {
-        let value = match (constant, self.0.get(name)) {
+        let before = self.0.get(name);
+        if *constant == Constant::Null && before.is_some_and(Value::is_untold) {
+            self.0.insert(name.into(), Value::NullUntold);
+            return false;
+        }
+        let value = match (constant, before) {
             (Constant::Null, None) => Some(Value::NullAfter(b"_binary''".as_slice().into())),
-            (Constant::Null, Some(Value::Untold)) => None,
+            (Constant::Null, Some(Value::Untold | Value::NullUntold)) => None,
             (Constant::Null, Some(Value::Of(before) | Value::NullAfter(before))) => {
                 Some(Value::NullAfter(before.clone()))
             }
@@ -63,6 +78,24 @@ impl UserVariables {
                 false
             }
         }
+    }
+
+    /// The variables that are NULL, of a type that is to be asked for.
+    pub fn nulls_untold(&self) -> impl Iterator<Item = &[u8]> {
+        let all = self.0.iter();
+        let untold = all.filter(|(_, value)| **value == Value::NullUntold);
+        untold.map(|(name, _)| &**name)
+    }
+
+    /// One of them has the type of this expression. `false` if there is no room for it.
+    pub fn learn_null(&mut self, name: &[u8], of_type: Box<[u8]>) -> bool {
+        let value = Value::NullAfter(of_type);
+        let is_meant = self.0.get(name) == Some(&Value::NullUntold);
+        let takes = is_meant && self.has_room(name, &value);
+        if takes {
+            self.0.insert(name.into(), value);
+        }
+        takes
     }
 
     /// A variable has a value that nobody knows.
@@ -82,7 +115,7 @@ impl UserVariables {
     /// Everything that is known there is true here now.
     pub fn on_restored(&mut self, wanted: &Self) {
         for (name, value) in &wanted.0 {
-            if *value != Value::Untold {
+            if !value.is_untold() {
                 self.0.insert(name.clone(), value.clone());
             }
         }
@@ -108,19 +141,19 @@ impl UserVariables {
                     put(name, before, set);
                     put(name, b"NULL", set);
                 }
-                Value::Untold => {}
+                Value::Untold | Value::NullUntold => {}
             }
         }
     }
 
     fn missing<'a>(&'a self, applied: &'a Self) -> impl Iterator<Item = (&'a [u8], &'a Value)> {
         let all = self.0.iter().map(|(name, value)| (&**name, value));
-        all.filter(|(name, value)| **value != Value::Untold && applied.0.get(*name) != Some(*value))
+        all.filter(|(name, value)| !value.is_untold() && applied.0.get(*name) != Some(*value))
     }
 
     fn has_room(&self, name: &[u8], value: &Value) -> bool {
         let all = self.0.iter().map(|(name, value)| (&**name, value));
-        let others = all.filter(|(other, value)| *other != name && **value != Value::Untold);
+        let others = all.filter(|(other, value)| *other != name && !value.is_untold());
         let (mut count, mut bytes) = (1, name.len() + length(value));
         for (name, value) in others {
             count += 1;
@@ -133,21 +166,62 @@ impl UserVariables {
 fn length(value: &Value) -> usize {
     match value {
         Value::Of(expression) | Value::NullAfter(expression) => expression.len(),
-        Value::Untold => 0,
+        Value::Untold | Value::NullUntold => 0,
     }
 }
 
 /// Names are in backticks, which mean the same in every sql_mode.
 fn put(name: &[u8], expression: &[u8], set: &mut Vec<u8>) {
-    set.extend_from_slice(if set.is_empty() { b"SET @`" } else { b", @`" });
+    set.extend_from_slice(if set.is_empty() { b"SET " } else { b", " });
+    put_name(name, set);
+    set.push(b'=');
+    set.extend_from_slice(expression);
+}
+
+/// Appends a variable as it is written in a statement.
+pub fn put_name(name: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"@`");
     for byte in name {
         if *byte == b'`' {
-            set.push(b'`');
+            out.push(b'`');
         }
-        set.push(*byte);
+        out.push(*byte);
     }
-    set.extend_from_slice(b"`=");
-    set.extend_from_slice(expression);
+    out.push(b'`');
+}
+
+/// Something of the type that a server tells of a variable: the MYSQL_TYPE_* of its column, whether that is
+/// unsigned, and what COLLATION() says. A variable is an integer, a float, a decimal or a string, whatever
+/// it was assigned. `None` if it cannot be written.
+pub fn of_type(kind: u8, unsigned: bool, collation: &[u8]) -> Option<Box<[u8]>> {
+    const DOUBLE: u8 = 5;
+    const LONGLONG: u8 = 8;
+    const VARCHAR: u8 = 15;
+    const NEWDECIMAL: u8 = 246;
+    const BLOBS_AND_STRINGS: std::ops::RangeInclusive<u8> = 249..=254;
+    let text = match (kind, unsigned) {
+        (LONGLONG, false) => "0",
+        (LONGLONG, true) => "CAST(0 AS UNSIGNED)",
+        (DOUBLE, _) => "0e0",
+        (NEWDECIMAL, _) => "0.0",
+        (VARCHAR, _) => return empty(collation),
+        (kind, _) if BLOBS_AND_STRINGS.contains(&kind) => return empty(collation),
+        _ => return None,
+    };
+    Some(text.as_bytes().into())
+}
+
+fn empty(collation: &[u8]) -> Option<Box<[u8]>> {
+    let text = Constant::Text {
+        charset: Some(charset_of(collation).into()),
+        value: b"".as_slice().into(),
+        collation: Some(collation.into()),
+    };
+    let no_matter = Charsets {
+        client: b"",
+        collation,
+    };
+    expression(&text, no_matter)
 }
 
 /// The constant as it reads the same in every session; `None` if it cannot be written so.
@@ -307,7 +381,40 @@ mod tests {
         let mut variables = UserVariables::default();
         variables.forget(b"a");
         assert_eq!(set(&mut variables, "SET @a=NULL", UTF8), [false]);
+        let untold: Vec<_> = variables.nulls_untold().collect();
+        assert_eq!(untold, [b"a"]);
+        let none = UserVariables::default();
+        assert_eq!(missing(&variables, &none), "");
+        let unsigned = of_type(8, true, b"binary").unwrap();
+        assert!(variables.learn_null(b"a", unsigned.clone()));
+        let text = "SET @`a`=CAST(0 AS UNSIGNED), @`a`=NULL";
+        assert_eq!(missing(&variables, &none), text);
+        assert!(!variables.learn_null(b"a", unsigned), "it is known");
+        variables.forget(b"a");
+        assert_eq!(variables.nulls_untold().count(), 0);
         assert_eq!(set(&mut variables, "SET @a=1, @a=NULL", UTF8), [true, true]);
+    }
+
+    #[test]
+    fn types_that_a_server_tells() {
+        for (kind, unsigned, collation, expected) in [
+            (8, false, &b"binary"[..], Some("0")),
+            (5, false, b"binary", Some("0e0")),
+            (246, false, b"binary", Some("0.0")),
+            (251, false, b"binary", Some("_binary X''")),
+            (
+                250,
+                false,
+                b"latin1_bin",
+                Some("_latin1 X'' COLLATE latin1_bin"),
+            ),
+            (253, false, b"utf16_bin", None),
+            (6, false, b"binary", None),
+        ] {
+            let text = of_type(kind, unsigned, collation);
+            let text = text.map(|text| String::from_utf8(text.into()).unwrap());
+            assert_eq!(text.as_deref(), expected, "{kind}");
+        }
     }
 
     #[test]
