@@ -304,6 +304,9 @@ pub struct PoolConfig {
     /// and each lease takes another one than last time if there may be one.
     #[doc(hidden)]
     pub switch_always: bool,
+    /// Percent of the primary's own max_connections that may be used, from 1 to 100; the smaller bound
+    /// counts.
+    pub primary_max_connections_pct: usize,
     /// Prepared statements that are kept on one connection.
     pub prepared_per_connection: usize,
 }
@@ -318,6 +321,7 @@ impl Default for PoolConfig {
             idle_timeout: Duration::from_secs(300),
             max_lifetime: Some(Duration::from_secs(1800)),
             switch_always: false,
+            primary_max_connections_pct: 100,
             // All connections together stay under a server's default max_prepared_stmt_count, 16382.
             prepared_per_connection: 80,
         }

@@ -29,6 +29,7 @@ use tokio::time::Instant;
 use crate::admin::http::{Access, AskReady, Readiness, Site};
 use crate::config::{AuroraConsistency, Config, Mode};
 use crate::domain::ids::BackendId;
+use crate::domain::routing::rules::Rule;
 use crate::domain::topology::Topology;
 use crate::monitor::{Monitor, Settings, Watch};
 use crate::net::Listener;
@@ -234,6 +235,11 @@ impl Proxy {
         })
     }
 
+    /// Puts other rules in force, for each session from its next statement on.
+    pub fn set_rules(&self, rules: &[Rule]) {
+        self.shared.set_rules(rules);
+    }
+
     /// What it listens on.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
@@ -418,6 +424,7 @@ async fn observe(shared: Arc<Shared>) {
     loop {
         show(&shared, &topology, &mut metrics);
         notice_accounts(&shared, &mut account_statements);
+        notice_share(&shared);
         let now: u64 = topology
             .backends
             .iter()
@@ -453,6 +460,16 @@ fn notice_accounts(shared: &Shared, counted: &mut HashMap<BackendId, u64>) {
         if before.is_some_and(|before| before != facts.account_statements) {
             shared.accounts.noticed(backend);
         }
+    }
+}
+
+/// Bounds the primary's pool by its part of what the server says that it takes.
+fn notice_share(shared: &Shared) {
+    let facts = shared.watch.facts(BackendId::PRIMARY);
+    let most = facts.and_then(|facts| facts.max_connections);
+    if let (Some(most), Some(pool)) = (most, shared.pool(BackendId::PRIMARY)) {
+        let percent = shared.configured(|it| it.pool.primary_max_connections_pct);
+        pool.set_share(most.saturating_mul(percent) / 100);
     }
 }
 

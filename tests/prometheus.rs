@@ -70,6 +70,7 @@ fn families() -> BTreeMap<String, Family> {
     let backend = metrics.backend("HOST:PORT", Role::Primary);
     backend.set_up(true);
     let _ = metrics.backend("HOST:PORT", Role::Replica);
+    metrics.rule_hits("NAME");
     for grid in [&metrics.statements, &metrics.shadow_statements] {
         for access in AccessLabel::ALL {
             grid.at3(*access, Target::Primary, Reason::Write);
@@ -141,6 +142,7 @@ fn page_of_metrics() -> String {
     for ((label, seen), metrics) in &values {
         let seen: Vec<_> = match label.as_str() {
             "backend" => vec!["a server's address, as configured".to_owned()],
+            "rule" => vec!["a rule's name, as configured".to_owned()],
             "version" => vec!["Highwater's version".to_owned()],
             _ => seen.iter().map(|value| format!("`{value}`")).collect(),
         };

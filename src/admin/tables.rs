@@ -75,7 +75,7 @@ tables! {
         leased: u64,
         /// Sessions that wait in line.
         waiting: u64,
-        /// The most that may be open.
+        /// The most that may be open; of the primary, no more than primary_max_connections_pct of its own.
         max: u64,
         /// Connections given back as they were, with their state known.
         handed_on: u64,
@@ -221,8 +221,26 @@ tables! {
         number: u64,
         /// Its name.
         name: String,
+        /// What it does with the statements that it matches.
+        act: String,
+        /// Whether it only counts: yes or no.
+        count_only: &'static str,
         /// How often it matched.
         hits: u64,
+        /// How often it refused a statement.
+        denied: u64,
+        /// How often it refused one because its limit was reached.
+        limited: u64,
+        /// How often one waited for its turn under that limit.
+        delayed: u64,
+        /// How often it changed a text.
+        rewritten: u64,
+        /// How often it stopped a statement that took too long.
+        timed_out: u64,
+        /// Reads that its mirror was sent.
+        mirrored: u64,
+        /// Reads of the mirror's share that were not sent: it was too slow, or they cannot be repeated.
+        not_mirrored: u64,
     }
 
     /// The configuration in force; passwords show as where they were read from.

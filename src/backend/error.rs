@@ -68,12 +68,17 @@ pub enum BackendError {
         address: String,
     },
     /// All places of the pool are taken.
-    #[error("all {limit} connections to {address} are in use; none came free within {waited:?}")]
+    #[error(
+        "all {limit} connections to {address} are in use{}; none came free within {waited:?}",
+        if *.by_share { ", which is [pool] primary_max_connections_pct of its max_connections" } else { "" }
+    )]
     PoolExhausted {
         /// `host:port`.
         address: String,
         /// The pool's bound.
         limit: usize,
+        /// Whether that is the server's share, which is less than what the configuration says.
+        by_share: bool,
         /// How long was waited.
         waited: Duration,
     },

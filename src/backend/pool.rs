@@ -106,6 +106,8 @@ pub struct Pool {
     /// Nobody new comes: what is given back is closed.
     retired: AtomicBool,
     inner: Mutex<Inner>,
+    /// What the server itself leaves to this proxy; [`usize::MAX`] while that is not known.
+    share: AtomicUsize,
     leased: AtomicUsize,
     threads: Arc<Threads>,
     /// How many wait, as the sessions see it that could give a connection back.
@@ -145,6 +147,7 @@ impl Pool {
             limits: ArcSwap::from_pointee(limits),
             retired: AtomicBool::new(false),
             inner: Mutex::default(),
+            share: AtomicUsize::new(usize::MAX),
             leased: AtomicUsize::new(0),
             threads: Arc::default(),
             waiting: AtomicUsize::new(0),
@@ -154,9 +157,22 @@ impl Pool {
         })
     }
 
-    /// The bounds in force.
+    /// The bounds in force: of connections what was configured, or the server's share if that is less.
     pub fn limits(&self) -> PoolLimits {
-        **self.limits.load()
+        let limits = **self.limits.load();
+        let share = self.share.load(Ordering::Relaxed);
+        PoolLimits {
+            max_connections: limits.max_connections.min(share),
+            ..limits
+        }
+    }
+
+    /// The server leaves so many connections, at least 1, to this proxy.
+    pub fn set_share(&self, connections: usize) {
+        let connections = connections.max(1);
+        if self.share.swap(connections, Ordering::Relaxed) != connections {
+            self.keep_bound();
+        }
     }
 
     /// Other bounds are in force: those who wait get the places that there are more, and of what is too
@@ -164,6 +180,12 @@ impl Pool {
     pub fn change(&self, limits: PoolLimits) {
         self.dialer.timeout.store(Arc::new(limits.acquire_timeout));
         self.limits.store(Arc::new(limits));
+        self.keep_bound();
+    }
+
+    /// Closes what is idle above the bound, and gives places to those who wait below it.
+    fn keep_bound(&self) {
+        let limits = self.limits();
         let mut closed = Vec::new();
         let mut inner = self.lock();
         while inner.open > limits.max_connections
@@ -237,7 +259,7 @@ impl Pool {
         let limits = self.limits.load();
         match limits.lends {
             true => self.waiting() > 0,
-            false => self.leased() >= limits.max_connections,
+            false => self.leased() >= self.limits().max_connections,
         }
     }
 
@@ -388,6 +410,7 @@ impl Pool {
         BackendError::PoolExhausted {
             address: self.dialer.address.clone(),
             limit: limits.max_connections,
+            by_share: limits.max_connections < self.limits.load().max_connections,
             waited: limits.acquire_timeout,
         }
     }

@@ -56,8 +56,8 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Classifies on a thread of its own, whose stack is large. The seed is fixed, so that a statement
-/// has one fingerprint in every run.
+/// Classifies on a thread of its own, whose stack is large. The fingerprint is the one that a proxy
+/// shows.
 fn profile(options: &Options) -> Result<StatementProfile, Failure> {
     let engine = match options.engine {
         Grammar::Mysql => Engine::MySql,
@@ -67,7 +67,7 @@ fn profile(options: &Options) -> Result<StatementProfile, Failure> {
     let Some(mode) = LexMode::of_sql_mode(&options.sql_mode, charset, Some(engine)) else {
         return Ok(StatementProfile::unread(Doubt::NotUnderstood));
     };
-    let classify = || explain(options.statement.as_bytes(), mode, &Seed::new(0));
+    let classify = || explain(options.statement.as_bytes(), mode, &Seed::SHARED);
     std::thread::scope(|scope| {
         let no_thread = |error| {
             let what = format!("no thread to read the statement on: {error}");

@@ -241,6 +241,11 @@ fn pool(section: &mut Section<'_, '_>) -> PoolConfig {
         idle_timeout: section.duration("idle_timeout", SOME_TIME, default.idle_timeout),
         max_lifetime: (!max_lifetime.is_zero()).then_some(max_lifetime),
         switch_always: false,
+        primary_max_connections_pct: section.number(
+            "primary_max_connections_pct",
+            1..=100,
+            default.primary_max_connections_pct,
+        ),
         prepared_per_connection: section.number(
             "prepared_per_connection",
             1..=1_000_000,

@@ -110,7 +110,7 @@ fn mirror(section: &mut Section<'_, '_>) -> Option<Mirror> {
     let percent = share.map_or(100, |share| share.as_percent());
     Some(Mirror {
         address: address?,
-        percent: u8::try_from(percent).unwrap_or(100),
+        percent,
     })
 }
 

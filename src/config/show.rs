@@ -72,6 +72,8 @@ impl Config {
         out.table("[pool]");
         out.text("mode", self.pool.mode.name());
         out.plain("max_connections", self.pool.max_connections);
+        let percent = self.pool.primary_max_connections_pct;
+        out.plain("primary_max_connections_pct", percent);
         out.plain("min_idle", self.pool.min_idle);
         out.text("acquire_timeout", show_duration(self.pool.acquire_timeout));
         out.text("idle_timeout", show_duration(self.pool.idle_timeout));

@@ -15,7 +15,7 @@ use crate::admin::tables::{
 use crate::domain::ids::{BackendId, SessionId};
 use crate::domain::position::Position;
 use crate::domain::topology::{BackendView, Role};
-use crate::relay::{RouteView, ShapeView, Shared};
+use crate::relay::{RouteView, RuleView, ShapeView, Shared};
 use crate::telemetry::{AccessLabel, ConnectionState, Handover, Label, Target};
 
 /// What nothing would change, in a sentence.
@@ -235,7 +235,7 @@ impl House for Proxied {
     }
 
     fn rules(&self) -> Vec<RuleRow> {
-        Vec::new()
+        (1..).zip(self.shared.rules()).map(rule_row).collect()
     }
 
     fn config(&self) -> Vec<ConfigRow> {
@@ -322,6 +322,26 @@ fn millis(duration: Option<std::time::Duration>) -> Option<f64> {
 
 fn digest(fingerprint: u64) -> Option<String> {
     (fingerprint != 0).then(|| format!("{fingerprint:016x}"))
+}
+
+fn rule_row((number, view): (u64, RuleView)) -> RuleRow {
+    RuleRow {
+        number,
+        act: view.rule.act.summary(),
+        count_only: match view.rule.count_only {
+            true => "yes",
+            false => "no",
+        },
+        name: view.rule.name,
+        hits: view.matched,
+        denied: view.denied,
+        limited: view.limited,
+        delayed: view.delayed,
+        rewritten: view.rewritten,
+        timed_out: view.timed_out,
+        mirrored: view.mirrored,
+        not_mirrored: view.not_mirrored,
+    }
 }
 
 fn digest_row(shape: ShapeView) -> DigestRow {

@@ -13,11 +13,12 @@ pub mod touched;
 pub mod transaction;
 pub mod wish;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::consistency::{Level, Settings, TransactionReads};
 use super::ids::BackendId;
-use super::sql::{Access, Doubt, Effects, Hints, StatementProfile};
+use super::routing::rules::Ruled;
+use super::sql::{Access, Doubt, Effects, HintTarget, Hints, StatementProfile};
 use super::topology::Generation;
 
 pub use aftermath::Aftermath;
@@ -115,6 +116,8 @@ pub struct Session {
     pub settings: Settings,
     /// What the client asks for the statement at hand alone.
     pub hints: Hints,
+    /// What a rule asks for the statement at hand.
+    pub ruled: Ruled,
     /// Transaction and autocommit, from status flags.
     pub transaction: Transaction,
     /// Session variables and schema, from trackers.
@@ -162,6 +165,7 @@ impl Session {
         Self {
             settings,
             hints: Hints::default(),
+            ruled: Ruled::default(),
             transaction: Transaction::default(),
             mirror: Mirror::default(),
             positions: Positions::default(),
@@ -181,7 +185,24 @@ impl Session {
 
     /// The level that is asked for the read at hand: its hint's, or the session's.
     pub fn asked_level(&self) -> Level {
-        self.hints.level.unwrap_or(self.settings.level)
+        let asked = self.ruled.level.or(self.hints.level);
+        asked.unwrap_or(self.settings.level)
+    }
+
+    /// Whether the read at hand may be no older than [`Self::max_staleness`], whatever its level is.
+    pub fn is_bounded(&self) -> bool {
+        self.asked_level() == Level::Bounded || self.ruled.bounded
+    }
+
+    /// How old the answer of a bounded read may be.
+    pub fn max_staleness(&self) -> Duration {
+        let ruled = self.ruled.max_staleness;
+        ruled.unwrap_or(self.settings.max_staleness)
+    }
+
+    /// Whether a hint or a rule wants a replica to answer the statement at hand rather than the primary.
+    pub fn asks_replica(&self) -> bool {
+        self.hints.asks_replica() || self.ruled.target == Some(HintTarget::Replica)
     }
 
     /// The level of the read at hand. In a transaction whose reads may go to replicas it is no less than

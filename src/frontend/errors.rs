@@ -238,9 +238,37 @@ pub enum ClientError {
     },
     /// No replica caught up for a read whose hint asks for one.
     #[error(
-        "no replica caught up in time, and the statement's hint asks for one; nothing was done, a retry is safe"
+        "no replica caught up in time, and a hint or a rule asks for one; nothing was done, a retry is safe"
     )]
     ReplicasBehind,
+    /// A rule of the configuration refuses the statement, in the operator's words.
+    #[error("{message} (rule {rule}); the statement was not run")]
+    Denied {
+        /// The rule.
+        rule: String,
+        /// Its message.
+        message: String,
+    },
+    /// More statements of a rule than it allows.
+    #[error(
+        "the rule {rule} allows {what} of statements like this one, and as many run already; nothing was done, a retry later is safe"
+    )]
+    OverLimit {
+        /// The rule.
+        rule: String,
+        /// What it allows.
+        what: String,
+    },
+    /// A statement took longer than its rule allows, and was stopped.
+    #[error(
+        "the rule {rule} gives statements like this one {limit:?}, which is over; it was stopped as KILL QUERY stops it"
+    )]
+    StatementTimeout {
+        /// The rule.
+        rule: String,
+        /// The limit.
+        limit: Duration,
+    },
     /// Highwater's own variables among others, where they cannot be answered.
     #[error("{0}")]
     Unsupported(String),
@@ -278,6 +306,9 @@ impl ClientError {
             Self::ClientTooOld => (1251, *b"08004"),
             Self::PacketsOutOfOrder => (1156, *b"08S01"),
             Self::Interrupted => (1317, *b"70100"),
+            Self::Denied { .. } => (1227, *b"42000"),
+            Self::OverLimit { .. } => (1226, *b"42000"),
+            Self::StatementTimeout { .. } => (3024, *b"HY000"),
             Self::ShuttingDown => (1053, *b"08S01"),
             Self::TooManySessions { .. } | Self::PoolExhausted(_) => (1040, *b"08004"),
             Self::NoPrimary | Self::Unreachable(_) => (2003, *b"HY000"),
@@ -322,6 +353,7 @@ impl ClientError {
             | Self::NoCursor { .. }
             | Self::UnknownVariable { .. }
             | Self::Interrupted
+            | Self::Denied { .. }
             | Self::UnknownPosition
             | Self::NoPosition
             | Self::ReadOnlyVariable { .. }
@@ -333,6 +365,7 @@ impl ClientError {
             | Self::PoolExhausted(_)
             | Self::TooManyStatements { .. }
             | Self::Inactive
+            | Self::OverLimit { .. }
             | Self::OverBudget => ErrorKind::Limit,
             Self::NoPrimary => ErrorKind::NoServer,
             Self::Unreachable(_) | Self::SightsUnknown => ErrorKind::Unreachable,
@@ -345,6 +378,7 @@ impl ClientError {
             | Self::ReplicasBehind
             | Self::CatchUpTimeout { .. }
             | Self::NoFreshReplica { .. }
+            | Self::StatementTimeout { .. }
             | Self::TimedOut(_) => ErrorKind::Timeout,
         }
     }
@@ -372,6 +406,7 @@ impl ClientError {
             | Self::WrongValue { .. }
             | Self::WrongHint { .. }
             | Self::Interrupted
+            | Self::Denied { .. }
             | Self::UnknownPosition
             | Self::NoPosition
             | Self::ReadOnlyVariable { .. }
@@ -379,6 +414,8 @@ impl ClientError {
             Self::TooManySessions { .. }
             | Self::ShuttingDown
             | Self::PoolExhausted(_)
+            | Self::OverLimit { .. }
+            | Self::StatementTimeout { .. }
             | Self::OverBudget => Side::Proxy,
             Self::NoPrimary
             | Self::Unreachable(_)

@@ -47,6 +47,8 @@ pub struct ServerFacts {
     /// How many statements about accounts it has run, wherever they came from: also those inside of
     /// stored programs, and what it replicates.
     pub account_statements: u64,
+    /// `max_connections`: how many clients it takes; `None` if it does not say.
+    pub max_connections: Option<usize>,
 }
 
 /// Counters of statements that change accounts. A replica counts what its applier runs; one that ran
@@ -129,6 +131,8 @@ impl Keeper {
             return Ok(());
         };
         let all: Vec<_> = answer.get(2).into_iter().flat_map(Table::pairs).collect();
+        let mut named = all.iter().filter(|(name, _)| name == "max_connections");
+        let max_connections = named.find_map(|(_, value)| value.parse().ok());
         let role = match backend.id.is_primary() {
             true => Role::Primary,
             false => Role::Replica,
@@ -157,6 +161,7 @@ impl Keeper {
                 .flat_map(Table::pairs)
                 .filter_map(|(_, count)| count.parse::<u64>().ok())
                 .sum(),
+            max_connections,
         };
         self.offer(shared, backend, &own);
         if !backend.id.is_primary() {

@@ -213,7 +213,18 @@ impl Relay {
             // Attributes longer than that: whatever they say is not known.
             return Ok(Ok(()));
         };
-        Ok(hints::of_query(payload, text, attributes).map(|hints| self.state.hints = hints))
+        let hints = match hints::of_query(payload, text, attributes) {
+            Ok(hints) => hints,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.state.hints = hints;
+        if !self.shared.rules.any() {
+            return Ok(Ok(()));
+        }
+        let (_, text) = self.beginning(header).await?;
+        let text = text.unwrap_or_default().to_vec();
+        let profile = StatementProfile::unread(Doubt::TooLarge);
+        Ok(self.denied_unread(&profile, &text))
     }
 
     /// As much of a COM_QUERY as is looked at, and its text if that begins there.

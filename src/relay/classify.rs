@@ -4,16 +4,17 @@
 //! whose stack is large enough that no statement can overflow it.
 
 use std::convert::Infallible;
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
+use arc_swap::ArcSwapOption;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
 use tokio::sync::oneshot;
 
+use crate::domain::routing::rules::Look;
 use crate::domain::session::Session;
 use crate::domain::sql::control::parse_kill;
 use crate::domain::sql::{
@@ -45,6 +46,8 @@ pub(super) struct Shape {
     pub(super) profile: StatementProfile,
     /// What was counted of the statements of this shape.
     pub(super) digest: Digest,
+    /// What the rules in force say of it, as of the last statement that they were asked for.
+    pub(super) look: ArcSwapOption<Look>,
     /// Whether it went from the cache.
     evicted: AtomicBool,
 }
@@ -106,8 +109,7 @@ impl Classifier {
             .name("parser".to_owned())
             .stack_size(STACK)
             .spawn(move || answer_all(&questions))?;
-        // The standard library's keys are the process's own randomness.
-        let seed = Seed::new(RandomState::new().hash_one(entries));
+        let seed = Seed::SHARED;
         let rest = Arc::<Digest>::default();
         Ok(Self {
             cache: Cache::with(
@@ -157,6 +159,7 @@ impl Classifier {
             dialect: normalised.dialect,
             profile: found,
             digest: Digest::default(),
+            look: ArcSwapOption::empty(),
             evicted: AtomicBool::new(false),
         });
         // Of two sessions that meet it at once one enters it, so that both count in one place.

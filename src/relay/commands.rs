@@ -46,6 +46,8 @@ pub(super) enum Source {
     Client { total: usize },
     /// In [`Relay::rewritten`].
     Rewritten(OwnPart),
+    /// There as well, made by a rule.
+    ByRule,
 }
 
 impl Relay {
@@ -154,6 +156,18 @@ impl Relay {
             .classifier
             .profile(text, &self.state, &mut self.lexer)
             .await;
+        if self.shared.rules.any() {
+            return self.query_by_rules(profile, total).await;
+        }
+        self.run_query(profile, total).await
+    }
+
+    /// Runs the COM_QUERY at hand.
+    pub(super) async fn run_query(
+        &mut self,
+        profile: StatementProfile,
+        total: usize,
+    ) -> Result<(), End> {
         let statement = Statement {
             task: Task::AsIs(ReplyKind::Query),
             profile,
@@ -285,6 +299,9 @@ impl Relay {
             .classifier
             .profile(&text, &self.state, &mut self.lexer)
             .await;
+        if self.shared.rules.any() && self.prepare_by_rules(&text, &profile, &hints).await? {
+            return Ok(());
+        }
         match profile.access {
             Access::Own => self.prepare_own(&text, profile, hints).await,
             Access::Kill => self.prepare_kill(&text, profile, hints, total).await,
@@ -310,6 +327,7 @@ impl Relay {
             .add(text, profile, hints, &self.state.mirror);
         if let Some(statement) = self.statements.get_mut(id) {
             statement.shape = self.lexer.shape.clone();
+            statement.asked = self.asked_text.take();
         }
         id
     }
@@ -328,7 +346,7 @@ impl Relay {
             self.learn_collation(Side::Primary).await;
         }
         let id = self.enter_statement(text, profile, hints);
-        if let (true, Source::Client { .. }, Some(statement)) = (
+        if let (true, Source::Client { .. } | Source::ByRule, Some(statement)) = (
             asks_previous(&profile),
             &source,
             self.statements.get_mut(id),
@@ -345,6 +363,7 @@ impl Relay {
         }
         let (task, total) = match source {
             Source::Client { total } => (Task::Prepare(id), total),
+            Source::ByRule => (Task::PrepareRewritten(id), 0),
             Source::Rewritten(part) => {
                 if let Some(statement) = self.statements.get_mut(id) {
                     statement.own = Some(part);
@@ -380,6 +399,14 @@ impl Relay {
         };
         self.state.hints = hints;
         self.trace_of_execute(id, total);
+        if self.shared.rules.any() {
+            return self.execute_by_rules(id, total).await;
+        }
+        self.run_execute(id, total).await
+    }
+
+    /// Runs the COM_STMT_EXECUTE at hand.
+    pub(super) async fn run_execute(&mut self, id: ClientStmtId, total: usize) -> Result<(), End> {
         let changes = match self.execute_own(id, total).await? {
             Execution::Run(changes) => changes,
             Execution::Answered => return Ok(()),

@@ -8,6 +8,7 @@ use super::fallback::reason_of;
 use super::freshness::{Terms, ask, refusal, requirement};
 use super::groups::settings_of;
 use super::login::start_from_globals;
+use super::rules::Ruling;
 use super::shared::Shared;
 use crate::config::Mode;
 use crate::domain::consistency::search::{Search, Situation};
@@ -85,11 +86,21 @@ impl Shared {
         let (mut session, mut lexer) = self.newcomer();
         session.hints = Hints::of_text(sql)
             .map_err(|error| format!("hint: '{}': {}", error.word, error.expected))?;
-        let profile = self.classifier.profile(sql, &session, &mut lexer).await;
+        let mut profile = self.classifier.profile(sql, &session, &mut lexer).await;
         let mut story = Story::default();
-        let level = session.read_level();
         tell_statement(&mut story, &lexer, &profile);
-        story.tell("rule", "none");
+        let ruling = self.ruling(&mut session, lexer.shape.as_ref(), &profile, sql);
+        tell_rules(&mut story, &ruling);
+        if let Some(message) = ruling.rule.and_then(|rule| rule.act.deny) {
+            story.tell("error", message);
+            tell_decision(&mut story, ("nowhere: an error".to_owned(), Reason::Denied));
+            return Ok(story.0);
+        }
+        if let Some(text) = ruling.rewritten {
+            profile = self.classifier.profile(&text, &session, &mut lexer).await;
+            tell_statement(&mut story, &lexer, &profile);
+        }
+        let level = session.read_level();
         story.tell("level", level.name());
         // No session has this id; it takes part if any does.
         let outside = self.outside(&profile, SessionId(0));
@@ -151,7 +162,7 @@ impl Shared {
             replicas_configured: self.has_replicas(),
             ..Situation::default()
         };
-        let demand = requirement(self, &settings, &terms);
+        let demand = requirement(self, &terms);
         let mixed = demand.is_err();
         let demand = demand.unwrap_or_else(|_| Requirement::new(level, arrived));
         let mut search = Search::new(demand, situation, arrived, settings.catch_up_timeout);
@@ -204,7 +215,8 @@ impl Shared {
         };
         Ok(Terms {
             level,
-            bounded: session.asked_level() == Level::Bounded,
+            bounded: session.is_bounded(),
+            max_staleness: session.max_staleness(),
             group,
             after,
             arrived: Instant::now(),
@@ -302,6 +314,16 @@ fn tell_statement(story: &mut Story, lexer: &Lexer, profile: &StatementProfile) 
     }
     if profile.doubt != Doubt::None {
         story.tell("doubt", Reason::from(profile.doubt).text());
+    }
+}
+
+fn tell_rules(story: &mut Story, ruling: &Ruling) {
+    for name in &ruling.counted {
+        story.tell("rule that only counts", name.as_str());
+    }
+    match &ruling.rule {
+        Some(rule) => story.tell("rule", format!("{}: {}", rule.name, rule.act.summary())),
+        None => story.tell("rule", "none"),
     }
 }
 

@@ -41,7 +41,7 @@ impl Relay {
         } = failed;
         let on_timeout = self.state.settings.on_timeout;
         let reason = reason_of(why);
-        if why == GiveUp::Timeout && self.state.hints.asks_replica() {
+        if why == GiveUp::Timeout && self.state.asks_replica() {
             return Fell::Refused(Reason::NotFresh, ClientError::ReplicasBehind);
         }
         match (Fallback::of(why, on_timeout), stale) {

@@ -14,8 +14,8 @@ use super::shared::Shared;
 use crate::config::Mode;
 use crate::domain::consistency::search::Situation;
 use crate::domain::consistency::{
-    Executed, GiveUp, GroupKey, Level, PrimaryGate, Requirement, Search, Server, Servers, Settings,
-    Step, Waited, Watermark,
+    Executed, GiveUp, GroupKey, Level, PrimaryGate, Requirement, Search, Server, Servers, Step,
+    Waited, Watermark,
 };
 use crate::domain::ids::BackendId;
 use crate::domain::position::{Brief, MixedKinds, Position};
@@ -55,6 +55,8 @@ pub(super) struct Terms {
     pub(super) level: Level,
     /// Whether it may be no older than `max_staleness`, whatever `level` is.
     pub(super) bounded: bool,
+    /// How old it may be then.
+    pub(super) max_staleness: Duration,
     pub(super) group: GroupKey,
     /// A position that this statement alone must see.
     pub(super) after: Position,
@@ -141,7 +143,7 @@ impl Seeker<'_> {
             replicas_configured: self.shared.has_replicas(),
         };
         let timeout = settings.catch_up_timeout;
-        let requirement = requirement(self.shared, &settings, terms);
+        let requirement = requirement(self.shared, terms);
         let mixed = requirement.is_err();
         let requirement =
             requirement.unwrap_or_else(|_| Requirement::new(terms.level, terms.arrived));
@@ -249,16 +251,12 @@ impl Seeker<'_> {
 ///
 /// # Errors
 /// When the parts are of different kinds, so that no server has all of them.
-pub(super) fn requirement(
-    shared: &Shared,
-    settings: &Settings,
-    terms: &Terms,
-) -> Result<Requirement, MixedKinds> {
+pub(super) fn requirement(shared: &Shared, terms: &Terms) -> Result<Requirement, MixedKinds> {
     let Terms { level, arrived, .. } = *terms;
     let requirement = Requirement::new(level, arrived);
     let requirement = match terms.bounded {
         true => {
-            let sample = shared.watch.sample(settings.max_staleness, arrived);
+            let sample = shared.watch.sample(terms.max_staleness, arrived);
             requirement.within(sample.as_ref(), arrived)?
         }
         false => requirement,

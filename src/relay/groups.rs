@@ -37,7 +37,7 @@ pub(super) fn group_of(config: &Config, client: &Client) -> GroupKey {
     }
 }
 
-fn wishes(config: &Config, user: &str) -> UserConsistency {
+pub(super) fn wishes(config: &Config, user: &str) -> UserConsistency {
     let account = config.users.iter().find(|account| account.name == user);
     account
         .map(|account| account.consistency.clone())

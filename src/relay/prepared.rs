@@ -44,6 +44,8 @@ pub(super) struct Statement {
     pub(super) shape: Option<Arc<Shape>>,
     /// What it has to do with variables of our own.
     pub(super) own: Option<OwnPart>,
+    /// What its client asked to be prepared, where a rule made another text of it.
+    pub(super) asked: Option<Box<[u8]>>,
     /// The hints in its text, which hold for each of its executions.
     pub(super) hints: Hints,
     /// How many columns the client was told of last; 0 if it was told of none.
@@ -107,6 +109,7 @@ impl Statements {
             profile,
             shape: None,
             own: None,
+            asked: None,
             hints,
             columns: 0,
             params: 0,

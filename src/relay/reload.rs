@@ -38,6 +38,11 @@ impl InForce {
         }
     }
 
+    /// Whether the client set a variable itself.
+    pub(super) fn has_chosen(&self, variable: OwnVariable) -> bool {
+        self.chosen.contains(&variable)
+    }
+
     /// The session is as after a login.
     pub(super) fn on_reset(&mut self) {
         self.chosen.clear();
@@ -66,7 +71,7 @@ impl Relay {
     fn take_defaults(&mut self) {
         let defaults = self.defaults();
         let own = self.state.settings;
-        let chosen = |variable| self.in_force.chosen.contains(&variable);
+        let chosen = |variable| self.in_force.has_chosen(variable);
         let level = chosen(OwnVariable::ReadConsistency);
         self.state.settings = Settings {
             level: if level { own.level } else { defaults.level },

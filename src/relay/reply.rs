@@ -100,6 +100,13 @@ impl Relay {
                 if event.kind == EventKind::Malformed {
                     return Ok(Relayed::Lost { forwarded });
                 }
+                if event.kind == EventKind::Err && self.is_out_of_time(expect.side, ready, event) {
+                    self.take_in(expect, ready, event, outcome, 0);
+                    return self.tell_out_of_time(expect.side, ready, event).await;
+                }
+                let Some(link) = self.links.get_mut(expect.side) else {
+                    return Ok(Relayed::Lost { forwarded });
+                };
                 if event.kind == EventKind::Err
                     && expect.may_retry
                     && !forwarded
@@ -362,7 +369,7 @@ impl Relay {
     }
 
     /// Sends the first `count` bytes that came from the server to the client.
-    async fn forward(&mut self, side: Side, count: usize) -> Result<(), End> {
+    pub(super) async fn forward(&mut self, side: Side, count: usize) -> Result<(), End> {
         let Self {
             links,
             client,

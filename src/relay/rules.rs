@@ -3,6 +3,12 @@
 //! The pure room says which rule matches. Here is what a match needs besides: counts, turns under a
 //! limit, a queue to a mirror. A session looks at one flag where there are no rules.
 
+mod apply;
+mod explain;
+mod mirror;
+mod time_limit;
+mod turn;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,8 +19,12 @@ use prometheus::IntCounter;
 use tokio::sync::Semaphore;
 
 use super::shared::Shared;
-use crate::domain::routing::rules::{Bucket, Rule, RuleSet};
+use crate::domain::routing::rules::{Bucket, Look, Rule, RuleSet};
+use crate::domain::sql::{Doubt, StatementProfile};
 use crate::telemetry::Metrics;
+pub(super) use explain::Ruling;
+use mirror::Mirroring;
+pub(super) use time_limit::TimeLimit;
 
 /// What all sessions know of rules.
 #[derive(Debug)]
@@ -31,6 +41,8 @@ pub struct Rules {
 pub(super) struct InForce {
     pub(super) set: RuleSet,
     pub(super) active: Box<[Active]>,
+    /// Of texts that cannot be read.
+    unread: Look,
 }
 
 /// What one rule needs besides what it says.
@@ -42,6 +54,8 @@ pub(super) struct Active {
     pub(super) bucket: Option<Mutex<Bucket>>,
     /// Under `limit_concurrency`.
     pub(super) seats: Option<Arc<Semaphore>>,
+    /// Under `mirror`.
+    mirror: Option<Mirroring>,
 }
 
 /// How often a rule did what, since the start or since there is a rule of its name.
@@ -94,6 +108,7 @@ impl Active {
             hits: metrics.rule_hits(&rule.name),
             bucket: bucket.map(Mutex::new),
             seats: seats.map(Arc::new),
+            mirror: rule.act.mirror.as_ref().map(Mirroring::new),
         }
     }
 
@@ -155,9 +170,12 @@ impl InForce {
             let counts = counts.get(rule.name.as_str()).cloned();
             Active::new(rule, counts.unwrap_or_default(), metrics)
         });
+        let set = RuleSet::new(rules.to_vec(), number);
+        let unread = StatementProfile::unread(Doubt::NotUnderstood);
         Self {
             active: active.collect(),
-            set: RuleSet::new(rules.to_vec(), number),
+            unread: set.look(None, &unread),
+            set,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One client session, from its first byte to its last.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,11 +20,13 @@ use super::login::{self, Client};
 use super::prepared::Statements;
 use super::processlist::Captured;
 use super::reload::InForce;
+use super::rules::TimeLimit;
 use super::shadow::Foresight;
 use super::shared::Shared;
 use super::staleness::StaleNote;
 use crate::domain::consistency::GroupKey;
 use crate::domain::ids::SessionId;
+use crate::domain::routing::rules::Ruled;
 use crate::domain::session::{ClientTraits, Session};
 use crate::domain::sql::Hints;
 use crate::domain::sql::state::Touches;
@@ -152,6 +155,12 @@ pub(super) struct Relay {
     pub(super) told_pins: u64,
     /// Whether the client is told of the way of each of its statements.
     pub(super) trace: bool,
+    /// Where the client comes from, if that is known.
+    pub(super) from: Option<IpAddr>,
+    /// The time that a rule gives the statement at hand.
+    pub(super) time_limit: Option<TimeLimit>,
+    /// What the client asked to be prepared, where a rule made another text of it.
+    pub(super) asked_text: Option<Box<[u8]>>,
     /// What is counted of the command at hand.
     pub(super) tally: Tally,
     /// What shadow mode remembers.
@@ -210,6 +219,15 @@ pub async fn serve(shared: Arc<Shared>, stream: Stream, id: SessionId, task: Opt
     relay.diary.end = end.name();
 }
 
+/// The address of a client that is known as `host`; a unix socket's is this machine's own.
+fn address_of(host: &str) -> Option<IpAddr> {
+    if host == "localhost" {
+        return Some(Ipv4Addr::LOCALHOST.into());
+    }
+    let address = host.parse::<SocketAddr>().ok()?;
+    Some(address.ip().to_canonical())
+}
+
 impl Drop for Diary {
     /// One line per session, also for one that is ended from outside.
     fn drop(&mut self) {
@@ -243,6 +261,7 @@ impl Relay {
             peer => peer,
         };
         let known_as = (Arc::clone(&who.user), host);
+        let from = address_of(host);
         let registered = Registered::enter(Arc::clone(&shared), diary.id, known_as, task);
         let in_force = InForce::new(&shared);
         let settings = settings_of(&in_force.config, &who.user);
@@ -284,6 +303,9 @@ impl Relay {
             pinned: shared.metrics.pin_gauge(),
             told_pins: 0,
             trace: false,
+            from,
+            time_limit: None,
+            asked_text: None,
             tally: Tally::default(),
             foresight: Foresight::default(),
             diary,
@@ -316,6 +338,7 @@ impl Relay {
         self.reply_seq = 1;
         self.take_config();
         self.state.hints = Hints::default();
+        self.state.ruled = Ruled::default();
         self.begin_tally();
         self.begin_laps();
         if interruptible && !self.registered.wakes() {
@@ -419,6 +442,7 @@ impl Relay {
 
     /// Answers the command with an error; the session goes on.
     pub(super) async fn refuse(&mut self, error: ClientError) -> Result<(), End> {
+        let error = self.in_time(error);
         let mut seq = self.reply_seq;
         self.diary.errors += 1;
         self.shared.metrics.error(error.kind(), error.side());

@@ -315,7 +315,7 @@ impl Measurement {
 /// The search of a read that waits for a replica as long as its session would; `None` when nothing
 /// can have all it must see.
 fn search(shared: &Shared, settings: &Settings, terms: &Terms) -> Option<Search> {
-    let requirement = freshness::requirement(shared, settings, terms).ok()?;
+    let requirement = freshness::requirement(shared, terms).ok()?;
     let situation = Situation {
         replicas_configured: shared.has_replicas(),
         ..Situation::default()

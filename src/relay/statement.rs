@@ -15,7 +15,7 @@ use super::reply::Swallowed;
 use super::session::{End, Relay};
 use super::staleness::StaleNote;
 use super::trackers::may_set_trackers;
-use crate::domain::consistency::{GroupKey, Level};
+use crate::domain::consistency::GroupKey;
 use crate::domain::ids::BackendId;
 use crate::domain::position::Position;
 use crate::domain::routing::{Reason, Route, Toll, routed};
@@ -226,7 +226,8 @@ impl Relay {
         self.note_group(statement.profile.access)?;
         Ok(Terms {
             level: self.state.read_level(),
-            bounded: self.state.asked_level() == Level::Bounded,
+            bounded: self.state.is_bounded(),
+            max_staleness: self.state.max_staleness(),
             group: self.group().clone(),
             after,
             arrived,

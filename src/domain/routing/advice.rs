@@ -20,8 +20,10 @@ impl Reason {
             | Self::Command
             | Self::PasswordExpired
             | Self::LongData
+            | Self::Denied
             | Self::FollowsPrevious => return None,
             Self::Hint => "leave the hint out of its text or its query attributes",
+            Self::Rule => "EXPLAIN ROUTE names the rule, and SHOW RULES what it does",
             Self::LockingRead => {
                 "leave FOR UPDATE, FOR SHARE or LOCK IN SHARE MODE out where the rows are only read"
             }

@@ -2,7 +2,9 @@
 
 use super::Reason;
 use crate::domain::session::{Deferred, PinReason, Session, Side};
-use crate::domain::sql::{Access, Doubt, Effects, StatementProfile, is_server_local_schema};
+use crate::domain::sql::{
+    Access, Doubt, Effects, HintTarget, StatementProfile, is_server_local_schema,
+};
 
 /// Where a statement goes, before freshness is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +76,7 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
     }
     match profile.access {
         Access::Read if in_server_local_schema(session) => Route::Primary(Reason::ServerLocal),
-        Access::Read if asks_primary(session) => Route::Primary(Reason::Hint),
-        Access::Read => match needs(session, profile) {
+        Access::Read => match asks_primary(session).or_else(|| needs(session, profile)) {
             Some(reason) => Route::Primary(reason),
             None => Route::Replica { transaction: false },
         },
@@ -98,8 +99,8 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
                 Route::Primary(Reason::AutocommitOff)
             } else if session.pins.bind_transactions() {
                 Route::Primary(Reason::HeldState)
-            } else if asks_primary(session) {
-                Route::Primary(Reason::Hint)
+            } else if let Some(reason) = asks_primary(session) {
+                Route::Primary(reason)
             } else {
                 Route::Replica { transaction: true }
             }
@@ -129,8 +130,8 @@ fn in_replica_transaction(session: &Session, profile: &StatementProfile) -> Rout
             // Rows locked on a replica exclude nobody, and can stop its appliers.
             return Route::MoveTransaction(Reason::LockingRead);
         }
-        if asks_primary(session) && profile.access == Access::Read {
-            return Route::MoveTransaction(Reason::Hint);
+        if let (Some(reason), Access::Read) = (asks_primary(session), profile.access) {
+            return Route::MoveTransaction(reason);
         }
     }
     if matches!(profile.access, Access::Begin(_)) || profile.effects.contains(Effects::COMMITS) {
@@ -142,9 +143,11 @@ fn in_replica_transaction(session: &Session, profile: &StatementProfile) -> Rout
     Route::HeldReplica(Reason::ReadOnlyTransaction)
 }
 
-/// Whether the statement's hint asks for the primary.
-fn asks_primary(session: &Session) -> bool {
-    session.hints.asks_primary()
+/// What asks for the primary: the statement's hint, or a rule.
+fn asks_primary(session: &Session) -> Option<Reason> {
+    let ruled = session.ruled.target == Some(HintTarget::Primary);
+    let hinted = session.hints.asks_primary().then_some(Reason::Hint);
+    hinted.or(ruled.then_some(Reason::Rule))
 }
 
 /// What a read needs that only the primary's connection has: a temporary table, or a user variable

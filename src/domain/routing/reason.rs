@@ -35,6 +35,8 @@ reasons! {
     FollowsPrevious => "follows_previous", "asks about the previous statement and follows it";
     ReplicaLost => "replica_lost", "a read whose replica was lost before it answered";
     Hint => "hint", "the statement's own hint asks for the primary";
+    Rule => "rule", "a rule of the configuration asks for the primary";
+    Denied => "denied", "a rule of the configuration refused it";
     Write => "write", "a write by its verb";
     LockingRead => "locking_read", "a read that locks rows";
     Into => "into", "SELECT … INTO writes a file or a variable";

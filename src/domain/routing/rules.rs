@@ -13,6 +13,7 @@ mod check;
 mod condition;
 mod set;
 mod share;
+mod wish;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use check::{Contradiction, is_name};
 pub use condition::{Network, Pattern, TablePattern, Tag, Wildcard};
 pub use set::{Asker, Look, RuleSet};
 pub use share::Sampler;
+pub use wish::{Own, Ruled};
 
 /// One rule.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,6 +41,15 @@ pub struct Rule {
     pub when: When,
     /// What it does.
     pub act: Act,
+}
+
+impl Rule {
+    /// The text that it makes of one; `None` if it leaves it as it is.
+    pub fn rewritten(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let template = self.act.rewrite.as_ref()?;
+        let made = self.when.regex.as_ref()?.rewrite(text, template);
+        (made != text).then_some(made)
+    }
 }
 
 /// What a rule matches: every condition that is given must hold, and of its alternatives one.

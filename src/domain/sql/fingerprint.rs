@@ -26,13 +26,17 @@ use pass::normalise;
 /// The longest text that is read, in bytes; longer ones go to the primary unread.
 pub const MAX_TEXT: usize = 1 << 20;
 
-/// The secret of this process that makes fingerprints unpredictable. Collisions remain possible:
+/// What fingerprints depend on besides text and dialect. Collisions are possible, also by intent:
 /// compare the normalised text on a cache hit.
 #[derive(Clone, Copy, Debug)]
 pub struct Seed(RapidSecrets);
 
 impl Seed {
-    /// Derives the hash's secrets from random bits that the caller draws once per process.
+    /// The one that every proxy uses: a statement has the same fingerprint after a restart and in front
+    /// of another cluster, so that a rule can name it.
+    pub const SHARED: Self = Self::new(0);
+
+    /// Derives the hash's secrets.
     pub const fn new(entropy: u64) -> Self {
         Self(RapidSecrets::seed(entropy))
     }

@@ -82,7 +82,7 @@ impl Relay {
     }
 
     /// A text of which a server is sent the values that the session knows.
-    pub(super) async fn with_known(&mut self, text: Vec<u8>) -> Vec<u8> {
+    pub(in crate::relay) async fn with_known(&mut self, text: Vec<u8>) -> Vec<u8> {
         let profile = self.profile_of(&text).await;
         match self.known_in(&text, &profile) {
             Some(template) => self.fill(&template).await.unwrap_or(text),
@@ -123,7 +123,7 @@ impl Relay {
     }
 
     /// Runs a text of ours instead of the client's.
-    pub(super) async fn run_rewritten(
+    pub(in crate::relay) async fn run_rewritten(
         &mut self,
         text: Vec<u8>,
         profile: StatementProfile,
