@@ -9,9 +9,11 @@ use super::ids::BackendId;
 const CHUNK: usize = 64;
 const CHUNKS: usize = (u16::MAX as usize + 1) / CHUNK;
 
+type Chunk<T> = Box<[OnceLock<T>]>;
+
 /// One `T` for each server that has one.
 #[derive(Debug)]
-pub struct PerServer<T>(Box<[OnceLock<Box<[OnceLock<T>]>>]>);
+pub struct PerServer<T>(Box<[OnceLock<Chunk<T>>]>);
 
 impl<T> Default for PerServer<T> {
     fn default() -> Self {

@@ -277,6 +277,7 @@ fn charset_of(collation: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
     use crate::domain::sql::LexMode;
