@@ -2,6 +2,8 @@
 //! it says of routes is what happens.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/answers.rs"]
+mod answers;
 #[path = "support/java.rs"]
 mod java;
 #[path = "admin/login.rs"]
@@ -24,9 +26,9 @@ mod tables;
 
 use std::time::Duration;
 
+use answers::{error, rows};
 use highwater::daemon::Proxy;
-use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, OptsBuilder, Row};
+use mysql_async::{Conn, Opts, OptsBuilder};
 
 /// A client of the admin port, without a password.
 async fn admin(proxy: &Proxy) -> Conn {
@@ -40,30 +42,6 @@ fn admin_opts(proxy: &Proxy) -> OptsBuilder {
         .tcp_port(address.port())
         .user(Some("admin"))
         .prefer_socket(false)
-}
-
-/// A statement's rows as texts; `NULL` for none.
-async fn rows(conn: &mut Conn, sql: &str) -> Vec<Vec<String>> {
-    let rows: Vec<Row> = conn
-        .query(sql)
-        .await
-        .unwrap_or_else(|error| panic!("{sql}: {error}"));
-    let cell = |value: mysql_async::Value| match value {
-        mysql_async::Value::NULL => "NULL".to_owned(),
-        mysql_async::Value::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        other => other.as_sql(true).trim_matches('\'').to_owned(),
-    };
-    rows.into_iter()
-        .map(|row| row.unwrap().into_iter().map(cell).collect())
-        .collect()
-}
-
-/// The number and text of a statement's error.
-async fn error(conn: &mut Conn, sql: &str) -> (u16, String) {
-    match conn.query_drop(sql).await {
-        Err(mysql_async::Error::Server(error)) => (error.code, error.message),
-        other => panic!("{sql}: {other:?}"),
-    }
 }
 
 /// The lines of EXPLAIN ROUTE, as `what: found`.

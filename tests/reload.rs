@@ -2,6 +2,8 @@
 //! by the admin port and by SIGHUP.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/answers.rs"]
+mod answers;
 #[path = "reload/binary.rs"]
 mod binary;
 #[path = "reload/passwords.rs"]
@@ -14,11 +16,11 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
+use answers::{error, rows};
 use highwater::config::{Account, Config};
 use highwater::daemon::{Origin, Proxy};
 use highwater::rig::{Cluster, ClusterBuilder};
-use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, OptsBuilder, Row};
+use mysql_async::{Conn, Opts, OptsBuilder};
 use support::{Setup, cell, config, run, stage, usable};
 
 /// A proxy whose configuration can be written anew.
@@ -82,30 +84,6 @@ async fn admin(address: &str, password: &str) -> mysql_async::Result<Conn> {
         .pass(Some(password).filter(|it| !it.is_empty()))
         .prefer_socket(false);
     Conn::new(Opts::from(opts)).await
-}
-
-/// A statement's rows as texts.
-async fn rows(conn: &mut Conn, sql: &str) -> Vec<Vec<String>> {
-    let rows: Vec<Row> = conn
-        .query(sql)
-        .await
-        .unwrap_or_else(|error| panic!("{sql}: {error}"));
-    let cell = |value: mysql_async::Value| match value {
-        mysql_async::Value::NULL => "NULL".to_owned(),
-        mysql_async::Value::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        other => other.as_sql(true).trim_matches('\'').to_owned(),
-    };
-    rows.into_iter()
-        .map(|row| row.unwrap().into_iter().map(cell).collect())
-        .collect()
-}
-
-/// The number and text of a statement's error.
-async fn error(conn: &mut Conn, sql: &str) -> (u16, String) {
-    match conn.query_drop(sql).await {
-        Err(mysql_async::Error::Server(error)) => (error.code, error.message),
-        other => panic!("{sql}: {other:?}"),
-    }
 }
 
 /// The number of a login's error.

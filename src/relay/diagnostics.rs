@@ -78,25 +78,32 @@ impl Relay {
             return self.recall_packet(statement, *head, rest).await;
         }
         self.settle_all().await?;
+        if let Previous::Mentions(mentions) = previous {
+            let text = self.fill_in(&mentions);
+            return self.run_filled(text, statement.profile).await;
+        }
+        let Some(outcome) = self.answer_look(&previous).await? else {
+            return Ok(Recall::AsUsual);
+        };
+        if look != Some(Look::Get) {
+            self.count_own(statement.profile.access, outcome, started);
+        }
+        Ok(Recall::Answered(outcome))
+    }
+
+    /// Answers from memory what only looks at the conditions; `None` for anything else.
+    async fn answer_look(&mut self, previous: &Previous) -> Result<Option<Outcome>, End> {
         let outcome = match previous {
             Previous::List {
                 errors,
                 offset,
                 limit,
-            } => self.answer_list(errors, offset, limit).await?,
-            Previous::Count { errors } => self.answer_count(errors).await?,
-            Previous::Get(targets) => {
-                let outcome = self.answer_get(&targets).await?;
-                return Ok(Recall::Answered(outcome));
-            }
-            Previous::Mentions(mentions) => {
-                let text = self.fill_in(&mentions);
-                return self.run_filled(text, statement.profile).await;
-            }
-            Previous::Packet { .. } => return Ok(Recall::AsUsual),
+            } => self.answer_list(*errors, *offset, *limit).await?,
+            Previous::Count { errors } => self.answer_count(*errors).await?,
+            Previous::Get(targets) => self.answer_get(targets).await?,
+            Previous::Mentions(_) | Previous::Packet { .. } => return Ok(None),
         };
-        self.count_own(statement.profile.access, outcome, started);
-        Ok(Recall::Answered(outcome))
+        Ok(Some(outcome))
     }
 
     fn previous_of(&mut self, statement: &Statement) -> Option<Previous> {

@@ -221,6 +221,8 @@ pub enum Kind {
     Prepare,
     /// COM_INIT_DB, COM_SET_OPTION and other commands that are no statement.
     Command,
+    /// COM_FIELD_LIST, whose error alone is left (tried).
+    FieldList,
 }
 
 /// The statements that look at the conditions.
@@ -329,7 +331,7 @@ impl Aftermath {
                 self.add_error(error, ended.after);
             }
             (Ending::Error(_), _) => self.counted = None,
-            (_, Kind::Command) => {}
+            (_, Kind::Command | Kind::FieldList) => {}
             (Ending::Ok { warnings, .. } | Ending::Rows { warnings, .. }, _) => {
                 self.counted = Some(*warnings);
             }
@@ -507,7 +509,7 @@ impl Aftermath {
         let sets = effects.contains(Effects::SETS_FOUND_ROWS);
         match (&ended.ending, ended.kind) {
             (Ending::Rows { .. }, Kind::Look(Look::Count)) => Fate::Becomes(1),
-            (_, Kind::Look(_) | Kind::Prepare | Kind::Command) => Fate::Kept,
+            (_, Kind::Look(_) | Kind::Prepare | Kind::Command | Kind::FieldList) => Fate::Kept,
             (Ending::Rows { count, .. }, _) if effects.contains(Effects::COUNTS_ROWS) => {
                 match opaque {
                     true => Fate::Perhaps(*count),
@@ -530,7 +532,7 @@ impl Aftermath {
         let effects = ended.profile.effects;
         let may_set = effects.intersects(Effects::LAST_INSERT_ID.with(Effects::OPAQUE));
         match (ended.kind, &ended.ending) {
-            (Kind::Look(_) | Kind::Prepare | Kind::Command, _) => Fate::Kept,
+            (Kind::Look(_) | Kind::Prepare | Kind::Command | Kind::FieldList, _) => Fate::Kept,
             (_, Ending::Ok { insert_id, .. }) if *insert_id != 0 => Fate::Perhaps(*insert_id),
             (_, Ending::Error(_) | Ending::Rows { .. })
                 if ended.profile.access == Access::Write =>
@@ -552,7 +554,7 @@ impl Aftermath {
                 // A condition that there is not: MySQL adds an error to the list.
                 return Fate::Perhaps(Conditions::uncertain(self.conditions.value.count + 1));
             }
-            (_, Kind::Look(_) | Kind::Command) => return Fate::Kept,
+            (_, Kind::Look(_) | Kind::Command | Kind::FieldList) => return Fate::Kept,
             (Ending::Ok { warnings, .. } | Ending::Rows { warnings, .. }, _) => *warnings,
         };
         match (warnings, ended.kind) {

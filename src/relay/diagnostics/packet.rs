@@ -30,16 +30,8 @@ impl Relay {
         }
         self.settle_all().await?;
         self.more_follows = true;
-        let answered = match head {
-            Previous::List {
-                errors,
-                offset,
-                limit,
-            } => self.answer_list(errors, offset, limit).await?,
-            Previous::Count { errors } => self.answer_count(errors).await?,
-            Previous::Get(targets) => self.answer_get(&targets).await?,
-            Previous::Mentions(_) | Previous::Packet { .. } => Outcome::Failed,
-        };
+        let answered = self.answer_look(&head).await?;
+        let answered = answered.unwrap_or(Outcome::Failed);
         self.more_follows = false;
         if answered == Outcome::Failed {
             return Ok(Recall::Answered(answered));

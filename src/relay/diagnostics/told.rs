@@ -63,6 +63,7 @@ impl Relay {
             }
             (Some(ReplyKind::Query | ReplyKind::Execute { .. }) | None, None) => Kind::Statement,
             (Some(ReplyKind::Prepare), _) => Kind::Prepare,
+            (Some(ReplyKind::FieldList), _) => Kind::FieldList,
             (Some(_), _) => Kind::Command,
         };
         let ended = Ended {
