@@ -15,7 +15,10 @@ fn only(index: usize, cluster: &Cluster) -> impl FnOnce(&mut Config) {
 }
 
 /// Which server answered a session's last statement.
-async fn answered_by(staged: &Staged, session: u32) -> String {
+async fn answered_by(staged: &Staged, session: &mut Conn) -> String {
+    // It is noted when its answer is out, but before the next command.
+    session.ping().await.unwrap();
+    let session = session.id();
     let mut admin = staged.admin().await;
     let sql = format!("SHOW ROUTE LAST 1 FOR SESSION {session}");
     let mut found = Vec::new();
@@ -33,7 +36,7 @@ async fn answered_by(staged: &Staged, session: u32) -> String {
 async fn until_read_from(staged: &Staged, app: &mut Conn, address: &str) {
     until("a read from it", async || {
         assert_eq!(cell(app, "SELECT v FROM kept").await.as_deref(), Some("7"));
-        answered_by(staged, app.id()).await == address
+        answered_by(staged, app).await == address
     })
     .await;
 }
@@ -79,7 +82,7 @@ async fn comes_and_goes(mode: PoolMode) {
     until("the new one reads", async || {
         let mut fresh = staged.setup.connect().await;
         cell(&mut fresh, "SELECT v FROM kept").await;
-        answered_by(&staged, fresh.id()).await == second
+        answered_by(&staged, &mut fresh).await == second
     })
     .await;
 
@@ -92,16 +95,16 @@ async fn comes_and_goes(mode: PoolMode) {
     ];
     assert_eq!(states(&staged).await, leaving);
     cell(&mut reader, "SELECT v FROM kept").await;
-    assert_eq!(answered_by(&staged, reader.id()).await, first);
+    assert_eq!(answered_by(&staged, &mut reader).await, first);
     for conn in [&mut app, &mut other] {
         cell(conn, "SELECT v FROM kept").await;
-        assert_eq!(answered_by(&staged, conn.id()).await, second);
+        assert_eq!(answered_by(&staged, conn).await, second);
     }
     let found: Option<i64> = app.exec_first(&prepared, (7,)).await.unwrap();
     assert_eq!(found, Some(7));
     run(&mut reader, "COMMIT").await;
     cell(&mut reader, "SELECT v FROM kept").await;
-    assert_eq!(answered_by(&staged, reader.id()).await, second);
+    assert_eq!(answered_by(&staged, &mut reader).await, second);
     until("it is gone", async || {
         states(&staged).await == [[second.clone(), "online".to_owned()]]
     })
@@ -157,7 +160,7 @@ async fn one_that_is_to_go_can_stay() {
     let mut app = staged.setup.connect().await;
     cell(&mut app, "SELECT v FROM kept").await;
     let primary = staged.setup.cluster.primary().address();
-    assert_eq!(answered_by(&staged, app.id()).await, primary);
+    assert_eq!(answered_by(&staged, &mut app).await, primary);
     staged.reload(|config| config.cluster.replicas = both).await;
     staged.setup.replicas_usable(2).await;
     let online: Vec<_> = left(states(&staged).await).collect();
@@ -171,7 +174,7 @@ async fn one_that_is_to_go_can_stay() {
     until("a read from a replica", async || {
         let mut fresh = staged.setup.connect().await;
         cell(&mut fresh, "SELECT v FROM kept").await;
-        replicas.contains(&answered_by(&staged, fresh.id()).await)
+        replicas.contains(&answered_by(&staged, &mut fresh).await)
     })
     .await;
 }
@@ -202,5 +205,5 @@ async fn a_replica_goes_when_its_time_is_over() {
         Some("7")
     );
     let primary = staged.setup.cluster.primary().address();
-    assert_eq!(answered_by(&staged, reader.id()).await, primary);
+    assert_eq!(answered_by(&staged, &mut reader).await, primary);
 }
