@@ -205,8 +205,8 @@ impl Dialer {
     ///
     /// # Errors
     /// [`BackendError::Setup`] with the server's error when it refuses; [`BackendError::ThreadGone`] when
-    /// the server was restarted meanwhile: its threads are counted anew, and somebody else may have the
-    /// number.
+    /// the server has not counted as far: it was restarted, and its threads are counted anew. A life that
+    /// has come past the number looks like the same one, and somebody else may have it.
     pub async fn kill(
         &self,
         key: &PoolKey,
