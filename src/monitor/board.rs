@@ -14,7 +14,7 @@ use crate::domain::ids::BackendId;
 use crate::domain::position::PositionKind;
 use crate::domain::servers::PerServer;
 use crate::domain::topology::guarantee::Flaws;
-use crate::domain::topology::health::{PrimaryState, judge_primary, judge_replica};
+use crate::domain::topology::health::{Contact, PrimaryState, judge_primary, judge_replica};
 use crate::domain::topology::{
     BackendView, Generation, Health, Incarnation, Lag, Report, Role, Samples, Topology,
 };
@@ -82,6 +82,9 @@ struct Seat {
     view: BackendView,
     /// The last report, also of a server that is down now.
     report: Option<Report>,
+    /// What the last report is as old as.
+    asked: Option<Instant>,
+    contact: Contact,
     failure: Option<ProbeError>,
     /// Lives that another server replaced, with the time of their end.
     past: Vec<(Incarnation, Instant)>,
@@ -212,7 +215,9 @@ impl Board {
                 {
                     samples.push(acknowledged, answer.sent);
                 }
+                seat.contact.on_report(&answer.report, Instant::now());
                 seat.report = Some(answer.report);
+                seat.asked = Some(answer.sent);
                 seat.failure = None;
             }
             Outcome::Failed(error) => seat.failure = Some(error),
@@ -300,7 +305,10 @@ impl Board {
         };
         let primary = self.seats.first();
         let state = PrimaryState {
-            answers: primary.is_some_and(|seat| seat.failure.is_none() && seat.report.is_some()),
+            answers: primary.is_some_and(|primary| {
+                let asked = primary.asked.filter(|_| primary.failure.is_none());
+                asked.is_some_and(|asked| !seat.contact.lost_since(asked))
+            }),
             report: primary.and_then(|seat| seat.report.as_ref()),
         };
         let tells = primary.is_some_and(|seat| seat.view.positions != PositionKind::Nothing);
@@ -344,6 +352,8 @@ impl Seat {
                 flaws: Flaws::NONE,
             },
             report: None,
+            asked: None,
+            contact: Contact::default(),
             failure: None,
             past: Vec::new(),
             mixed_until: None,

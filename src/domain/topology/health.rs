@@ -1,13 +1,43 @@
 //! The rules by which a server may be used.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Health, Lag, Receiver, Report};
+
+/// When a replica's receiver was first heard to have lost the primary it was connected to.
+///
+/// A replica can tell that its primary is gone before the primary itself was asked again: until then
+/// nobody knows whose fault it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Contact {
+    connected: bool,
+    lost: Option<Instant>,
+}
+
+impl Contact {
+    /// Takes in a report of the replica that arrived at `now`.
+    pub fn on_report(&mut self, report: &Report, now: Instant) {
+        match report.replication.as_ref().map(|it| it.receiver) {
+            Some(Receiver::Running) => (self.connected, self.lost) = (true, None),
+            Some(Receiver::Connecting) if self.connected => {
+                (self.connected, self.lost) = (false, Some(now));
+            }
+            Some(Receiver::Connecting) => {}
+            Some(Receiver::Stopped) | None => *self = Self::default(),
+        }
+    }
+
+    /// Whether the primary's last answer, to a question sent at `asked`, says nothing of the time
+    /// since the contact was lost.
+    pub fn lost_since(&self, asked: Instant) -> bool {
+        self.lost.is_some_and(|lost| asked < lost)
+    }
+}
 
 /// What is known of the primary while a replica is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct PrimaryState<'a> {
-    /// Whether it answers now.
+    /// Whether it answers now; not if the replica lost it after it was asked ([`Contact`]).
     pub answers: bool,
     /// Its last report, also of a primary that is down.
     pub report: Option<&'a Report>,
@@ -167,6 +197,31 @@ mod tests {
             };
             let health = judge_replica(&report, state, lag, MAX_LAG);
             assert_eq!(health, expected, "case {number}: {report:?}");
+        }
+    }
+
+    #[test]
+    fn a_contact_is_lost_from_the_first_report_of_it_until_the_next_connection() {
+        let with = |receiver| replica(|_, channel| channel.receiver = receiver);
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        // (report, when it arrives, when the primary was asked, whether that was before the loss)
+        let story = [
+            (with(Receiver::Connecting), 10, 0, false),
+            (with(Receiver::Running), 20, 15, false),
+            (with(Receiver::Connecting), 30, 25, true),
+            (with(Receiver::Connecting), 40, 29, true),
+            (with(Receiver::Connecting), 50, 35, false),
+            (with(Receiver::Running), 60, 55, false),
+            (with(Receiver::Connecting), 70, 65, true),
+            (with(Receiver::Stopped), 80, 65, false),
+            (with(Receiver::Connecting), 90, 65, false),
+            (report("r", true), 100, 65, false),
+        ];
+        let mut contact = Contact::default();
+        for (report, arrives, asked, lost) in story {
+            contact.on_report(&report, at(arrives));
+            assert_eq!(contact.lost_since(at(asked)), lost, "at {arrives} ms");
         }
     }
 
