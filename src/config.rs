@@ -265,10 +265,10 @@ impl MonitorConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PoolMode {
     /// From its first statement there to its end.
-    #[default]
     Session,
     /// As long as it has something on it that cannot be restored elsewhere, such as a transaction;
     /// between statements others may have it.
+    #[default]
     Transaction,
 }
 

@@ -81,7 +81,7 @@ impl Reason {
                 "a longer catch_up_timeout, a weaker level where older data will do, or faster replicas (SHOW POSITIONS)"
             }
             Self::PoolExhausted => {
-                "raise [pool] max_connections, or share connections with [pool] mode = \"transaction\""
+                "raise [pool] max_connections, or see what binds sessions to theirs (SHOW PINS; [pool] mode = \"session\" binds all)"
             }
             Self::LevelBroken => {
                 "highwater doctor says which setting of the primary breaks the level"

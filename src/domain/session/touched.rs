@@ -103,8 +103,10 @@ impl Session {
     fn ended_somewhere(&mut self, touches: &Touches, taking: &mut Taking<'_>) {
         self.may_have_done_anything(true, taking);
         for fact in touches.facts() {
-            if let StateFact::Assigns(name, _) = fact {
-                self.assigned_something(name, taking);
+            match fact {
+                StateFact::Assigns(name, _) => self.assigned_something(name, taking),
+                StateFact::SetsTracker => taking.applied.list_untold = true,
+                _ => {}
             }
         }
     }
@@ -168,6 +170,7 @@ impl Session {
             StateFact::RunsRoutine | StateFact::Unread | StateFact::Executes(_) => {
                 self.may_have_done_anything(self.statement.state_change, taking);
             }
+            StateFact::SetsTracker => taking.applied.list_untold = true,
             StateFact::Settings | StateFact::Unlocks => {}
         }
     }
@@ -183,6 +186,7 @@ impl Session {
             StateFact::Deallocates(name) if error == code::UNKNOWN_STATEMENT => {
                 self.pins.release(&Held::Prepared(name.clone()));
             }
+            StateFact::SetsTracker => taking.applied.list_untold = true,
             StateFact::Unread if error != code::PARSE => self.may_have_done_anything(true, taking),
             StateFact::RunsRoutine | StateFact::Executes(_) => {
                 let somewhere = ![code::NO_ROUTINE, code::UNKNOWN_STATEMENT].contains(&error);
@@ -285,7 +289,7 @@ mod tests {
         }
     }
 
-    fn run(session: &mut Session, sql: &str, end: End) {
+    fn run(session: &mut Session, sql: &str, end: End) -> Applied {
         let mode = LexMode::default();
         let profile = explain(sql.as_bytes(), mode, &Seed::new(1));
         let touches = session.resolve(touches(sql.as_bytes(), mode));
@@ -310,6 +314,7 @@ mod tests {
             now: Instant::now(),
         };
         session.on_touched(&profile, &touches, ending, &mut applied);
+        applied
     }
 
     fn pins(session: &Session) -> String {
@@ -366,6 +371,42 @@ mod tests {
             run(&mut session, sql, end);
             assert_eq!(pins(&session), expected, "{sql}");
         }
+    }
+
+    #[test]
+    fn whoever_may_have_set_a_tracker_is_asked() {
+        let client = ClientTraits {
+            found_rows: false,
+            state_after_rows: true,
+        };
+        for (sql, end, asked) in [
+            ("SET session_track_gtids = OFF", OK, true),
+            ("SET session_track_gtids = OFF", failed(0, 1766), true),
+            ("SET session_track_gtids = OFF; DO 1", OK, true),
+            (
+                "SET session_track_gtids = OFF; CALL p()",
+                failed(1, 1644),
+                true,
+            ),
+            ("SET sql_mode = ''; DO 1", OK, false),
+            (
+                "DO 1; SET session_track_gtids = OFF",
+                failed(0, 1054),
+                false,
+            ),
+        ] {
+            let mut session = Session::new(Settings::default(), client);
+            let applied = run(&mut session, sql, end);
+            assert_eq!(applied.list_untold, asked, "{sql}");
+        }
+        let mut session = Session::new(Settings::default(), client);
+        let prepared = run(
+            &mut session,
+            "PREPARE s FROM 'SET session_track_gtids = OFF'",
+            OK,
+        );
+        assert!(!prepared.list_untold);
+        assert!(run(&mut session, "EXECUTE s", OK).list_untold);
     }
 
     #[test]

@@ -104,6 +104,9 @@ pub enum StateFact {
     Xa(XaStep),
     /// A variable of the connection that no tracker tells; `true` when it is set back to its default.
     Untracked(Box<[u8]>, bool),
+    /// Sets a tracker, which Highwater has set for itself. A packet of several may so make the server
+    /// tell nothing of what it does besides.
+    SetsTracker,
     /// Runs a routine, which may do anything of this.
     RunsRoutine,
     /// Not understood: may do anything of this, unless the server does not understand it either.

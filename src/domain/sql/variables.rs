@@ -219,7 +219,12 @@ pub(super) fn is_last_insert_id(name: &[u8]) -> bool {
 
 /// Whether Highwater sets this variable for itself on its connections.
 fn is_managed(name: &str) -> bool {
-    matches!(name, "transaction_read_only" | "tx_read_only") || name.starts_with("session_track_")
+    matches!(name, "transaction_read_only" | "tx_read_only") || is_tracker(name.as_bytes())
+}
+
+/// Whether this variable says what the server tells of a session's state.
+pub(super) fn is_tracker(name: &[u8]) -> bool {
+    name.starts_with(b"session_track_")
 }
 
 /// Whether this variable makes a connection record what it runs, to be asked for there.

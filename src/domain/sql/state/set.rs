@@ -60,6 +60,9 @@ fn assigned(assignment: &mut Cursor<'_>) -> Option<StateFact> {
     }
     let name = system_variable(assignment)?;
     let back = assignment.eat_assignment() && is_default(*assignment);
+    if variables::is_tracker(&name) {
+        return Some(StateFact::SetsTracker);
+    }
     if variables::is_recorder(&name) {
         return (!is_off(*assignment)).then(|| StateFact::Untracked(name.into(), false));
     }

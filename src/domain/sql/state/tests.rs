@@ -85,6 +85,7 @@ fn short(fact: &StateFact) -> String {
         StateFact::JoinsResourceGroup => "group".into(),
         StateFact::Xa(step) => format!("xa:{step:?}"),
         StateFact::Untracked(name, back) => format!("{}:{back}", string(name)),
+        StateFact::SetsTracker => "tracker".into(),
         StateFact::RunsRoutine => "routine".into(),
         StateFact::Unread => "unread".into(),
     }
@@ -310,6 +311,10 @@ fn packets() {
     check(
         &[
             ("SET @a=1; DROP TABLE t;", "set @a=1; -t"),
+            (
+                "SET session_track_system_variables = '', @@session_track_gtids = OFF; DROP TABLE t",
+                "set tracker tracker; -t",
+            ),
             (
                 "SELECT 1; CALL p(); SET @a=1",
                 "; routine; set @a=1 (uncounted)",
