@@ -40,6 +40,19 @@ impl Relay {
         self.ask_before(side, false).await
     }
 
+    /// Before a read may leave the replica of the one before: if it fails elsewhere, FOUND_ROWS() is still that of
+    /// the one before.
+    pub(in crate::relay) async fn save_found_rows(&mut self) {
+        let side = Side::Replica;
+        let tells = |place| {
+            let [_, found_rows, _] = self.state.aftermath.only_at(place);
+            found_rows
+        };
+        if self.place(side).is_some_and(tells) && !self.save_aftermath(side).await {
+            self.links.discard(side, &self.registered);
+        }
+    }
+
     async fn ask_before(&mut self, side: Side, parting: bool) -> bool {
         // The list first: any other statement would clear it. It changes neither of the others.
         const ASKED: [&str; 4] = [

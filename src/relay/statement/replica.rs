@@ -28,6 +28,7 @@ impl Relay {
             self.refuse(error).await?;
             return Ok(Next::Refused(Reason::LevelBroken));
         }
+        self.save_found_rows().await;
         let Self {
             shared,
             state,
