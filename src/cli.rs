@@ -49,7 +49,8 @@ enum Command {
     /// Say where a statement would go, and why; needs no server
     ///
     /// Prints the class of a statement, what it may do to its session, its fingerprint, and where a new
-    /// session in autocommit mode would send it.
+    /// session in autocommit mode would send it. With --config the file's rules count, and the one that
+    /// decides is named.
     Explain(explain::Options),
     /// Start real servers and the proxy in a private folder, and show the split at work
     ///

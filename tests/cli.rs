@@ -223,6 +223,111 @@ fn explain_says_where_and_why() {
     );
 }
 
+/// What a configuration's rules make of statements, as EXPLAIN ROUTE names them.
+#[test]
+fn explain_names_the_rule_of_a_configuration() {
+    let folder = Folder::new("explain");
+    let rules = r#"
+[[user]]
+name = "reports"
+password_env = "APP_PASSWORD"
+consistency = "eventual"
+[[rule]]
+name = "counts"
+table = "audit"
+count_only = true
+deny = "no"
+[[rule]]
+name = "no-drop"
+regex = '(?i)^drop\b'
+deny = "migrations do that"
+[[rule]]
+name = "renamed"
+regex = 'stock_old'
+rewrite = "stock"
+[[rule]]
+name = "by-address"
+client = "10.0.0.0/8"
+target = "primary"
+[[rule]]
+name = "by-schema"
+schema = "shop"
+consistency = "global"
+"#;
+    let config = folder.write(&format!("{CONFIG}{rules}"));
+    let explain = |arguments: &[&str]| {
+        let config = config.to_str().unwrap();
+        let output = highwater(&[&["explain", "--config", config], arguments].concat(), &[]);
+        (
+            output.status.code().unwrap(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    let read = "SELECT a FROM t";
+    for (arguments, lines) in [
+        (
+            &[read][..],
+            &["rule none", "level session", "goes to replica,"][..],
+        ),
+        (
+            &["--client", "10.0.0.7", read],
+            &[
+                "rule by-address: target primary",
+                "goes to primary",
+                "why rule:",
+            ],
+        ),
+        (
+            &["--schema", "shop", read],
+            &["rule by-schema: consistency global", "level global"],
+        ),
+        (
+            &["--user", "reports", read],
+            &["rule none", "level eventual"],
+        ),
+        (
+            &["DROP TABLE t"],
+            &[
+                "rule no-drop: deny",
+                "error migrations do that",
+                "goes to nowhere: an error",
+                "why denied:",
+            ],
+        ),
+        (
+            &["SELECT a FROM audit"],
+            &["counted by counts", "rule none", "goes to replica,"],
+        ),
+        (
+            &["UPDATE stock_old SET a = 1"],
+            &[
+                "rule renamed: rewrite",
+                "rewritten UPDATE stock SET a = 1",
+                "goes to primary",
+            ],
+        ),
+    ] {
+        let (code, out, err) = explain(arguments);
+        assert_eq!((code, err.as_str()), (0, ""), "{arguments:?}");
+        let mut told = out.lines().map(|line| {
+            let words: Vec<_> = line.split_whitespace().collect();
+            words.join(" ")
+        });
+        for line in lines {
+            assert!(
+                told.any(|found| found.starts_with(line)),
+                "{arguments:?}: {line}\n{out}"
+            );
+        }
+    }
+    let (code, _, err) = explain(&["--user", "nobody", read]);
+    assert_eq!(code, 1);
+    assert!(err.contains("no [[user]] is \"nobody\""), "{err}");
+    let wrong = highwater(&["explain", "--user", "app", read], &[]);
+    assert_eq!(wrong.status.code(), Some(2));
+}
+
 /// Answers one request with `answer` and runs `highwater health` against it.
 fn health(answer: &'static str) -> (i32, String, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -101,7 +101,8 @@ tables! {
         kind: &'static str,
         /// A read that starts now sees at least this; NULL while nothing is known.
         applied: Option<String>,
-        /// How many transactions it is known to lack of what the primary is known to have, at most.
+        /// How many transactions it lacks at most of what the primary is known to have; without GTIDs, bytes of
+        /// its log. NULL while unknown.
         behind: Option<u64>,
         /// How far it is behind at most, in milliseconds.
         lag_ms: Option<f64>,

@@ -1,13 +1,20 @@
-//! `highwater explain`: what a statement's text says about it, and where it would go.
+//! `highwater explain`: what a statement's text says about it, what the rules of a configuration make of
+//! it, and where it would go.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use super::failure::Failure;
+use crate::config::{Account, Config, Flags, Mode};
 use crate::domain::consistency::Settings;
+use crate::domain::routing::rules::{Asker, RuleSet, Ruling};
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::{ClientTraits, Session, Side};
 use crate::domain::sql::{
-    Access, Charset, Doubt, Effects, Hints, LexMode, Seed, StatementProfile, explain,
+    Access, Charset, Doubt, Effects, Hints, LexMode, Scan, Scratch, Seed, StatementProfile,
+    explain, scan,
 };
 use crate::domain::topology::Engine;
 use crate::telemetry::{AccessLabel, Label as _};
@@ -22,6 +29,18 @@ const STATUS_AUTOCOMMIT: u16 = 0x0002;
 /// The flags of `explain`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
+    /// A configuration file, whose rules and levels count
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The account of the session [default: the first [[user]]]
+    #[arg(long, value_name = "NAME", requires = "config")]
+    user: Option<String>,
+    /// The address of the client; without it no rule about addresses matches
+    #[arg(long, value_name = "ADDR", requires = "config")]
+    client: Option<IpAddr>,
+    /// The session's default schema
+    #[arg(long, value_name = "NAME")]
+    schema: Option<String>,
     /// Whose grammar and functions it is read by
     #[arg(long, value_enum, default_value_t = Grammar::Mysql)]
     engine: Grammar,
@@ -48,26 +67,100 @@ enum Grammar {
     Mariadb,
 }
 
+/// What the text of a statement says.
+struct Read {
+    profile: StatementProfile,
+    /// Without its literals; `None` if it could not be read.
+    shape: Option<Vec<u8>>,
+}
+
 /// Explains the statement.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
-    let profile = profile(options)?;
-    let session = session(options)?;
-    super::print(&report(&session, &profile));
+    let config = options.config.as_deref().map(load).transpose()?;
+    super::print(&explained(options, config.as_ref())?);
     Ok(())
+}
+
+fn load(file: &Path) -> Result<Config, Failure> {
+    let config = Config::load(Some(file), &Flags::default(), &Config::process_environment);
+    config.map_err(|error| {
+        let advice = "mend that, then explain again; config/reference.toml explains every key";
+        Failure::no(error.to_string(), advice)
+    })
+}
+
+fn explained(options: &Options, config: Option<&Config>) -> Result<String, Failure> {
+    let account = config.map(|config| account(options, config)).transpose()?;
+    let account = account.flatten();
+    let mut session = session(options, config, account)?;
+    let mut read = read(options, options.statement.as_bytes())?;
+    let mut story = statement(&read.profile);
+    let Some(config) = config else {
+        return Ok(story + &decision(&session, &read.profile, Mode::Split));
+    };
+    let ruling = ruling(options, config, account, &read);
+    for name in &ruling.counted {
+        story += &line("counted by", name);
+    }
+    story += &line("rule", &ruling.summary());
+    if let Some(message) = ruling.denial() {
+        story += &line("error", message);
+        return Ok(story + &place("nowhere: an error", Reason::Denied));
+    }
+    ruling.obey(&mut session);
+    if let Some(text) = &ruling.rewritten {
+        story += &line("rewritten", &String::from_utf8_lossy(text));
+        read = self::read(options, text)?;
+        story += &statement(&read.profile);
+    }
+    story += &line("level", session.read_level().name());
+    Ok(story + &decision(&session, &read.profile, config.proxy.mode))
+}
+
+/// Whose session it is.
+fn account<'a>(options: &Options, config: &'a Config) -> Result<Option<&'a Account>, Failure> {
+    let Some(name) = &options.user else {
+        return Ok(config.users.first());
+    };
+    let found = config.users.iter().find(|account| account.name == *name);
+    let no_such = || Failure::no(format!("no [[user]] is {name:?}"), "name one of the file");
+    found.map(Some).ok_or_else(no_such)
+}
+
+/// What the configuration's rules make of the statement.
+fn ruling(options: &Options, config: &Config, account: Option<&Account>, read: &Read) -> Ruling {
+    let asker = Asker {
+        user: account.map_or("", |account| account.name.as_str()),
+        client: options.client,
+        schema: options.schema.as_deref().map(str::as_bytes),
+    };
+    let rules = RuleSet::new(config.rules.clone(), 0);
+    let look = rules.look(read.shape.as_deref(), &read.profile);
+    let text = options.statement.as_bytes();
+    rules.ruling(&look, read.profile.access, &asker, text)
 }
 
 /// Classifies on a thread of its own, whose stack is large. The fingerprint is the one that a proxy
 /// shows.
-fn profile(options: &Options) -> Result<StatementProfile, Failure> {
+fn read(options: &Options, text: &[u8]) -> Result<Read, Failure> {
     let engine = match options.engine {
         Grammar::Mysql => Engine::MySql,
         Grammar::Mariadb => Engine::MariaDb,
     };
     let charset = Charset::default();
     let Some(mode) = LexMode::of_sql_mode(&options.sql_mode, charset, Some(engine)) else {
-        return Ok(StatementProfile::unread(Doubt::NotUnderstood));
+        return Ok(Read {
+            profile: StatementProfile::unread(Doubt::NotUnderstood),
+            shape: None,
+        });
     };
-    let classify = || explain(options.statement.as_bytes(), mode, &Seed::SHARED);
+    let classify = || Read {
+        profile: explain(text, mode, &Seed::SHARED),
+        shape: match scan(text, mode, &Seed::SHARED, &mut Scratch::default()) {
+            Scan::Read(normalised) => Some(normalised.text.into()),
+            Scan::Unread(_) => None,
+        },
+    };
     std::thread::scope(|scope| {
         let no_thread = |error| {
             let what = format!("no thread to read the statement on: {error}");
@@ -82,28 +175,34 @@ fn profile(options: &Options) -> Result<StatementProfile, Failure> {
     })
 }
 
-fn report(session: &Session, profile: &StatementProfile) -> String {
+fn line(what: &str, found: &str) -> String {
+    format!("{what:<13}{found}\n")
+}
+
+fn statement(profile: &StatementProfile) -> String {
     let doubt = match profile.doubt {
         Doubt::None => "none",
         doubt => Reason::from(doubt).text(),
     };
-    let (place, why) = destination(session, profile);
-    let advice = advice(profile, why).unwrap_or_default();
     let class = AccessLabel::from(profile.access).name();
-    let effects = effects(profile.effects);
-    format!(
-        "class        {class}{}\n\
-         effects      {effects}\n\
-         doubt        {doubt}\n\
-         fingerprint  {:016x}\n\
-         goes to      {place}\n\
-         why          {}: {}\n\
-         {advice}",
-        begin(profile.access),
-        profile.fingerprint,
-        why.name(),
-        why.text(),
-    )
+    let class = format!("{class}{}", begin(profile.access));
+    line("class", &class)
+        + &line("effects", &effects(profile.effects))
+        + &line("doubt", doubt)
+        + &line("fingerprint", &format!("{:016x}", profile.fingerprint))
+}
+
+fn decision(session: &Session, profile: &StatementProfile, mode: Mode) -> String {
+    let (goes_to, why) = match (mode, route(session, profile)) {
+        (Mode::Shadow, Route::Replica { .. }) => ("primary", Reason::Shadow),
+        (_, route) => destination(route),
+    };
+    place(goes_to, why) + advice(profile, why).unwrap_or_default()
+}
+
+fn place(goes_to: &str, why: Reason) -> String {
+    let why = format!("{}: {}", why.name(), why.text());
+    line("goes to", goes_to) + &line("why", &why)
 }
 
 fn begin(access: Access) -> &'static str {
@@ -114,12 +213,22 @@ fn begin(access: Access) -> &'static str {
 }
 
 /// A session that has just logged in and, if asked for, begun a transaction.
-fn session(options: &Options) -> Result<Session, Failure> {
+fn session(
+    options: &Options,
+    config: Option<&Config>,
+    account: Option<&Account>,
+) -> Result<Session, Failure> {
     let client = ClientTraits {
         found_rows: false,
         state_after_rows: true,
     };
-    let mut session = Session::new(Settings::default(), client);
+    let wishes = account.map(|account| account.consistency.clone());
+    let wishes = wishes.unwrap_or_default();
+    let settings = config.map(|config| config.consistency.settings(&wishes));
+    let mut session = Session::new(settings.unwrap_or_else(Settings::default), client);
+    if let Some(schema) = &options.schema {
+        session.mirror.set_schema(schema.as_bytes());
+    }
     session.hints = Hints::of_text(options.statement.as_bytes()).map_err(|error| {
         let what = format!("the hint {:?} is not understood", error.word);
         Failure::no(what, error.expected)
@@ -140,9 +249,9 @@ fn advice(profile: &StatementProfile, why: Reason) -> Option<&'static str> {
     )
 }
 
-/// Where the session would send the statement.
-fn destination(session: &Session, profile: &StatementProfile) -> (&'static str, Reason) {
-    match route(session, profile) {
+/// What a route is called.
+fn destination(route: Route) -> (&'static str, Reason) {
+    match route {
         Route::Primary(reason)
         | Route::EndReplicaTransaction(reason)
         | Route::MoveTransaction(reason) => ("primary", reason),
@@ -207,6 +316,10 @@ mod tests {
 
     fn options(statement: &str) -> Options {
         Options {
+            config: None,
+            user: None,
+            client: None,
+            schema: None,
             engine: Grammar::Mysql,
             sql_mode: String::new(),
             in_transaction: false,
@@ -217,8 +330,7 @@ mod tests {
 
     /// Class, place and reason of a statement, as they are printed.
     fn check(statement: &str, class: &str, place: &str, reason: &str) {
-        let options = options(statement);
-        let report = report(&session(&options).unwrap(), &profile(&options).unwrap());
+        let report = explained(&options(statement), None).unwrap();
         let value = |name: &str| {
             let line = report.lines().find(|line| line.starts_with(name)).unwrap();
             line[13..].to_owned()
@@ -271,7 +383,7 @@ mod tests {
                 autocommit_off,
                 ..options(statement)
             };
-            report(&session(&options).unwrap(), &profile(&options).unwrap())
+            explained(&options, None).unwrap()
         };
         let read = "SELECT a FROM t";
         for (report, reason, advised) in [
@@ -292,7 +404,7 @@ mod tests {
             assert_eq!(report.contains("transaction_reads"), advised, "{report}");
         }
         let wrong = options("/* highwater: primry */ SELECT 1");
-        assert!(session(&wrong).is_err());
+        assert!(explained(&wrong, None).is_err());
     }
 
     #[test]
@@ -300,8 +412,7 @@ mod tests {
         let deep = format!("SELECT 1{}", " DIV 1".repeat(2_200));
         let long = format!("SELECT 1 FROM t WHERE {}a", "a OR ".repeat(33_000));
         for statement in [deep, long] {
-            let options = options(&statement);
-            assert!(profile(&options).is_ok());
+            assert!(explained(&options(&statement), None).is_ok());
         }
     }
 }

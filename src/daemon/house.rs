@@ -69,7 +69,7 @@ impl Proxied {
         let behind = applied
             .as_ref()
             .filter(|_| view.role == Role::Replica)
-            .and_then(|applied| primary.ahead_of(applied));
+            .and_then(|applied| primary.lacked_by(applied));
         PositionRow {
             role: view.role.name(),
             server_uuid: view.incarnation.map(|it| it.server_uuid),

@@ -212,6 +212,16 @@ impl Position {
         }
     }
 
+    /// How much of it somebody lacks who has `bound`: transactions, or what else its kind counts in.
+    /// `None` where that cannot be told: of another kind, or in a domain or log that `bound` does not
+    /// know.
+    pub fn lacked_by(&self, bound: &Self) -> Option<u64> {
+        match (self.missing_from(bound), bound) {
+            (Self::Gtids(missing), Self::Gtids(_)) => Some(missing.count()),
+            (missing, _) => missing.ahead_of(bound),
+        }
+    }
+
     /// Grows into the gaps that `known` has filled, where a kind has gaps: see
     /// [`GtidSet::fill_gaps`].
     pub fn fill_gaps(&mut self, known: &Self) {

@@ -8,7 +8,6 @@ use super::fallback::reason_of;
 use super::freshness::{Terms, ask, refusal, requirement};
 use super::groups::settings_of;
 use super::login::start_from_globals;
-use super::rules::Ruling;
 use super::shared::Shared;
 use crate::config::Mode;
 use crate::domain::consistency::search::{Search, Situation};
@@ -17,6 +16,7 @@ use crate::domain::consistency::{
 };
 use crate::domain::ids::{BackendId, SessionId};
 use crate::domain::position::Position;
+use crate::domain::routing::rules::Ruling;
 use crate::domain::routing::{Reason, Route, routed};
 use crate::domain::session::{ClientTraits, Session};
 use crate::domain::sql::{Access, Doubt, Hints, StatementProfile};
@@ -91,7 +91,7 @@ impl Shared {
         tell_statement(&mut story, &lexer, &profile);
         let ruling = self.ruling(&mut session, lexer.shape.as_ref(), &profile, sql);
         tell_rules(&mut story, &ruling);
-        if let Some(message) = ruling.rule.and_then(|rule| rule.act.deny) {
+        if let Some(message) = ruling.denial() {
             story.tell("error", message);
             tell_decision(&mut story, ("nowhere: an error".to_owned(), Reason::Denied));
             return Ok(story.0);
@@ -321,10 +321,7 @@ fn tell_rules(story: &mut Story, ruling: &Ruling) {
     for name in &ruling.counted {
         story.tell("rule that only counts", name.as_str());
     }
-    match &ruling.rule {
-        Some(rule) => story.tell("rule", format!("{}: {}", rule.name, rule.act.summary())),
-        None => story.tell("rule", "none"),
-    }
+    story.tell("rule", ruling.summary());
 }
 
 fn tell_decision(story: &mut Story, (place, reason): (String, Reason)) {

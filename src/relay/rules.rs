@@ -22,7 +22,6 @@ use super::shared::Shared;
 use crate::domain::routing::rules::{Bucket, Look, Rule, RuleSet};
 use crate::domain::sql::{Doubt, StatementProfile};
 use crate::telemetry::Metrics;
-pub(super) use explain::Ruling;
 use mirror::Mirroring;
 pub(super) use time_limit::TimeLimit;
 

@@ -67,6 +67,8 @@ async fn tables_show_what_is_there() {
     )
     .await;
     assert_eq!(positions, [["gtid", "0"]; 2]);
+    let behind = "SELECT behind FROM positions WHERE role = 'replica'";
+    until_rows(&mut conn, behind, |rows| rows == [["0"]; 2]).await;
 
     let digest = "SELECT statement, count, errors, row_count, replica + 0 FROM digests";
     assert_eq!(error(&mut conn, digest).await.0, 1064);

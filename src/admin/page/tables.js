@@ -18,7 +18,7 @@ const LAYOUT = {
       ["state", {}],
       ["lag_ms", { label: "lag", ...time }],
       ["position", { code: true, help: "A read that starts now sees at least this; SHOW POSITIONS has it whole." }],
-      ["behind", { ...number, help: "How many transactions it is known to lack of what the primary is known to have, at most." }],
+      ["behind", { ...number, help: "How many transactions it lacks at most of what the primary is known to have; without GTIDs, bytes of its log." }],
       ["connections", number],
       ["waiting", number],
       ["version", {}],

@@ -88,7 +88,9 @@ impl BinlogPlace {
     /// How far it is ahead of `base`: bytes within one file, and a large number a file further.
     /// `None` for places in different logs.
     pub fn ahead_of(&self, base: &Self) -> Option<u64> {
-        self.compare(base)?;
+        if self.compare(base)?.is_le() {
+            return Some(0);
+        }
         let number = |place: &Self| numbered(&place.file).map(|(_, number)| number);
         match number(self)?.saturating_sub(number(base)?) {
             0 => Some(self.offset.saturating_sub(base.offset)),

@@ -151,3 +151,28 @@ fn what_is_missing_and_how_far_away() {
         assert_eq!(lacking.ahead_of(&at(base)), ahead, "{wanted} / {base}");
     }
 }
+
+#[test]
+fn how_much_a_replica_lacks() {
+    for (primary, replica, lacks) in [
+        ("U:1-9", "U:1-9", Some(0)),
+        ("U:1-9,V:1-3", "U:1-7,V:1-3", Some(2)),
+        ("U:1-9", "U:1-12", Some(0)),
+        ("U:1-9", "U:1-4:6-7", Some(3)),
+        ("U:1-9,V:1-3", "U:1-9", Some(3)),
+        ("0-1-9,1-1-3", "0-1-9,1-1-3", Some(0)),
+        ("0-1-9", "0-1-7", Some(2)),
+        ("0-1-9,1-1-3", "0-1-9", None),
+        ("lsn:9", "lsn:9", Some(0)),
+        ("lsn:9", "lsn:12", Some(0)),
+        ("binlog:U:a.000002:9", "binlog:U:a.000002:9", Some(0)),
+        ("binlog:U:a.000002:9", "binlog:U:a.000003:4", Some(0)),
+        ("binlog:U:a.000002:9", "binlog:U:a.000002:4", Some(5)),
+        ("binlog:U:a.000002:9", "binlog:V:a.000002:9", None),
+        ("U:1-9", "", None),
+        ("", "U:1-9", None),
+    ] {
+        let found = at(primary).lacked_by(&at(replica));
+        assert_eq!(found, lacks, "{primary} / {replica}");
+    }
+}

@@ -11,6 +11,7 @@
 mod bucket;
 mod check;
 mod condition;
+mod ruling;
 mod set;
 mod share;
 mod wish;
@@ -26,6 +27,7 @@ use crate::domain::sql::{Access, HintTarget};
 pub use bucket::{Bucket, Refusal};
 pub use check::{Contradiction, is_name};
 pub use condition::{Network, Pattern, TablePattern, Tag, Wildcard};
+pub use ruling::Ruling;
 pub use set::{Asker, Look, RuleSet};
 pub use share::Sampler;
 pub use wish::{Own, Ruled};

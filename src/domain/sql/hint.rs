@@ -7,6 +7,8 @@
 //!
 //! Hints are read from each text, since a profile is cached by a text without its comments.
 
+use std::borrow::Cow;
+
 use super::chars;
 use crate::domain::consistency::Level;
 
@@ -96,7 +98,7 @@ impl Hints {
         let mut items = Items { text: items };
         loop {
             let (key, value) = items.next()?;
-            self.take(&key, value.as_deref())?;
+            self.take(key, value.as_deref())?;
             if !items.eat(b',') {
                 break;
             }
@@ -216,9 +218,9 @@ struct Items<'t> {
     text: &'t [u8],
 }
 
-impl Items<'_> {
+impl<'t> Items<'t> {
     /// `word`, or `key = value`.
-    fn next(&mut self) -> Result<(Vec<u8>, Option<Vec<u8>>), HintError> {
+    fn next(&mut self) -> Result<(&'t [u8], Option<Cow<'t, [u8]>>), HintError> {
         let key = self.word();
         if key.is_empty() {
             let rest = self.text;
@@ -231,8 +233,8 @@ impl Items<'_> {
             return Ok((key, None));
         }
         let value = match self.text.trim_ascii_start() {
-            [quote @ (b'\'' | b'"'), ..] => self.quoted(*quote, &key)?,
-            _ => self.word(),
+            [quote @ (b'\'' | b'"'), ..] => self.quoted(*quote, key)?,
+            _ => self.word().into(),
         };
         Ok((key, Some(value)))
     }
@@ -243,33 +245,42 @@ impl Items<'_> {
         rest.is_some()
     }
 
-    fn word(&mut self) -> Vec<u8> {
+    fn word(&mut self) -> &'t [u8] {
         let text = self.text.trim_ascii_start();
         let ends =
             |byte: &u8| matches!(byte, b',' | b'=' | b'\'' | b'"') || byte.is_ascii_whitespace();
         let end = text.iter().position(ends).unwrap_or(text.len());
         let (word, rest) = text.split_at(end);
         self.text = rest;
-        word.to_vec()
+        word
     }
 
     /// A quoted value, in which the quote is doubled.
-    fn quoted(&mut self, quote: u8, key: &[u8]) -> Result<Vec<u8>, HintError> {
-        let mut value = Vec::new();
-        let mut rest = self.text.trim_ascii_start().iter();
-        rest.next();
-        while let Some(&byte) = rest.next() {
-            if byte != quote {
-                value.push(byte);
-            } else if rest.as_slice().first() == Some(&quote) {
-                rest.next();
-                value.push(quote);
-            } else {
-                self.text = rest.as_slice();
+    fn quoted(&mut self, quote: u8, key: &[u8]) -> Result<Cow<'t, [u8]>, HintError> {
+        let unclosed = || HintError::new(key, "a value whose quotes close");
+        let mut value = Cow::default();
+        let mut rest = self.text.trim_ascii_start().get(1..).unwrap_or_default();
+        loop {
+            let at = rest.iter().position(|byte| *byte == quote);
+            let (part, behind) = at
+                .and_then(|at| rest.split_at_checked(at + 1))
+                .ok_or_else(unclosed)?;
+            if behind.first() != Some(&quote) {
+                append(&mut value, part.strip_suffix(&[quote]).unwrap_or(part));
+                self.text = behind;
                 return Ok(value);
             }
+            append(&mut value, part);
+            rest = behind.get(1..).unwrap_or_default();
         }
-        Err(HintError::new(key, "a value whose quotes close"))
+    }
+}
+
+/// Copies only what is not one piece.
+fn append<'t>(value: &mut Cow<'t, [u8]>, part: &'t [u8]) {
+    match value.is_empty() {
+        true => *value = part.into(),
+        false => value.to_mut().extend_from_slice(part),
     }
 }
 
@@ -339,6 +350,27 @@ mod tests {
     }
 
     #[test]
+    fn quotes_hold_anything() {
+        for (quoted, expected) in [
+            ("''", ""),
+            ("''''", "'"),
+            ("''''''", "''"),
+            ("'''a'", "'a"),
+            ("'a'''", "a'"),
+            ("'a''b'", "a'b"),
+            ("\"a\"\"'b\"", "a\"'b"),
+            ("' a,b = c '", " a,b = c "),
+        ] {
+            let group = Some(expected.into());
+            let hints = Hints {
+                group,
+                ..target(HintTarget::Primary)
+            };
+            check(&format!("/* highwater: group={quoted}, primary */"), hints);
+        }
+    }
+
+    #[test]
     fn what_is_not_understood_is_named() {
         for (text, word) in [
             ("/* highwater: consistency=gobal */ SELECT 1", "gobal"),
@@ -354,6 +386,8 @@ mod tests {
             ("/* highwater: after=a:1,b:2 */ SELECT 1", "b:2"),
             ("/* highwater: group='a */ SELECT 1", "group"),
             ("/* highwater: group='a'b */ SELECT 1", "b"),
+            ("/* highwater: group='a'' */ SELECT 1", "group"),
+            ("/* highwater: group=' */ SELECT 1", "group"),
             ("/* highwater: */ SELECT 1", ""),
             ("/* highwater: primary, */ SELECT 1", ""),
         ] {

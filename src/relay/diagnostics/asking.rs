@@ -2,6 +2,7 @@
 
 use super::super::session::{End, Relay};
 use crate::backend::ServerConn;
+use crate::domain::ids::BackendId;
 use crate::domain::session::Side;
 use crate::domain::session::aftermath::{Condition, Conditions, Severity, state_of};
 use crate::domain::sql::{Access, Effects, StatementProfile};
@@ -40,15 +41,19 @@ impl Relay {
         self.ask_before(side, false).await
     }
 
-    /// Before a read may leave the replica of the one before: if it fails elsewhere, FOUND_ROWS() is still that of
-    /// the one before.
-    pub(in crate::relay) async fn save_found_rows(&mut self) {
+    /// Before a read leaves the replica of the one before for this one: if it fails there, FOUND_ROWS() is still
+    /// that of the one before.
+    pub(in crate::relay) async fn save_found_rows(&mut self, next: BackendId) {
         let side = Side::Replica;
+        let held = self.links.get(side).map(|link| link.identity.backend);
         let tells = |place| {
             let [_, found_rows, _] = self.state.aftermath.only_at(place);
             found_rows
         };
-        if self.place(side).is_some_and(tells) && !self.save_aftermath(side).await {
+        if held.is_some_and(|held| held != next)
+            && self.place(side).is_some_and(tells)
+            && !self.save_aftermath(side).await
+        {
             self.links.discard(side, &self.registered);
         }
     }

@@ -2,22 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::domain::routing::rules::{Asker, Own, Rule, Ruled};
+use crate::domain::routing::rules::{Asker, Ruling};
 use crate::domain::session::Session;
 use crate::domain::sql::StatementProfile;
 use crate::relay::Shared;
 use crate::relay::classify::Shape;
-
-/// What the rules make of a statement that is only explained: nothing is counted.
-#[derive(Debug, Default)]
-pub(in crate::relay) struct Ruling {
-    /// Those that match and only count, in their order.
-    pub(in crate::relay) counted: Vec<String>,
-    /// The one that decides.
-    pub(in crate::relay) rule: Option<Rule>,
-    /// The text that it makes of the statement.
-    pub(in crate::relay) rewritten: Option<Vec<u8>>,
-}
 
 impl Shared {
     /// What the rules make of a statement of a session that has just logged in. Where its client comes
@@ -32,7 +21,6 @@ impl Shared {
         if !self.rules.any() {
             return Ruling::default();
         }
-        let in_force = self.rules.in_force();
         let config = self.config();
         let user = config.users.first();
         let asker = Asker {
@@ -40,30 +28,10 @@ impl Shared {
             client: None,
             schema: session.mirror.schema(),
         };
-        let mut counted = Vec::new();
-        let name = |place: usize| in_force.get(place).map(|(rule, _)| rule.name.clone());
-        let place = in_force.find(shape, profile, &asker, text, |it| counted.extend(name(it)));
-        let rule = place.and_then(|place| in_force.get(place));
-        let rule = rule.map(|(rule, _)| rule.clone());
-        let Some(found) = &rule else {
-            return Ruling {
-                counted,
-                ..Ruling::default()
-            };
-        };
-        let own = Own {
-            level: session.hints.level,
-            max_staleness: None,
-            target: session.hints.target,
-        };
-        session.ruled = Ruled::of(&found.act, own);
-        if let (Some(group), None) = (&found.act.group, &session.hints.group) {
-            session.hints.group = Some(group.as_str().into());
-        }
-        Ruling {
-            counted,
-            rewritten: found.rewritten(text),
-            rule,
-        }
+        let set = &self.rules.in_force().set;
+        let look = set.look(shape.map(|shape| &*shape.text), profile);
+        let ruling = set.ruling(&look, profile.access, &asker, text);
+        ruling.obey(session);
+        ruling
     }
 }
