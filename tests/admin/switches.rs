@@ -86,7 +86,10 @@ async fn offload_off_keeps_every_read_on_the_primary() {
 
 #[tokio::test]
 async fn found_rows_of_a_drained_replica_outlive_an_error_elsewhere() {
-    let setup = Setup::start().await;
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.pool.mode = PoolMode::Session;
+    })
+    .await;
     let mut app = stage(&setup).await;
     run(&mut app, "INSERT INTO switched VALUES (8), (9)").await;
     let mut conn = admin(&setup.proxy).await;
