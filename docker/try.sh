@@ -178,6 +178,23 @@ hosts=$(for i in $(seq 20); do query highwater "SELECT COUNT(*) FROM notes; SHOW
 [[ "$hosts" == *replica1* && "$hosts" == *replica2* ]] || fail "reads of 20 sessions went to: ${hosts:-no replica}"
 echo "ok: reads went to $hosts"
 
+say "the live page"
+page=http://127.0.0.1:6034
+answers() { curl -s -o "$work/page.out" -w '%{http_code}' "$@"; }
+is "the page without a password" "$(answers $page/)" 401
+is "the page with a wrong one" "$(answers -u admin:wrong $page/)" 401
+is "its data without a password" "$(answers $page/api/status)" 401
+is "the page with the password" "$(answers -u "admin:$(cat docker/operator.password)" $page/)" 200
+grep -qi '<title>[^<]*highwater' "$work/page.out" || fail "that is not the page: $(head -c 200 "$work/page.out")"
+is "its data with the password" "$(answers -u "admin:$(cat docker/operator.password)" $page/api/status)" 200
+is "servers in its data that are up" "$(grep -o '"health":"up"' "$work/page.out" | wc -l)" 3
+is "readiness, which needs no password" "$(answers $page/readyz)" 200
+
+say "a reload"
+docker kill -s HUP "$proxy" >/dev/null
+reloaded() { curl -sf $page/metrics | grep -q '^highwater_config_reloads_total{outcome="done"} 1$'; }
+until_true 30 "SIGHUP has the configuration read again" reloaded
+
 say "prometheus"
 target() { curl -sf 'http://127.0.0.1:9090/api/v1/query?query=up%7Bjob%3D%22highwater%22%7D' | grep -q '"1"\]'; }
 until_true 60 "prometheus scrapes highwater" target

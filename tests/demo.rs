@@ -154,12 +154,15 @@ async fn it_stays_up_until_told_and_leaves_nothing() {
 fn what_cannot_be_shown_is_said_in_two_lines() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    // A flag twice is wrong usage, so not on top of the free ports.
-    let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
-    command.arg("demo").args(["--listen", &address]);
-    let output = command.output().unwrap();
-    let (out, err) = text(&output);
-    assert_eq!((output.status.code(), out.as_str()), (Some(1), ""), "{err}");
-    let lines = err.lines().count();
-    assert!(err.contains("cannot listen on") && lines == 2, "{err}");
+    for flag in ["--listen", "--admin-listen", "--http-listen"] {
+        let mut ports = FREE_PORTS;
+        let at = ports.iter().position(|it| *it == flag).unwrap();
+        ports[at + 1] = &address;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
+        let output = command.arg("demo").args(ports).output().unwrap();
+        let (out, err) = text(&output);
+        assert_eq!((output.status.code(), out.as_str()), (Some(1), ""), "{err}");
+        let lines = err.lines().count();
+        assert!(err.contains("cannot listen on") && lines == 2, "{err}");
+    }
 }

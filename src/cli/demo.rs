@@ -67,7 +67,7 @@ impl Engine {
 
 /// Runs the demo until its end, Ctrl-C or SIGTERM. Servers, proxy and folder are gone afterwards.
 pub(super) fn run(options: Options) -> Result<(), Failure> {
-    for address in [options.listen, options.http_listen] {
+    for address in [options.listen, options.admin_listen, options.http_listen] {
         free(address)?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
