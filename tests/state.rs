@@ -8,6 +8,8 @@ mod support;
 mod late;
 #[path = "support/measure.rs"]
 mod measure;
+#[path = "state/names.rs"]
+mod names;
 
 use std::time::Duration;
 
