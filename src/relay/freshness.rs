@@ -129,6 +129,7 @@ impl Seeker<'_> {
     ) -> Result<Settled, Failed> {
         let held = self.held();
         if let Some(server) = held
+            && !lost.contains(&server.backend)
             && still_there(self.shared, self.session, terms, server)
         {
             return Ok(settled(terms.level, server, false));

@@ -439,10 +439,6 @@ pub(super) async fn kill(
         );
     }
     let mut allowed = own;
-    if aimed.is_empty() && !own {
-        may_kill(shared, key, victim, id).await?;
-        allowed = true;
-    }
     for (backend, thread) in aimed {
         let Some(pool) = shared.pool(backend) else {
             continue;
@@ -460,6 +456,10 @@ pub(super) async fn kill(
             }
             Err(error) => return Err(client_error(&error)),
         }
+    }
+    if !allowed {
+        // It holds nothing, or nothing any more, that a server could have judged by.
+        may_kill(shared, key, victim, id).await?;
     }
     if query_only {
         aim.0.interrupt.notify_waiters();

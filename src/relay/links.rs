@@ -381,6 +381,14 @@ impl Links {
     pub(super) fn discard(&mut self, side: Side, registered: &Registered) {
         registered.holds(side, None);
         *self.slot(side) = None;
+        self.forget_left(side);
+    }
+
+    /// The one that was let go before is not the session's last one any more.
+    fn forget_left(&mut self, side: Side) {
+        if let Some(left) = self.left.get_mut(index(side)) {
+            *left = None;
+        }
     }
 
     /// Closes a connection on which a statement may still run, and has the server stop it.
@@ -388,6 +396,7 @@ impl Links {
         let Some(conn) = self.slot(side).take() else {
             return;
         };
+        self.forget_left(side);
         registered.holds(side, None);
         let identity = conn.identity;
         if let Some(pool) = self.shared.pool(identity.backend).cloned() {

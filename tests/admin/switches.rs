@@ -85,6 +85,34 @@ async fn offload_off_keeps_every_read_on_the_primary() {
 }
 
 #[tokio::test]
+async fn found_rows_of_a_drained_replica_outlive_an_error_elsewhere() {
+    let setup = Setup::with(Cluster::builder(), |config| {
+        config.pool.mode = PoolMode::Session;
+    })
+    .await;
+    let mut app = stage(&setup).await;
+    run(&mut app, "INSERT INTO switched VALUES (8), (9)").await;
+    let mut conn = admin(&setup.proxy).await;
+    let read = "SELECT SQL_CALC_FOUND_ROWS v FROM switched LIMIT 1";
+    cell(&mut app, read).await;
+    let id = app.id();
+    went(&mut conn, id, &SERVED).await;
+    let route = format!("SHOW ROUTE LAST 1 FOR SESSION {id}");
+    let server = rows(&mut conn, &route).await[0][7].clone();
+    run(&mut conn, &format!("DRAIN BACKEND {server}")).await;
+
+    let failed = app.query_drop("SELECT * FROM nosuch").await;
+    assert!(failed.is_err());
+    let error_at = until_rows(&mut conn, &route, |rows| rows[0][3].contains("nosuch")).await;
+    assert!(SERVED.contains(&&*error_at[0][8]), "{error_at:?}");
+    assert_ne!(error_at[0][7], server);
+    assert_eq!(
+        cell(&mut app, "SELECT FOUND_ROWS()").await.as_deref(),
+        Some("3")
+    );
+}
+
+#[tokio::test]
 async fn a_drained_replica_gets_no_reads_until_it_is_online() {
     let setup = Setup::with(Cluster::builder().replicas(1), |config| {
         config.pool.mode = PoolMode::Transaction;

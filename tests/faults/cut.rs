@@ -1,5 +1,7 @@
 //! Connections that break while both of their ends are well.
 
+use std::time::Duration;
+
 use highwater::config::Address;
 use highwater::rig::Cluster;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
@@ -46,15 +48,32 @@ async fn pass(client: TcpStream, server: String) {
 /// Two connections that broke are not two servers that a statement ended.
 #[tokio::test]
 async fn a_way_that_breaks_is_no_toll() {
+    goes_another_way(false).await;
+}
+
+/// Nor is the replica asked again that a session keeps to without a connection in its hands.
+#[tokio::test]
+async fn a_way_that_breaks_is_not_gone_again() {
+    goes_another_way(true).await;
+}
+
+/// `switches` says whether the session gives its connections back after each statement.
+async fn goes_another_way(switches: bool) {
     let cluster = Cluster::builder().start().await.unwrap();
     let mut ways = Vec::new();
     for replica in cluster.replicas() {
         ways.push(touchy(replica.address()).await);
     }
-    let setup = Setup::over(cluster, |config| config.cluster.replicas = ways).await;
+    let setup = Setup::over(cluster, |config| {
+        config.cluster.replicas = ways;
+        config.pool.switch_always |= switches;
+    })
+    .await;
     let mut conn = setup.connect().await;
     let sql = format!("SELECT '{MARK}'");
-    assert_eq!(cell(&mut conn, &sql).await.as_deref(), Some(MARK));
+    let asked = tokio::time::timeout(Duration::from_secs(60), cell(&mut conn, &sql));
+    let seen = asked.await.expect("it goes the same way again and again");
+    assert_eq!(seen.as_deref(), Some(MARK));
     // It is counted when its answer is out.
     until("it is counted", || reason(&setup.proxy, "no_replica") == 1).await;
     setup.proxy.shut_down().await;

@@ -217,6 +217,32 @@ async fn a_session_without_a_connection_is_judged_by_the_server_all_the_same() {
     assert!(second.frame().await.is_none());
 }
 
+/// The thread that is to be killed in its name is not there to be judged by.
+#[tokio::test]
+async fn a_session_whose_thread_is_gone_is_nobody_elses() {
+    let stage = stage().await;
+    let primary = stage.setup.cluster.primary();
+    stage.schema("thread_gone").await;
+    let mut victim = stage.raw("thread_gone", usual()).await;
+    victim.query("BEGIN").await;
+    victim.query("SELECT 1 FOR UPDATE").await;
+    let thread = "SELECT MIN(id) FROM performance_schema.processlist WHERE db = 'thread_gone'";
+    let thread = primary.value(thread).await.unwrap().unwrap();
+    primary.exec(&format!("KILL {thread}")).await.unwrap();
+    let gone = format!("SELECT COUNT(*) FROM performance_schema.processlist WHERE id = {thread}");
+    until("the thread is gone", async || {
+        primary.value(&gone).await.unwrap().as_deref() == Some("0")
+    })
+    .await;
+    let address = stage.setup.proxy.addresses().mysql.to_string();
+    let second = Raw::connect(&address, ("second", "second-pw"), None, usual());
+    let mut second = second.await.unwrap();
+    let frames = second.query(&format!("KILL {}", id(&victim))).await;
+    assert_eq!(error_of(&frames), Some(1095), "{}", shown(&frames));
+    let answer = victim.try_query("ROLLBACK").await;
+    assert!(answer.is_some(), "the session was ended");
+}
+
 #[tokio::test]
 async fn a_sessions_statement_is_explained() {
     let stage = stage().await;

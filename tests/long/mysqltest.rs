@@ -10,8 +10,10 @@
 //! - `HIGHWATER_LONG_FILES`: how many files this run takes at most (all);
 //! - `HIGHWATER_LONG_ONLY`: names, separated by commas, that are run again whatever is known of them;
 //!   `differing` stands for all that differ so far;
-//! - `HIGHWATER_LONG_POOL`: how connections are pooled, `session` (as by default), `transaction`, or
+//! - `HIGHWATER_LONG_POOL`: how connections are pooled, `transaction` (as by default), `session`, or
 //!   `switching`, which is `transaction` with another connection for each statement;
+//! - `HIGHWATER_LONG_LEVEL`: the sessions' level (`session`); what differs because one session reads at
+//!   once what another one wrote is equal at `proxy`;
 //! - `HIGHWATER_LONG_STEP`: `straight` or `through`, where only one is wanted;
 //! - `HIGHWATER_LONG_PART`: `1/2` takes every second file from the first one on, `2/2` the others, so that
 //!   two programs can share the work. What both found is in the same lists.
@@ -36,6 +38,7 @@ mod support;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use highwater::domain::consistency::Level;
 use highwater::rig::TestSuite;
 
 use candidates::candidates;
@@ -101,10 +104,12 @@ impl Asked {
             results: given("HIGHWATER_LONG_RESULTS").map_or_else(beside_the_build, PathBuf::from),
             files: given("HIGHWATER_LONG_FILES").map_or(usize::MAX, |n| n.parse().unwrap()),
             only: given("HIGHWATER_LONG_ONLY"),
-            pooling: given("HIGHWATER_LONG_POOL").map_or_else(
-                || Pooling::from_name("session").unwrap(),
-                |name| Pooling::from_name(&name).unwrap(),
-            ),
+            pooling: {
+                let pool = given("HIGHWATER_LONG_POOL").unwrap_or("transaction".into());
+                let level = given("HIGHWATER_LONG_LEVEL").unwrap_or("session".into());
+                let level = Level::from_name(&level).unwrap();
+                Pooling::from_name(&pool).unwrap().at(level)
+            },
             straight: step.as_deref() != Some("through"),
             through: step.as_deref() != Some("straight"),
             part: given("HIGHWATER_LONG_PART").map_or((1, 1), |part| {
@@ -132,13 +137,13 @@ async fn all() -> bool {
     let asked = Asked::read();
     let suite = TestSuite::install(&|line| eprintln!("{line}")).unwrap();
     let mut straight = Kept::open(&asked.results, "straight");
-    let way = asked.pooling.name;
-    let mut through = Kept::open(&asked.results, way);
+    let way = asked.pooling.way();
+    let mut through = Kept::open(&asked.results, &way);
     let mut replicated = Kept::open(&asked.results, "straight-replicated");
     let mut lone = Lone::new(Runner::new(&suite, asked.results.join("straight")));
     let mut behind = Behind::new(
         asked.pooling,
-        Runner::new(&suite, asked.results.join(way)),
+        Runner::new(&suite, asked.results.join(&way)),
         Runner::new(&suite, asked.results.join("straight-replicated")),
     );
 
@@ -184,7 +189,7 @@ async fn all() -> bool {
     behind.end();
     // With what other parts found meanwhile.
     let [straight, through, replicated] =
-        ["straight", way, "straight-replicated"].map(|way| Kept::open(&asked.results, way));
+        ["straight", &way, "straight-replicated"].map(|way| Kept::open(&asked.results, way));
     report(&straight, &through, &replicated)
 }
 

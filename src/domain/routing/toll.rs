@@ -15,9 +15,11 @@ impl Toll {
     /// The most servers that one statement may cost.
     pub const MOST: usize = 2;
 
-    /// The connection to one more broke.
+    /// The connection to this one broke. Each life ends once.
     pub fn on_broken(&mut self, life: Life) {
-        self.0.push(life);
+        if !self.0.contains(&life) {
+            self.0.push(life);
+        }
     }
 
     /// Who must be asked before one more server is tried, since the statement may have ended as many
@@ -40,6 +42,8 @@ mod tests {
         assert!(toll.suspects().is_empty());
         toll.on_broken((BackendId(1), None));
         assert!(toll.suspects().is_empty());
+        toll.on_broken((BackendId(1), None));
+        assert!(toll.suspects().is_empty(), "the same life again");
         toll.on_broken((BackendId(2), Some(Generation(1))));
         assert_eq!(toll.suspects().len(), 2);
     }

@@ -2,6 +2,7 @@
 
 use super::super::session::{End, Relay};
 use crate::backend::ServerConn;
+use crate::domain::ids::BackendId;
 use crate::domain::session::Side;
 use crate::domain::session::aftermath::{Condition, Conditions, Severity, state_of};
 use crate::domain::sql::{Access, Effects, StatementProfile};
@@ -38,6 +39,23 @@ impl Relay {
     /// `false` when the connection failed.
     pub(in crate::relay) async fn save_aftermath(&mut self, side: Side) -> bool {
         self.ask_before(side, false).await
+    }
+
+    /// Before a read leaves the replica of the one before for this one: if it fails there, FOUND_ROWS() is still
+    /// that of the one before.
+    pub(in crate::relay) async fn save_found_rows(&mut self, next: BackendId) {
+        let side = Side::Replica;
+        let held = self.links.get(side).map(|link| link.identity.backend);
+        let tells = |place| {
+            let [_, found_rows, _] = self.state.aftermath.only_at(place);
+            found_rows
+        };
+        if held.is_some_and(|held| held != next)
+            && self.place(side).is_some_and(tells)
+            && !self.save_aftermath(side).await
+        {
+            self.links.discard(side, &self.registered);
+        }
     }
 
     async fn ask_before(&mut self, side: Side, parting: bool) -> bool {

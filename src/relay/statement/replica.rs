@@ -74,6 +74,7 @@ impl Relay {
             return Ok(Next::Again(Route::Primary(Reason::CannotRestore)));
         }
         self.free_other_to_lease(Side::Replica).await;
+        self.save_found_rows(settled.backend).await;
         match self.hold_replica(settled).await {
             Held::Yes => {}
             Held::No | Held::Refused => {

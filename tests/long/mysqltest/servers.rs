@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use highwater::config::{Account, Config, PoolMode};
 use highwater::daemon::Proxy;
+use highwater::domain::consistency::Level;
 use highwater::rig::{Cluster, ClusterBuilder, Server, TestSuite};
 use tokio::time::timeout;
 
@@ -16,13 +17,13 @@ use super::runner::{Ended, Runner, Target};
 use super::state::State;
 use super::support::{self, Setup};
 
-/// How the proxy's pool is run.
+/// How the proxy's pool is run, and at which level.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pooling {
-    /// Also the name of the results.
-    pub(crate) name: &'static str,
+    name: &'static str,
     mode: PoolMode,
     switch_always: bool,
+    level: Level,
 }
 
 impl Pooling {
@@ -37,7 +38,20 @@ impl Pooling {
             name,
             mode,
             switch_always,
+            level: Level::Session,
         }
+    }
+
+    /// The name of the results.
+    pub(crate) fn way(&self) -> String {
+        match self.level {
+            Level::Session => self.name.to_owned(),
+            level => format!("{}-{}", self.name, level.name()),
+        }
+    }
+
+    pub(crate) fn at(self, level: Level) -> Self {
+        Self { level, ..self }
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
@@ -269,6 +283,7 @@ fn config(pooling: Pooling, cluster: &Cluster, candidate: &Candidate, socket: &P
         .collect();
     config.proxy.socket = Some(socket.to_owned());
     config.proxy.drain_timeout = Duration::from_secs(2);
+    config.consistency.level = pooling.level;
     config.pool.mode = pooling.mode;
     config.pool.switch_always = pooling.switch_always;
     // Many files wait until the server has as few connections as at their start.
