@@ -417,7 +417,7 @@ fn the_package_has_its_files() {
         let source = asset[0].as_str().unwrap();
         let file = source.rsplit('/').next().unwrap();
         let there = match source.strip_prefix("target/package/highwater.") {
-            _ if source == "target/release/highwater" => true,
+            _ if source == "target/package/highwater" => made.contains("-o \"$made/highwater\""),
             Some(shell) => made.contains(shell),
             None if source == "target/package/*.1" => made.contains("highwater.1\""),
             None if file.starts_with('*') => root().join(source).parent().unwrap().is_dir(),
