@@ -8,7 +8,6 @@ use clap::{Args, ValueEnum};
 
 use super::failure::Failure;
 use crate::config::{Account, Config, Flags, Mode};
-use crate::domain::consistency::Settings;
 use crate::domain::routing::rules::{Asker, RuleSet, Ruling};
 use crate::domain::routing::{Reason, Route, route};
 use crate::domain::session::{ClientTraits, Session, Side};
@@ -225,7 +224,7 @@ fn session(
     let wishes = account.map(|account| account.consistency.clone());
     let wishes = wishes.unwrap_or_default();
     let settings = config.map(|config| config.consistency.settings(&wishes));
-    let mut session = Session::new(settings.unwrap_or_else(Settings::default), client);
+    let mut session = Session::new(settings.unwrap_or_default(), client);
     if let Some(schema) = &options.schema {
         session.mirror.set_schema(schema.as_bytes());
     }

@@ -213,6 +213,9 @@ fn addressed(comment: &[u8]) -> Option<&[u8]> {
     rest.trim_ascii_start().strip_prefix(b":")
 }
 
+/// A word, and its value if it has one.
+type Item<'t> = (&'t [u8], Option<Cow<'t, [u8]>>);
+
 /// The items of a hint comment.
 struct Items<'t> {
     text: &'t [u8],
@@ -220,7 +223,7 @@ struct Items<'t> {
 
 impl<'t> Items<'t> {
     /// `word`, or `key = value`.
-    fn next(&mut self) -> Result<(&'t [u8], Option<Cow<'t, [u8]>>), HintError> {
+    fn next(&mut self) -> Result<Item<'t>, HintError> {
         let key = self.word();
         if key.is_empty() {
             let rest = self.text;
