@@ -8,6 +8,8 @@ mod support;
 mod late;
 #[path = "support/measure.rs"]
 mod measure;
+#[path = "state/names.rs"]
+mod names;
 
 use std::time::Duration;
 
@@ -21,11 +23,14 @@ use support::{Setup, cell, run};
 async fn cut(server: &Server) {
     let mut root = server.connect(&ROOT).await.unwrap();
     let threads = "SELECT id FROM performance_schema.processlist WHERE user = 'app'";
-    for id in root.query::<u64, _>(threads).await.unwrap() {
+    let cut: Vec<u64> = root.query(threads).await.unwrap();
+    for id in &cut {
         // One that is already gone is what we want.
         let _ = root.query_drop(format!("KILL {id}")).await;
     }
-    while !root.query::<u64, _>(threads).await.unwrap().is_empty() {}
+    // The pool may have opened others in their place.
+    let left = async |root: &mut Conn| -> Vec<u64> { root.query(threads).await.unwrap() };
+    while left(&mut root).await.iter().any(|id| cut.contains(id)) {}
     root.disconnect().await.unwrap();
 }
 

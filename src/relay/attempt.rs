@@ -11,6 +11,7 @@ use crate::domain::session::{Outcome, Side};
 use crate::domain::sql::StatementProfile;
 use crate::protocol::command::{StmtExecute, com_query, com_stmt_prepare, query_text};
 use crate::protocol::frame::{self, HEADER, Renumber, append_packet};
+use crate::protocol::packets::ErrView;
 use crate::protocol::reply::ReplyKind;
 use crate::protocol::status::Status;
 use crate::telemetry::PreparedEvent;
@@ -53,6 +54,15 @@ pub(super) enum Tried {
     NotRestored,
     /// Nothing was sent: the connection had died before.
     NotSent,
+}
+
+/// ER_DBACCESS_DENIED_ERROR and ER_BAD_DB_ERROR.
+const ABOUT_SCHEMA: [u16; 2] = [1044, 1049];
+
+/// Whether a schema cannot be chosen: it is gone, or the account has no right to it any more.
+fn is_about_schema(packet: &[u8]) -> bool {
+    let error = frame::payload(packet).and_then(ErrView::parse);
+    error.is_some_and(|error| ABOUT_SCHEMA.contains(&error.code))
 }
 
 impl Relay {
@@ -124,11 +134,21 @@ impl Relay {
     /// Gives the connection the session's state and waits for the server's word that it has it.
     pub(super) async fn restore(&mut self, side: Side) -> Result<bool, End> {
         self.out.clear();
-        match self.put_restore(side) {
-            Some(0) => Ok(true),
-            Some(replies) => Ok(self.send_to_server(side).await
-                && self.swallow(side, replies).await? == Swallowed::Done),
-            None => Ok(false),
+        let replies = match self.put_restore(side) {
+            Some(0) => return Ok(true),
+            Some(replies) => replies,
+            None => return Ok(false),
+        };
+        if !self.send_to_server(side).await {
+            return Ok(false);
+        }
+        match self.swallow(side, replies).await? {
+            Swallowed::Done => Ok(true),
+            Swallowed::Refused(packet) => {
+                self.denied = is_about_schema(&packet).then_some(packet);
+                Ok(false)
+            }
+            Swallowed::Broken => Ok(false),
         }
     }
 

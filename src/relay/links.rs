@@ -12,7 +12,7 @@ use super::slow::Laps;
 use crate::backend::{BackendError, Identity, Listener, Pool, PoolKey, ServerConn, Want};
 use crate::config::PoolMode;
 use crate::domain::ids::BackendId;
-use crate::domain::session::mirror::CannotRestore;
+use crate::domain::session::mirror::{CannotRestore, READ_UTF8};
 use crate::domain::session::{Lease, Mirror, Side, Way};
 use crate::protocol::caps::CapabilityFlags;
 use crate::protocol::command::{com_init_db, com_query};
@@ -478,8 +478,14 @@ pub(super) fn put_restore(
         if let Some(role) = &restore.role {
             put(&com_query(role, attributes));
         }
+        if restore.read_again.is_some() {
+            put(&com_query(READ_UTF8, attributes));
+        }
         if let Some(schema) = &restore.schema {
             put(&com_init_db(schema));
+        }
+        if let Some(set) = &restore.read_again {
+            put(&com_query(set, attributes));
         }
         if let Some(set) = &restore.set {
             put(&com_query(set, attributes));

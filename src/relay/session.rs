@@ -135,6 +135,8 @@ pub(super) struct Relay {
     /// The right to run on the primary the READ ONLY transaction that is open there, if it was meant
     /// for a replica.
     pub(super) permit: Option<Permit>,
+    /// Why the statement at hand cannot run in the session's schema, as the server's ERR packet.
+    pub(super) denied: Option<Vec<u8>>,
     /// The version of the mirror whose schema others were told.
     told_version: Option<u64>,
     /// A reply that is kept from the client, where one is.
@@ -293,6 +295,7 @@ impl Relay {
             ended_with: Status::default(),
             stale: StaleNote::None,
             permit: None,
+            denied: None,
             told_version: None,
             captured: Captured::default(),
             touches: None,

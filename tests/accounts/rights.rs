@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use highwater::config::PoolMode;
+use highwater::config::{Config, PoolMode};
 use highwater::daemon::Proxy;
 use highwater::rig::{Cluster, ROOT};
 use mysql_async::Conn;
@@ -89,6 +89,33 @@ async fn a_session_has_the_rights_of_its_beginning() {
             "{before:?} {kept:?}"
         );
     }
+}
+
+/// A connection that the session gets later does not let it into its schema: the server says why.
+#[tokio::test]
+async fn a_schema_that_is_the_accounts_no_more() {
+    let cluster = cluster().await;
+    let every_statement = |config: &mut Config| config.pool.switch_always = true;
+    let proxy = proxy(&cluster, PoolMode::Transaction, &["u"], every_statement).await;
+    let mut boss = boss(&proxy).await;
+    let give = "GRANT INSERT ON own.* TO u";
+    for sql in [
+        "CREATE DATABASE own",
+        "CREATE TABLE own.t (id INT)",
+        "CREATE USER u IDENTIFIED BY 'pw'",
+        give,
+    ] {
+        run(&mut boss, sql).await;
+    }
+    let mut open = login(&proxy, "u", Some("own")).await.unwrap();
+    let write = "INSERT INTO t VALUES (1)";
+    assert_eq!(code(&mut open, write).await, 0);
+    run(&mut boss, "REVOKE INSERT ON own.* FROM u").await;
+    assert_eq!(code(&mut open, write).await, 1044);
+    run(&mut boss, give).await;
+    assert_eq!(code(&mut open, write).await, 0, "it is still its schema");
+    run(&mut boss, "DROP DATABASE own").await;
+    assert_eq!(code(&mut open, write).await, 1049);
 }
 
 /// Every way in which a proxy sees a statement.

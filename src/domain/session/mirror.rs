@@ -7,7 +7,7 @@ pub mod user;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use applied::{Applied, CannotRestore, Restore, Way};
+pub use applied::{Applied, CannotRestore, READ_UTF8, Restore, Way};
 use user::{Charsets, UserVariables};
 
 use crate::domain::sql::state::Constant;

@@ -27,6 +27,7 @@ impl Relay {
         {
             return self.answer_error(error, Side::Primary, reason).await;
         }
+        self.denied = None;
         if reason == Reason::FollowsPrevious {
             self.hold_again(Side::Primary);
         }
@@ -52,11 +53,7 @@ impl Relay {
                 return Ok(Next::Answered(Side::Primary, reason, Outcome::Failed));
             }
             Opened::Refused if !self.drop_primary() => return self.state_lost().await,
-            Opened::Refused => {
-                return self
-                    .answer_error(ClientError::NotRestored, Side::Primary, reason)
-                    .await;
-            }
+            Opened::Refused => return self.answer_not_restored(reason).await,
         }
         let Statement {
             task,
@@ -88,11 +85,21 @@ impl Relay {
                 if !self.drop_primary() {
                     return self.state_lost().await;
                 }
-                self.answer_error(ClientError::NotRestored, Side::Primary, reason)
-                    .await
+                self.answer_not_restored(reason).await
             }
             Tried::NotSent => self.redial(statement, reason, progress).await,
         }
+    }
+
+    /// The primary's connection does not take the session's state. Of its schema the server's own error says
+    /// why: a statement would come across the same on one server.
+    async fn answer_not_restored(&mut self, reason: Reason) -> Result<Next, End> {
+        let Some(packet) = self.denied.take() else {
+            let error = ClientError::NotRestored;
+            return self.answer_error(error, Side::Primary, reason).await;
+        };
+        self.pass_error(packet).await?;
+        Ok(Next::Answered(Side::Primary, reason, Outcome::Failed))
     }
 
     /// The primary's connection had died before anything was sent.

@@ -13,6 +13,11 @@ const GUARD: [&[u8]; 2] = [b"transaction_read_only", b"tx_read_only"];
 /// A collation is of one charset, so setting the second sets the first as well.
 const CHARSET: &[u8] = b"character_set_connection";
 const COLLATION: &[u8] = b"collation_connection";
+/// The charset in which a server reads what a client sends.
+const CLIENT: &str = "character_set_client";
+
+/// Makes a server read UTF-8.
+pub const READ_UTF8: &[u8] = b"SET @@session.character_set_client='utf8mb4'";
 
 /// The state that one server connection is known to have. It travels with the connection from one
 /// session to the next.
@@ -67,6 +72,9 @@ pub struct Restore {
     pub role: Option<Vec<u8>>,
     /// A schema to be chosen with COM_INIT_DB.
     pub schema: Option<Box<[u8]>>,
+    /// The schema's name is in UTF-8, as trackers tell it, and the connection reads another charset: [`READ_UTF8`]
+    /// comes before the schema, and this after it.
+    pub read_again: Option<Vec<u8>>,
     /// One SET statement.
     pub set: Option<Vec<u8>>,
     values: Variables,
@@ -179,12 +187,30 @@ impl Mirror {
         }
         Ok(Some(Restore {
             role: words.as_ref().map(set_role),
+            read_again: self.read_again(applied, schema.as_deref())?,
             schema,
             set: (!set.is_empty()).then_some(set),
             values,
             users: users.clone(),
             words,
         }))
+    }
+
+    fn read_again(
+        &self,
+        applied: &Applied,
+        schema: Option<&[u8]>,
+    ) -> Result<Option<Vec<u8>>, CannotRestore> {
+        let set = applied.variables.get(CLIENT.as_bytes());
+        let set = set.map(|value| &**value);
+        let there = set.or_else(|| get(&applied.base, CLIENT.as_bytes()));
+        let reads_utf8 = there.is_none_or(|charset| charset.starts_with(b"utf8"));
+        if reads_utf8 || schema.is_none_or(<[u8]>::is_ascii) {
+            return Ok(None);
+        }
+        let mut set = format!("SET @@session.{CLIENT}=").into_bytes();
+        literal(CLIENT.as_bytes(), self.value(CLIENT), &mut set)?;
+        Ok(Some(set))
     }
 
     /// Whether the connection has the session's role or can take it.
@@ -448,6 +474,28 @@ mod tests {
             applied.on_restored(restore);
         }
         applied.on_met(mirror);
+    }
+
+    #[test]
+    fn a_schema_is_named_in_utf8() {
+        let base = globals(&[("character_set_client", "utf8mb4")]);
+        let mut mirror = session_from(&base);
+        let mut applied = Applied::default();
+        applied.on_reset(Arc::clone(&base));
+        mirror.set(b"character_set_client", b"koi8r");
+        let read_again = |mirror: &Mirror, applied: &Applied| {
+            let restore = mirror.missing(applied, false).unwrap().unwrap();
+            restore
+                .read_again
+                .map(|set| String::from_utf8(set).unwrap())
+        };
+        mirror.set_schema("бд".as_bytes());
+        assert_eq!(read_again(&mirror, &applied), None, "it reads UTF-8");
+        applied.set(b"character_set_client", b"koi8r");
+        let expected = "SET @@session.character_set_client='koi8r'";
+        assert_eq!(read_again(&mirror, &applied).as_deref(), Some(expected));
+        mirror.set_schema(b"app");
+        assert_eq!(read_again(&mirror, &applied), None, "the same in both");
     }
 
     #[test]
