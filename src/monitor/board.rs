@@ -304,14 +304,14 @@ impl Board {
             None => Lag::Unknown,
         };
         let primary = self.seats.first();
+        let tells = primary.is_some_and(|seat| seat.view.positions != PositionKind::Nothing);
         let state = PrimaryState {
             answers: primary.is_some_and(|primary| {
                 let asked = primary.asked.filter(|_| primary.failure.is_none());
-                asked.is_some_and(|asked| !seat.contact.lost_since(asked))
+                asked.is_some_and(|asked| seat.contact.primary_answers(asked, tells))
             }),
             report: primary.and_then(|seat| seat.report.as_ref()),
         };
-        let tells = primary.is_some_and(|seat| seat.view.positions != PositionKind::Nothing);
         let max_lag = match tells {
             true => self.bounds.max_lag,
             false => self.bounds.max_lag_unknown,

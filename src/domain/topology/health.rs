@@ -27,10 +27,11 @@ impl Contact {
         }
     }
 
-    /// Whether the primary's last answer, to a question sent at `asked`, says nothing of the time
-    /// since the contact was lost.
-    pub fn lost_since(&self, asked: Instant) -> bool {
-        self.lost.is_some_and(|lost| asked < lost)
+    /// Whether the primary's last answer, to a question sent at `asked`, counts against this replica:
+    /// not one that says nothing of the time since the contact was lost. Where no positions are told
+    /// (`tells`), nothing else would say how old the replica's data gets, and every answer counts.
+    pub fn primary_answers(&self, asked: Instant, tells: bool) -> bool {
+        !tells || self.lost.is_none_or(|lost| lost <= asked)
     }
 }
 
@@ -205,7 +206,8 @@ mod tests {
         let with = |receiver| replica(|_, channel| channel.receiver = receiver);
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        // (report, when it arrives, when the primary was asked, whether that was before the loss)
+        // (report, when it arrives, when the primary was asked, whether that was before the loss);
+        // without positions it never is.
         let story = [
             (with(Receiver::Connecting), 10, 0, false),
             (with(Receiver::Running), 20, 15, false),
@@ -221,7 +223,9 @@ mod tests {
         let mut contact = Contact::default();
         for (report, arrives, asked, lost) in story {
             contact.on_report(&report, at(arrives));
-            assert_eq!(contact.lost_since(at(asked)), lost, "at {arrives} ms");
+            let answers = |tells| contact.primary_answers(at(asked), tells);
+            assert_eq!(answers(true), !lost, "at {arrives} ms");
+            assert!(answers(false), "at {arrives} ms");
         }
     }
 
