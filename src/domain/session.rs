@@ -356,6 +356,9 @@ impl Session {
                 self.transaction.on_write();
             }
             self.after_primary(profile, outcome, now);
+            if outcome == Outcome::Failed {
+                self.transaction.on_failed();
+            }
         }
         if profile.may_show_data() {
             // Also where the end of rows cannot carry the trackers' letters.

@@ -59,7 +59,9 @@ impl Session {
         let Self {
             transaction, pins, ..
         } = self;
-        if transaction.one_shot() {
+        if transaction.may_be_open() {
+            Some(KeepReason::Transaction)
+        } else if transaction.one_shot() {
             Some(KeepReason::OneShot)
         } else if transaction.has_savepoint() {
             Some(KeepReason::Savepoint)
@@ -101,12 +103,37 @@ mod tests {
     fn what_keeps_a_connection() {
         type Change = fn(&mut Session);
         let keep = Lease::Keep;
-        let cases: [(&str, Change, Lease, Lease); 9] = [
+        let cases: [(&str, Change, Lease, Lease); 12] = [
             ("nothing", |_| {}, Lease::AsIs, Lease::AsIs),
             (
                 "a transaction",
                 |s| s.on_status(Side::Primary, IN_TRANSACTION),
                 keep(KeepReason::Transaction),
+                Lease::AsIs,
+            ),
+            (
+                "a failure with autocommit off, which may have begun one",
+                |s| {
+                    s.transaction.start_with_autocommit(false);
+                    s.transaction.on_failed();
+                },
+                keep(KeepReason::Transaction),
+                Lease::AsIs,
+            ),
+            (
+                "the same, and the server says that there is none",
+                |s| {
+                    s.transaction.start_with_autocommit(false);
+                    s.transaction.on_failed();
+                    s.on_status(Side::Primary, 0);
+                },
+                Lease::AsIs,
+                Lease::AsIs,
+            ),
+            (
+                "a failure with autocommit on",
+                |s| s.transaction.on_failed(),
+                Lease::AsIs,
                 Lease::AsIs,
             ),
             (

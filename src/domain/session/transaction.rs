@@ -28,6 +28,9 @@ pub struct Transaction {
     wrote: bool,
     read: bool,
     savepoint: bool,
+    /// A statement failed on the primary with autocommit off, and no error says whether it began a
+    /// transaction there.
+    unsure: bool,
 }
 
 /// A transaction that its client believes to be open, but that is open on no server yet.
@@ -60,6 +63,7 @@ impl Default for Transaction {
             wrote: false,
             read: false,
             savepoint: false,
+            unsure: false,
         }
     }
 }
@@ -83,6 +87,16 @@ impl Transaction {
     /// Whether a transaction is open, as far as the client knows.
     pub fn is_open(&self) -> bool {
         self.open_on.is_some() || self.deferred.is_some()
+    }
+
+    /// Whether the primary's connection may have a transaction that nobody was told of.
+    pub fn may_be_open(&self) -> bool {
+        self.unsure
+    }
+
+    /// A statement failed on the primary: what it began there goes on, such as the snapshot of a read.
+    pub(super) fn on_failed(&mut self) {
+        self.unsure |= !self.autocommit && self.open_on.is_none();
     }
 
     /// The transaction that waits for its first write.
@@ -200,10 +214,12 @@ impl Transaction {
         self.one_shot = false;
         self.tables_locked = false;
         self.savepoint = false;
+        self.unsure = false;
     }
 
     pub(super) fn on_status(&mut self, side: Side, status: u16) {
         let opens = status & flag::IN_TRANSACTION != 0;
+        self.unsure &= side != Side::Primary;
         if side == Side::Primary || self.open_on == Some(side) || opens {
             // Other reads on a replica commit by themselves whatever the session's autocommit is.
             self.autocommit = status & flag::AUTOCOMMIT != 0;
