@@ -110,10 +110,10 @@ impl Relay {
                 if event.kind == EventKind::Err
                     && expect.may_retry
                     && !forwarded
-                    && ready == 0
-                    && let Some(verdict) = retry_verdict(link.conn.input.data(), event)
+                    && let Some(verdict) = retry_verdict(link.conn.input.data(), ready, event)
                 {
-                    link.conn.input.consume(event.len);
+                    // With the columns before it, which were held back.
+                    link.conn.input.consume(ready + event.len);
                     return Ok(verdict);
                 }
                 outcome = self.take_in(expect, ready, event, outcome, tracker.rows());
@@ -593,8 +593,8 @@ fn as_in_read_only_transaction(packet: &mut [u8]) -> usize {
     }
 }
 
-fn retry_verdict(input: &[u8], event: Event) -> Option<Relayed> {
-    let code = frame::payload(input.get(..event.len)?)
+fn retry_verdict(input: &[u8], at: usize, event: Event) -> Option<Relayed> {
+    let code = frame::payload(input.get(at..)?.get(..event.len)?)
         .and_then(ErrView::parse)?
         .code;
     if REFUSED_AS_WRITE.contains(&code) {
