@@ -123,7 +123,7 @@ pub(super) fn by_hand(stage: &Stage) -> String {
         "  or with any driver: mysql://{user}:{password}@{mysql}/{schema}\n  \
          SHOW HIGHWATER ROUTE says where your last statements went, and why\n\
          Admin:    {client} -h {admin_host} -P {admin_port} -u admin -e 'SHOW HELP'\n\
-         Page:     http://{http}/\n\
+         Page:     http://{http}/ counts them under Statements: by which server, and why\n\
          Metrics:  http://{http}/metrics\n\
          Log:      {}\n\
          Ctrl-C ends it and removes everything.\n\n",
