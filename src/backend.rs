@@ -18,5 +18,5 @@ pub use error::{BackendError, Refusal};
 pub use lent::{Bell, Listener};
 pub use pool::{Pool, PoolKey, PoolLimits, Want};
 pub use simple::Typed;
-pub use statements::{Copies, CopyAt};
+pub use statements::{Copies, CopyAt, Kinds};
 pub use threads::Threads;

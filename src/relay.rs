@@ -45,6 +45,7 @@ mod slow;
 mod spans;
 mod staleness;
 mod statement;
+mod status;
 mod switches;
 mod tokens;
 mod trace;

@@ -18,4 +18,6 @@ mod measure;
 mod prepared;
 #[path = "commands/session.rs"]
 mod session;
+#[path = "commands/standing.rs"]
+mod standing;
 mod support;

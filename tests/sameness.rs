@@ -76,6 +76,7 @@ async fn check(first: u64, change: impl FnOnce(&mut Config)) {
     config.limits.login_timeout = Duration::from_secs(90);
     change(&mut config);
     let replicas = config.cluster.replicas.len();
+    let stays = config.pool.mode == PoolMode::Session;
     let proxy = Proxy::start(config).await.unwrap();
     support::usable(&proxy, replicas).await;
     let mut wrong = Vec::new();
@@ -89,7 +90,7 @@ async fn check(first: u64, change: impl FnOnce(&mut Config)) {
             flags: play::flags(seed),
         };
         let steps = number("HIGHWATER_SAMENESS_STEPS", 60);
-        let moves = steps::moves(seed, sessions, steps * sessions);
+        let moves = steps::moves(seed, sessions, steps * sessions, stays);
         let Some(difference) = arena.play(&moves).await else {
             eprintln!("seed {seed} is the same");
             continue;

@@ -5,11 +5,17 @@
 //! cursor is open, or to which parts of a parameter were sent, is *tied*: only the statement that did
 //! it finds it, and it does not go.
 //!
+//! A copy keeps what a MySQL took its parameters for ([`Kinds`]): only statements that have bound alike share it.
+//!
 //! A copy that ever ran with a cursor is for cursors from then on: a MySQL 9.7 that runs it without one
 //! afterwards sends columns and no rows (tried; straight at the server, too).
 
+mod kinds;
+
 use std::collections::HashMap;
 use std::sync::Arc;
+
+pub use kinds::Kinds;
 
 use crate::domain::ids::ServerStmtId;
 use crate::domain::session::PreparedText;
@@ -22,10 +28,10 @@ const TEXT: usize = 1 << 20;
 /// The copies on one connection.
 #[derive(Debug, Default)]
 pub struct Copies {
-    /// Those that any session may use.
-    plain: HashMap<Arc<PreparedText>, usize>,
+    /// Those that any session may use; of each text the newest first.
+    plain: Listed,
     /// The same of those that are for cursors.
-    cursors: HashMap<Arc<PreparedText>, usize>,
+    cursors: Listed,
     slots: Vec<Option<Copied>>,
     free: Vec<usize>,
     /// Bytes of text, of all.
@@ -35,6 +41,9 @@ pub struct Copies {
     clock: u64,
 }
 
+/// Slots by text.
+type Listed = HashMap<Arc<PreparedText>, Vec<usize>>;
+
 #[derive(Debug)]
 struct Copied {
     text: Arc<PreparedText>,
@@ -43,6 +52,7 @@ struct Copied {
     stamp: u64,
     used: u64,
     types: Option<Arc<[u8]>>,
+    kinds: Kinds,
     tied: bool,
     /// Whether it is for cursors.
     cursor: bool,
@@ -57,27 +67,97 @@ pub struct CopyAt {
 }
 
 impl Copies {
-    /// The copy of a text, if there is one that is not tied; and the text that it is known by, which
+    /// A copy of a text, if there is one that is not tied; and the text that it is known by, which
     /// is equal. `cursor` says whether it is to run with a cursor.
     pub fn find(
         &self,
         text: &Arc<PreparedText>,
         cursor: bool,
     ) -> Option<(CopyAt, Arc<PreparedText>)> {
-        let cursors = cursor.then(|| self.cursors.get_key_value(text));
-        let found = cursors.flatten().or_else(|| self.plain.get_key_value(text));
-        let (text, slot) = found?;
-        let copied = self.slots.get(*slot)?.as_ref()?;
-        let at = CopyAt {
-            slot: *slot,
-            stamp: copied.stamp,
-        };
+        let (text, at, _) = self.listed(text, cursor).next()?;
         Some((at, Arc::clone(text)))
+    }
+
+    /// The same for a statement whose parameters one server takes for this, before the execution at hand and
+    /// after it: a copy that does what one would that had run what the statement ran. A new one does what it can.
+    pub fn find_for(
+        &self,
+        text: &Arc<PreparedText>,
+        cursor: bool,
+        [before, after]: [&Kinds; 2],
+    ) -> Option<(CopyAt, Arc<PreparedText>)> {
+        let rank = |kinds: &Kinds| match kinds {
+            kinds if kinds == after => Some(0),
+            kinds if kinds == before => Some(1),
+            kinds => kinds.are_fresh().then_some(2),
+        };
+        let ranked = self
+            .listed(text, cursor)
+            .filter_map(|(text, at, copied)| Some((rank(&copied.kinds)?, text, at)));
+        let (_, text, at) = ranked.min_by_key(|(rank, ..)| *rank)?;
+        Some((at, Arc::clone(text)))
+    }
+
+    /// Whether a copy may run for such a statement.
+    pub fn suits(&self, at: CopyAt, [before, after]: [&Kinds; 2]) -> bool {
+        self.get(at).is_some_and(|copied| {
+            let kinds = &copied.kinds;
+            kinds == after || kinds == before || kinds.are_fresh()
+        })
+    }
+
+    /// The copies of a text that are not tied, those for cursors first.
+    fn listed(
+        &self,
+        text: &Arc<PreparedText>,
+        cursor: bool,
+    ) -> impl Iterator<Item = (&Arc<PreparedText>, CopyAt, &Copied)> {
+        let cursors = cursor.then(|| self.cursors.get_key_value(text)).flatten();
+        let lists = cursors.into_iter().chain(self.plain.get_key_value(text));
+        lists
+            .flat_map(|(text, slots)| slots.iter().map(move |slot| (text, *slot)))
+            .filter_map(|(text, slot)| {
+                let copied = self.slots.get(slot)?.as_ref()?;
+                let stamp = copied.stamp;
+                Some((text, CopyAt { slot, stamp }, copied))
+            })
     }
 
     /// Whether a copy is still there, and may run with or without a `cursor`.
     pub fn is(&self, at: CopyAt, cursor: bool) -> bool {
         self.get(at).is_some_and(|copied| cursor || !copied.cursor)
+    }
+
+    /// A copy runs with values of these types; NULL is `None`. Another one that does the same from now on is
+    /// closed.
+    pub fn runs_with(
+        &mut self,
+        at: CopyAt,
+        types: impl Iterator<Item = Option<[u8; 2]>> + Clone,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(copied) = self.get_mut(at) else {
+            return;
+        };
+        let kinds = copied.kinds.after(types);
+        if kinds == copied.kinds {
+            return;
+        }
+        copied.kinds = kinds;
+        if !copied.tied {
+            let other = self.twin(at);
+            other.into_iter().for_each(|other| self.close(other, out));
+        }
+    }
+
+    /// Another copy of the same text, for the same, whose parameters are taken for the same.
+    fn twin(&self, at: CopyAt) -> Option<CopyAt> {
+        let copied = self.get(at)?;
+        let same = |(_, other, it): &(&Arc<PreparedText>, CopyAt, &Copied)| {
+            *other != at && it.cursor == copied.cursor && it.kinds == copied.kinds
+        };
+        let found = self.listed(&copied.text, copied.cursor).find(same);
+        found.map(|(_, other, _)| other)
     }
 
     /// The server's id of a copy that is about to be used; `None` if it is not there any more.
@@ -119,7 +199,7 @@ impl Copies {
         }
     }
 
-    /// Before this text is prepared: closes an equal copy, and those that were not used for longest,
+    /// Before this text is prepared: closes an equal copy that has not run yet, and those that were not used for longest,
     /// until fewer than `bound` are left. Appends the commands, which have no replies, to `out`;
     /// gives how many were closed for want of room.
     pub fn make_room(
@@ -128,7 +208,9 @@ impl Copies {
         bound: usize,
         out: &mut Vec<u8>,
     ) -> usize {
-        if let Some((at, _)) = self.find(text, false) {
+        let fresh = |(_, at, copied): (_, CopyAt, &Copied)| copied.kinds.are_fresh().then_some(at);
+        let equal = self.listed(text, false).find_map(fresh);
+        if let Some(at) = equal {
             self.close(at, out);
         }
         let mut evicted = 0;
@@ -152,6 +234,7 @@ impl Copies {
             stamp: self.clock,
             used: self.clock,
             types: None,
+            kinds: Kinds::default(),
             tied: false,
             cursor: false,
         };
@@ -165,7 +248,7 @@ impl Copies {
         if let Some(place) = self.slots.get_mut(slot) {
             *place = Some(copied);
         }
-        self.plain.insert(text, slot);
+        self.plain.entry(text).or_default().insert(0, slot);
         CopyAt {
             slot,
             stamp: self.clock,
@@ -198,12 +281,12 @@ impl Copies {
             return;
         };
         let (text, cursor) = (Arc::clone(&copied.text), copied.cursor);
-        if self.list(cursor).contains_key(&text) {
+        if self.twin(at).is_some() {
             self.close(at, out);
         } else if let Some(copied) = self.get_mut(at) {
             copied.tied = false;
             self.tied -= 1;
-            self.list(cursor).insert(text, at.slot);
+            self.list(cursor).entry(text).or_default().push(at.slot);
         }
     }
 
@@ -281,7 +364,7 @@ impl Copies {
         self.len() == 0
     }
 
-    fn list(&mut self, cursor: bool) -> &mut HashMap<Arc<PreparedText>, usize> {
+    fn list(&mut self, cursor: bool) -> &mut Listed {
         match cursor {
             true => &mut self.cursors,
             false => &mut self.plain,
@@ -290,7 +373,11 @@ impl Copies {
 
     fn unlist(&mut self, text: &Arc<PreparedText>, cursor: bool, slot: usize) {
         let list = self.list(cursor);
-        if list.get(text) == Some(&slot) {
+        let Some(slots) = list.get_mut(text) else {
+            return;
+        };
+        slots.retain(|other| *other != slot);
+        if slots.is_empty() {
             list.remove(text);
         }
     }
@@ -432,6 +519,34 @@ mod tests {
         assert_eq!(closed(&out), [0]);
         assert_eq!((copies.len(), copies.is_tied()), (1, false));
         assert_eq!(copies.find(&text("0"), false).unwrap().0, other);
+    }
+
+    #[test]
+    fn each_finds_what_ran_as_its_own_did() {
+        const INT: Option<[u8; 2]> = Some([8, 0]);
+        let fresh = Kinds::default();
+        let number = fresh.after([INT].into_iter());
+        let mine = text("0");
+        let (mut copies, places) = filled(1);
+        let found = |copies: &Copies, kinds: [&Kinds; 2]| copies.find_for(&mine, false, kinds);
+        let mut out = Vec::new();
+        copies.runs_with(places[0], [INT].into_iter(), &mut out);
+        for (kinds, suits) in [
+            ([&fresh, &number], true),
+            ([&number, &number], true),
+            ([&fresh, &fresh], false),
+        ] {
+            assert_eq!(found(&copies, kinds).is_some(), suits, "{kinds:?}");
+            assert_eq!(copies.suits(places[0], kinds), suits, "{kinds:?}");
+        }
+        assert_eq!(copies.make_room(&mine, 9, &mut out), 0);
+        assert_eq!(closed(&out), [0_u32; 0], "others have a use for it");
+        let new = copies.enter(text("0"), ServerStmtId(5));
+        assert_eq!(found(&copies, [&fresh, &fresh]).unwrap().0, new);
+        assert_eq!(found(&copies, [&number, &number]).unwrap().0, places[0]);
+        copies.runs_with(new, [INT].into_iter(), &mut out);
+        assert_eq!(closed(&out), [0], "one is enough");
+        assert_eq!(found(&copies, [&number, &number]).unwrap().0, new);
     }
 
     #[test]

@@ -357,7 +357,8 @@ impl Session {
             }
             self.after_primary(profile, outcome, now);
             if outcome == Outcome::Failed {
-                self.transaction.on_failed();
+                let opaque = profile.effects.contains(Effects::OPAQUE);
+                self.transaction.on_failed(opaque);
             }
         }
         if profile.may_show_data() {

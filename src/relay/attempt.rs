@@ -349,6 +349,7 @@ impl Relay {
     /// Appends COM_STMT_EXECUTE with the statement's id on that connection, and with the parameter
     /// types if the client bound them earlier and the connection has not seen them.
     fn put_execute(&mut self, side: Side, id: ClientStmtId, total: usize) -> Option<ReplyKind> {
+        let keeps_kinds = !self.mode().dialect.is_mariadb();
         let Self {
             links,
             client,
@@ -386,6 +387,10 @@ impl Relay {
         });
         *renumber = Renumber::new(*reply_seq, seq);
         link.copies.bind(at, &statement.types);
+        if keeps_kinds {
+            let types = execute.bound(&statement.types);
+            link.copies.runs_with(at, types, &mut link.pending);
+        }
         Some(ReplyKind::Execute { cursor })
     }
 }

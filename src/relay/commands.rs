@@ -190,6 +190,9 @@ impl Relay {
         profile: StatementProfile,
         total: usize,
     ) -> Result<(), End> {
+        if kind == ReplyKind::Simple {
+            self.count_conditions().await?;
+        }
         let bound = Some((self.state_side(), Reason::Command));
         let statement = Statement {
             task: Task::AsIs(kind),
@@ -201,6 +204,7 @@ impl Relay {
     }
 
     async fn set_option(&mut self, total: usize) -> Result<(), End> {
+        self.count_conditions().await?;
         let option = set_option(self.payload(total));
         let statement = Statement {
             task: Task::AsIs(ReplyKind::Simple),
@@ -415,6 +419,7 @@ impl Relay {
         let asks_cursor = flags & 0x07 != 0;
         self.end_cursor(id, asks_cursor);
         self.unshare_types(id, total);
+        self.foresee_kinds(id, total);
         let Some(statement) = self.statements.get(id) else {
             return self.unknown_statement(total).await;
         };

@@ -310,6 +310,7 @@ impl Relay {
         columns: &[Column<'_>],
         rows: &[Vec<Option<&[u8]>>],
     ) -> Result<Outcome, End> {
+        self.learn_transaction().await?;
         let (status, mut seq) = (self.status(), self.reply_seq);
         let deprecate_eof = self.who.profile.deprecate_eof();
         self.out.clear();

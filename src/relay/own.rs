@@ -19,7 +19,6 @@ use crate::domain::sql::{Access, Doubt, Effects, OwnVariable, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::packets::OkPacket;
 use crate::protocol::resultset::text_resultset;
-use crate::protocol::status::Status;
 use crate::telemetry::Target;
 
 /// Where variables of our own can be, for a client that put one elsewhere.
@@ -167,6 +166,7 @@ impl Relay {
             .map(|row| row.iter().map(|value| Some(value.as_bytes())).collect())
             .collect();
         self.note_own_answer(Some(rows.len()));
+        self.learn_transaction().await?;
         let status = self.status();
         self.out.clear();
         let deprecate_eof = self.who.profile.deprecate_eof();
@@ -190,6 +190,7 @@ impl Relay {
 
     /// Answers a command that is no statement with OK.
     pub(super) async fn answer_ping(&mut self) -> Result<(), End> {
+        self.count_conditions().await?;
         self.state.aftermath.on_ping();
         let mariadb = self.mode().dialect.is_mariadb();
         let warnings = self.state.aftermath.warnings_told(mariadb);
@@ -197,6 +198,7 @@ impl Relay {
     }
 
     pub(super) async fn send_ok(&mut self, warnings: u16) -> Result<(), End> {
+        self.learn_transaction().await?;
         let ok = OkPacket {
             status: self.status(),
             warnings,
@@ -209,13 +211,5 @@ impl Relay {
             self.reply_seq = seq;
         }
         self.send_out().await
-    }
-
-    pub(super) fn status(&self) -> Status {
-        let flags = self.state.transaction.status_flags();
-        match self.more_follows {
-            true => Status(flags | Status::MORE_RESULTS.0),
-            false => Status(flags),
-        }
     }
 }

@@ -16,10 +16,12 @@ pub(super) use again::{NO_ROOM, Prepared};
 
 use super::classify::Shape;
 use super::own::OwnPart;
-use crate::backend::{CopyAt, ServerConn};
+use super::session::Relay;
+use crate::backend::{CopyAt, Kinds, ServerConn};
 use crate::domain::ids::{ClientStmtId, ServerStmtId, SessionId};
 use crate::domain::session::{Mirror, PreparedText, Side, Under};
 use crate::domain::sql::{Hints, StatementProfile};
+use crate::protocol::command::StmtExecute;
 
 /// Statements that one session may have: as many as a server allows all of its clients together, if
 /// nobody set max_prepared_stmt_count.
@@ -54,6 +56,8 @@ pub(super) struct Statement {
     pub(super) params: u16,
     /// The parameter types that the client bound last.
     pub(super) types: Arc<[u8]>,
+    /// What one server takes the parameters for, before the execution at hand and after it.
+    pub(super) kinds: [Kinds; 2],
     /// Whether the execution at hand asks for a cursor.
     pub(super) cursor: bool,
     /// The parameters of which parts were sent ahead, to the copy that is tied.
@@ -114,6 +118,7 @@ impl Statements {
             columns: 0,
             params: 0,
             types: Arc::default(),
+            kinds: Default::default(),
             cursor: false,
             long_data: Vec::new(),
             tied: None,
@@ -170,12 +175,16 @@ impl Statement {
             return link.copies.is(at, true).then_some(at);
         }
         let cursor = self.cursor;
-        if let Some(at) = self.last_on(side).and_then(|last| last.on(serial))
+        let last = *self.last_on(side);
+        let [before, after] = &self.kinds;
+        let kinds = [before, after];
+        if let Some(at) = last.and_then(|last| last.on(serial))
             && link.copies.is(at, cursor)
+            && link.copies.suits(at, kinds)
         {
             return Some(at);
         }
-        let (at, text) = link.copies.find(&self.text, cursor)?;
+        let (at, text) = link.copies.find_for(&self.text, cursor, kinds)?;
         // Equal texts of many sessions are one in memory.
         self.text = text;
         *self.last_on(side) = Some(OnConnection { serial, at });
@@ -276,6 +285,32 @@ impl Statement {
         match side {
             Side::Primary => primary,
             Side::Replica => replica,
+        }
+    }
+}
+
+impl Relay {
+    /// What a MySQL takes the parameters for when it runs the execution at hand.
+    pub(super) fn foresee_kinds(&mut self, id: ClientStmtId, total: usize) {
+        let attributes = self.who.profile.query_attributes();
+        let Some(params) = self.statements.get(id).map(|statement| statement.params) else {
+            return;
+        };
+        if params == 0 || self.mode().dialect.is_mariadb() {
+            return;
+        }
+        let Some(types) = self.statements.get(id).map(|it| Arc::clone(&it.types)) else {
+            return;
+        };
+        let execute = StmtExecute::parse(self.payload(total), params, attributes);
+        let Some(bound) = execute.map(|execute| execute.bound(&types)) else {
+            return;
+        };
+        let next = |statement: &Statement| statement.kinds[1].after(bound);
+        let next = self.statements.get(id).map(next);
+        if let (Some(next), Some(statement)) = (next, self.statements.get_mut(id)) {
+            let [_, before] = std::mem::take(&mut statement.kinds);
+            statement.kinds = [before, next];
         }
     }
 }

@@ -269,7 +269,7 @@ impl Relay {
     fn flags_to_show(&self, side: Side) -> (u16, u16) {
         let (lacks, extra) = match side {
             Side::Replica => self.state.transaction.flags_on_replica(),
-            Side::Primary => (0, 0),
+            Side::Primary => (self.state.transaction.flags_on_primary(), 0),
         };
         match self.more_follows {
             true => (lacks | Status::MORE_RESULTS.0, extra),
@@ -520,14 +520,14 @@ pub(super) enum Swallowed {
 }
 
 /// Where a state block came from.
-struct TookIn<'a> {
-    side: Side,
-    identity: Identity,
-    watch: &'a Watch,
+pub(super) struct TookIn<'a> {
+    pub(super) side: Side,
+    pub(super) identity: Identity,
+    pub(super) watch: &'a Watch,
 }
 
 impl TookIn<'_> {
-    fn state_block(&self, ok: &OkView<'_>, state: &mut Session, applied: &mut Applied) {
+    pub(super) fn state_block(&self, ok: &OkView<'_>, state: &mut Session, applied: &mut Applied) {
         for entry in ok.session_track() {
             let tracked = match entry {
                 TrackEntry::SystemVariable { name, value } => Tracked::Variable(name, value),

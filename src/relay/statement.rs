@@ -183,10 +183,7 @@ impl Relay {
                 self.on_replica(statement, terms, transaction, progress)
                     .await
             }
-            Route::EndReplicaTransaction(reason) => {
-                self.end_replica_transaction().await?;
-                Ok(Next::Again(self.rerouted(statement, reason)))
-            }
+            Route::EndReplicaTransaction(reason) => self.end_for(statement, reason).await,
             Route::MoveTransaction(reason) => self.move_transaction(reason).await,
             Route::Defer(deferred) if statement.begins_anywhere() => {
                 self.begin_deferred(deferred).await?;
@@ -199,14 +196,6 @@ impl Relay {
             Route::Defer(_) | Route::EndDeferred | Route::Own => {
                 Ok(Next::Again(Route::Primary(Reason::InTransaction)))
             }
-        }
-    }
-
-    /// Where a statement goes whose transaction on the replica was ended for it.
-    fn rerouted(&self, statement: &Statement, reason: Reason) -> Route {
-        match self.routed(&statement.profile) {
-            Route::EndReplicaTransaction(_) => Route::Primary(reason),
-            other => other,
         }
     }
 

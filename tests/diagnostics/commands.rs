@@ -10,11 +10,13 @@ use super::support::raw::{Param, Raw, about, execute, fetch, shown, usual};
 use super::support::stage::stage;
 
 /// What comes before.
-const STATEMENTS: [&str; 11] = [
+const STATEMENTS: [&str; 12] = [
     "SELECT 1",
     "SELECT 1/0",
     "SELECT 1/0, CAST('x' AS SIGNED) FROM u",
     "SELECT * FROM nosuch",
+    // A warning comes before the error.
+    "SET character_set_client = ucs2",
     "GET DIAGNOSTICS CONDITION 1 @a = MYSQL_ERRNO",
     "GET DIAGNOSTICS CONDITION 7 @a = MYSQL_ERRNO",
     "SHOW WARNINGS",

@@ -12,7 +12,7 @@ use super::support::Setup;
 use super::support::stage::stage;
 
 /// Statements in one session, each of whose answers must be that of one server.
-const SCRIPTS: [(&str, &[&str]); 20] = [
+const SCRIPTS: [(&str, &[&str]); 21] = [
     (
         "found rows of a replica, after a write",
         &[
@@ -162,6 +162,16 @@ const SCRIPTS: [(&str, &[&str]); 20] = [
             "SELECT * FROM u",
             "UPDATE t SET v = 32 WHERE id = LAST_INSERT_ID()",
             "SELECT v FROM t WHERE id = @@last_insert_id",
+        ],
+    ),
+    (
+        "the variables of a connection, and an error behind rows",
+        &[
+            "INSERT INTO t (v) VALUES (33)",
+            "SHOW VARIABLES LIKE 'last_insert_id'",
+            "SELECT 1",
+            "SELECT * FROM u WHERE id < 0; SELECT * FROM nosuch",
+            "SELECT FOUND_ROWS()",
         ],
     ),
     (

@@ -6,7 +6,7 @@ use highwater::protocol::reply::ReplyKind;
 use tokio::io::AsyncWriteExt;
 
 use crate::measure::count;
-use crate::support::raw::{Param, about, error_of, execute, number, usual};
+use crate::support::raw::{Param, about, error_of, execute, number, shown, usual};
 use crate::support::stage::{stage, until};
 use crate::{EXECUTE, client, lone, prepared};
 
@@ -35,7 +35,11 @@ async fn equal_texts_share_a_copy_and_keep_their_own_types() {
     ] {
         assert_eq!(number(&raw.ask(&payload, EXECUTE).await), sum);
     }
-    assert_eq!(prepared(&stage).await, before + 1, "one copy for both");
+    assert_eq!(
+        prepared(&stage).await,
+        before + 2,
+        "one for numbers, one for texts"
+    );
 
     raw.send(&about(0x19, one)).await;
     let closed = raw.ask(&int(one, 5, true), EXECUTE).await;
@@ -48,7 +52,7 @@ async fn equal_texts_share_a_copy_and_keep_their_own_types() {
     raw.query("SELECT 1").await;
     assert_eq!(
         prepared(&stage).await,
-        before + 1,
+        before + 2,
         "kept for who comes next"
     );
     drop(raw);
@@ -56,6 +60,44 @@ async fn equal_texts_share_a_copy_and_keep_their_own_types() {
         prepared(&stage).await == before
     })
     .await;
+}
+
+/// A MySQL takes a parameter that was a number once for one ever after: for that statement alone.
+#[tokio::test]
+async fn what_a_parameter_was_for_one_statement_it_is_not_for_another() {
+    let stage = stage().await;
+    let proxy = lone(&stage, |_| {}).await;
+    let mut raw = client(&proxy, "app").await;
+    let mut direct = stage.raw_direct("app", usual()).await;
+    let mut ids = Vec::new();
+    for raw in [&mut raw, &mut direct] {
+        let one = raw.prepare("SELECT ?, @@sql_mode IS NULL").await;
+        ids.push([one, raw.prepare("SELECT ?, @@sql_mode IS NULL").await]);
+    }
+    let values = [
+        (0, Param::Int(5)),
+        (1, Param::Text(b"a text")),
+        (0, Param::Int(6)),
+        (1, Param::Text(b"another")),
+        (1, Param::Null),
+        (1, Param::Int(7)),
+        (1, Param::Text(b"8 is the number of it")),
+        (0, Param::Int(9)),
+    ];
+    for (at, (which, value)) in values.iter().enumerate() {
+        let value = match value {
+            Param::Int(value) => Param::Int(*value),
+            Param::Text(text) => Param::Text(text),
+            Param::Sent | Param::Null => Param::Null,
+        };
+        let [proxied, bare] = [&ids[0], &ids[1]].map(|ids| ids[*which]);
+        let values = [value];
+        let proxied = execute(proxied, 0, &values, true, false);
+        let bare = execute(bare, 0, &values, true, false);
+        let proxied = raw.ask(&proxied, EXECUTE).await;
+        let bare = direct.ask(&bare, EXECUTE).await;
+        assert_eq!(shown(&proxied), shown(&bare), "execution {at}");
+    }
 }
 
 #[tokio::test]

@@ -210,6 +210,10 @@ impl Player {
         if let Some(Slot { id, .. }) = self.slots.remove(&slot) {
             raw.send(&about(0x19, id)).await;
         }
+        if sql.contains("@a = ?") {
+            // A server makes them at the PREPARE, if they are not there, and they are of another type then.
+            query(raw, "SET @a = 1, @b = 2").await?;
+        }
         raw.send(&[b"\x16", sql.as_bytes()].concat()).await;
         let mut frames = raw.try_reply(ReplyKind::Prepare).await?;
         if let Some([0, a, b, c, d, _, _, count, ..]) = frames.first().map(Vec::as_slice) {

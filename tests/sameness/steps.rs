@@ -81,29 +81,88 @@ pub(crate) struct Move {
     pub(crate) step: Step,
 }
 
-/// The steps of so many sessions, in their order.
-pub(crate) fn moves(seed: u64, sessions: usize, count: usize) -> Vec<Move> {
+/// The steps of so many sessions, in their order. `stays` says that a session has one connection for all of them.
+pub(crate) fn moves(seed: u64, sessions: usize, count: usize, stays: bool) -> Vec<Move> {
     let mut chance = Chance::new(seed);
     let one = |_| {
         let session = chance.below(sessions);
-        let step = step(&mut chance);
+        let mut step = step(&mut chance);
+        if let (Step::Prepare(_, sql), false) = (&mut step, stays) {
+            *sql = typed(sql);
+        }
         Move { session, step }
     };
     let all = (0..count).map(one).collect();
     without_known_limits(all, sessions)
 }
 
+/// A server keeps the types that user variables had at the PREPARE.
+fn typed(sql: &str) -> String {
+    match sql {
+        "SELECT @a, @b, @c, @d" => ["@a", "@b", "@c", "@d"]
+            .map(|name| format!("CAST({name} AS CHAR(9))"))
+            .join(", ")
+            .replacen("CAST", "SELECT CAST", 1),
+        sql => sql.to_owned(),
+    }
+}
+
 /// A READ ONLY transaction runs on a replica, and what it leaves behind is gone with it: README says so, hence
-/// none of them leaves anything.
+/// none of them leaves anything. And statements that are prepared keep clear of what docs/compatibility.md says of
+/// MySQL's own.
 fn without_known_limits(all: Vec<Move>, sessions: usize) -> Vec<Move> {
     let mut read_only = vec![ReadOnly::default(); sessions];
+    let mut prepared = vec![Prepared::default(); sessions];
     let stays = |it: &Move| {
         let text = it.step.to_string();
         let read_only = &mut read_only[it.session];
         read_only.take(&it.step, &text);
-        !(read_only.may_be() && leaves_something(&it.step, &text))
+        let leaves = read_only.may_be() && leaves_something(&it.step, &text);
+        !leaves && prepared[it.session].stays(&it.step)
     };
     all.into_iter().filter(stays).collect()
+}
+
+/// What a session has prepared, by slot.
+#[derive(Clone, Default)]
+struct Prepared([Bound; SLOTS]);
+
+/// The parameters of one statement.
+#[derive(Clone, Copy, Default)]
+struct Bound {
+    /// How many there are.
+    params: usize,
+    /// Which were numbers once.
+    numbers: [bool; 2],
+}
+
+impl Prepared {
+    /// Takes a step in; `false` for one that MySQL itself answers by what ran before on its connection.
+    fn stays(&mut self, step: &Step) -> bool {
+        match step {
+            Step::Prepare(slot, sql) => {
+                self.0[*slot] = Bound {
+                    params: sql.matches('?').count(),
+                    ..Bound::default()
+                };
+            }
+            // Parts of a parameter that is not there.
+            Step::LongData(slot, _) => return self.0[*slot].params > 0,
+            Step::Execute { slot, values, .. } => {
+                let Bound { params, numbers } = &mut self.0[*slot];
+                for (value, number) in values.iter().take(*params).zip(numbers) {
+                    match value {
+                        Value::Int(_) => *number = true,
+                        // It is taken for a number then.
+                        Value::Text(_) | Value::Null if *number => return false,
+                        Value::Text(_) | Value::Null => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+        true
+    }
 }
 
 /// Whether a session may be in a READ ONLY transaction.

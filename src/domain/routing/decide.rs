@@ -58,6 +58,15 @@ const OUTLIVES_TRANSACTIONS: Effects = Effects::ASSIGNS_USER_VARIABLE
     .with(Effects::TEXT_PREPARE)
     .with(Effects::HANDLER);
 
+/// What has to run where the transaction is, or what nobody knows.
+const BELONGS_TO_TRANSACTION: Effects = OUTLIVES_TRANSACTIONS
+    .with(Effects::OPAQUE)
+    .with(Effects::MULTI)
+    .with(Effects::COMMITS)
+    .with(Effects::USER_VARIABLE)
+    .with(Effects::READS_TABLES)
+    .with(Effects::CHARACTERISTIC);
+
 /// Decides the route of a statement.
 pub fn route(session: &Session, profile: &StatementProfile) -> Route {
     if matches!(profile.access, Access::Own | Access::Kill) {
@@ -70,6 +79,9 @@ pub fn route(session: &Session, profile: &StatementProfile) -> Route {
     }
     if !session.transaction.autocommit() && !may_defer(session, profile) {
         return Route::Primary(Reason::AutocommitOff);
+    }
+    if session.transaction.is_unsure() && session.transaction.deferred().is_none() {
+        return Route::Primary(Reason::InTransaction);
     }
     if let Some(reason) = stays_on_primary(session) {
         return Route::Primary(reason);
@@ -123,6 +135,15 @@ fn in_replica_transaction(session: &Session, profile: &StatementProfile) -> Rout
         let no_data = !profile.effects.contains(Effects::READS_TABLES);
         if profile.effects.contains(Effects::NAMED_LOCK) && no_data {
             return Route::Primary(Reason::HeldState);
+        }
+    }
+    if profile.effects.contains(Effects::SERVERS_OWN) {
+        // The replica may have other defaults than the primary.
+        if !session.transaction.has_read() {
+            return Route::MoveTransaction(Reason::SessionState);
+        }
+        if !profile.effects.intersects(BELONGS_TO_TRANSACTION) {
+            return Route::Primary(Reason::SessionState);
         }
     }
     if !session.transaction.has_read() {
@@ -233,6 +254,11 @@ mod tests {
         let moves = Route::MoveTransaction(Reason::HeldState);
         assert_eq!(route(&session, &assigns), moves);
         assert_eq!(route(&session, &locks), moves);
+        let defaults = profile(Access::Session, Effects::SERVERS_OWN);
+        let of_all = profile(Access::Write, Effects::SERVERS_OWN);
+        let moves = Route::MoveTransaction(Reason::SessionState);
+        assert_eq!(route(&session, &defaults), moves);
+        assert_eq!(route(&session, &of_all), moves);
         let for_share = StatementProfile {
             doubt: Doubt::Locks,
             ..profile(Access::PrimaryRead, Effects::READS_TABLES)
@@ -255,6 +281,13 @@ mod tests {
         assert_eq!(route(&session, &assigns), held);
         assert_eq!(route(&session, &for_share), held);
         assert_eq!(route(&session, &locks), Route::Primary(Reason::HeldState));
+        let primary = Route::Primary(Reason::SessionState);
+        assert_eq!(route(&session, &defaults), primary);
+        assert_eq!(route(&session, &of_all), primary);
+        for more in [Effects::CHARACTERISTIC, Effects::ASSIGNS_USER_VARIABLE] {
+            let more = profile(Access::Session, Effects::SERVERS_OWN.with(more));
+            assert_eq!(route(&session, &more), held);
+        }
         let ddl = profile(Access::Write, Effects::COMMITS);
         let ends = Route::EndReplicaTransaction(Reason::InTransaction);
         assert_eq!(route(&session, &ddl), ends);

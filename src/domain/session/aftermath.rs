@@ -436,6 +436,11 @@ impl Aftermath {
         self.counted.unwrap_or(count)
     }
 
+    /// Whether nobody has told what [`Self::warnings_told`] is on MySQL: an error does not say what came before it.
+    pub fn is_uncounted(&self) -> bool {
+        self.counted.is_none() && !self.conditions.exact
+    }
+
     /// Whether a server that is asked there, next, answers all that is asked for as one server would.
     pub fn is_at(&self, asked: Asked, place: Place) -> bool {
         let there = |at: Option<Place>| at == Some(place);
@@ -517,6 +522,8 @@ impl Aftermath {
                 }
             }
             (_, _) if effects.contains(Effects::KEEPS_FOUND_ROWS) && !opaque => Fate::Kept,
+            // One of several statements had rows, and FOUND_ROWS() was theirs.
+            (Ending::Error(_), _) if ended.rows_before => Fate::Perhaps(self.found_rows.value),
             (Ending::Error(_), _) if !ended.mariadb && !opaque => Fate::Kept,
             (Ending::Error(_), _) => Fate::KeptOrNot,
             (Ending::Rows { count, .. }, _) if opaque || sets => Fate::Perhaps(*count),

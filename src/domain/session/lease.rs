@@ -59,7 +59,7 @@ impl Session {
         let Self {
             transaction, pins, ..
         } = self;
-        if transaction.may_be_open() {
+        if transaction.is_unsure() {
             Some(KeepReason::Transaction)
         } else if transaction.one_shot() {
             Some(KeepReason::OneShot)
@@ -103,7 +103,7 @@ mod tests {
     fn what_keeps_a_connection() {
         type Change = fn(&mut Session);
         let keep = Lease::Keep;
-        let cases: [(&str, Change, Lease, Lease); 12] = [
+        let cases: [(&str, Change, Lease, Lease); 13] = [
             ("nothing", |_| {}, Lease::AsIs, Lease::AsIs),
             (
                 "a transaction",
@@ -115,7 +115,7 @@ mod tests {
                 "a failure with autocommit off, which may have begun one",
                 |s| {
                     s.transaction.start_with_autocommit(false);
-                    s.transaction.on_failed();
+                    s.transaction.on_failed(false);
                 },
                 keep(KeepReason::Transaction),
                 Lease::AsIs,
@@ -124,7 +124,7 @@ mod tests {
                 "the same, and the server says that there is none",
                 |s| {
                     s.transaction.start_with_autocommit(false);
-                    s.transaction.on_failed();
+                    s.transaction.on_failed(false);
                     s.on_status(Side::Primary, 0);
                 },
                 Lease::AsIs,
@@ -132,8 +132,14 @@ mod tests {
             ),
             (
                 "a failure with autocommit on",
-                |s| s.transaction.on_failed(),
+                |s| s.transaction.on_failed(false),
                 Lease::AsIs,
+                Lease::AsIs,
+            ),
+            (
+                "a failure of what may have been several statements",
+                |s| s.transaction.on_failed(true),
+                keep(KeepReason::Transaction),
                 Lease::AsIs,
             ),
             (

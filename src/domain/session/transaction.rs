@@ -28,8 +28,7 @@ pub struct Transaction {
     wrote: bool,
     read: bool,
     savepoint: bool,
-    /// A statement failed on the primary with autocommit off, and no error says whether it began a
-    /// transaction there.
+    /// A statement failed on the primary, and no error says whether it began or ended a transaction there.
     unsure: bool,
 }
 
@@ -89,14 +88,18 @@ impl Transaction {
         self.open_on.is_some() || self.deferred.is_some()
     }
 
-    /// Whether the primary's connection may have a transaction that nobody was told of.
-    pub fn may_be_open(&self) -> bool {
+    /// Whether only the primary's connection knows if a transaction is open there.
+    pub fn is_unsure(&self) -> bool {
         self.unsure
     }
 
-    /// A statement failed on the primary: what it began there goes on, such as the snapshot of a read.
-    pub(super) fn on_failed(&mut self) {
-        self.unsure |= !self.autocommit && self.open_on.is_none();
+    /// A statement failed on the primary: what it began there goes on, such as the snapshot of a read, and
+    /// what it ended before it failed is over. `opaque` says that it may have been several.
+    pub(super) fn on_failed(&mut self, opaque: bool) {
+        self.unsure |= match self.open_on {
+            Some(side) => side == Side::Primary,
+            None => opaque || !self.autocommit,
+        };
     }
 
     /// The transaction that waits for its first write.
@@ -137,6 +140,14 @@ impl Transaction {
             false => flag::AUTOCOMMIT,
         };
         (lacks, extra)
+    }
+
+    /// Status flags that the primary's answer lacks: a READ ONLY transaction is open on a replica.
+    pub fn flags_on_primary(&self) -> u16 {
+        match self.open_on {
+            Some(Side::Replica) => self.status_flags() & (flag::IN_TRANSACTION | flag::READ_ONLY),
+            _ => 0,
+        }
     }
 
     /// Whether the open transaction is READ ONLY.

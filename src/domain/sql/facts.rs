@@ -147,6 +147,7 @@ impl<'t> Walk<'t> {
                     self.member(word);
                 }
                 if !self.behind_dot() || spaced {
+                    self.servers_own(word);
                     self.keyword(word);
                     self.call(word, false);
                 }
@@ -182,6 +183,24 @@ impl<'t> Walk<'t> {
             self.last_insert_id(name);
             self.known(Known::of_variable(name));
             self.roles(name);
+            self.characteristic(name);
+        }
+    }
+
+    /// A variable that a SET may give a value to.
+    fn characteristic(&mut self, name: &[u8]) {
+        let effects = &mut self.facts.effects;
+        if variables::is_characteristic(name) {
+            *effects = effects.with(Effects::CHARACTERISTIC);
+        }
+    }
+
+    /// A word of a SET that stands for what the server at hand has.
+    fn servers_own(&mut self, word: &[u8]) {
+        let own: [&[u8]; 4] = [b"default", b"global", b"persist", b"persist_only"];
+        if self.in_set && own.contains(&word) {
+            let effects = &mut self.facts.effects;
+            *effects = effects.with(Effects::SERVERS_OWN);
         }
     }
 
@@ -394,6 +413,10 @@ impl<'t> Walk<'t> {
         }
         if self.in_set {
             self.roles(name);
+            self.characteristic(name);
+            if global {
+                self.servers_own(b"global");
+            }
         }
         if !global {
             self.known(Known::of_variable(name));
@@ -419,6 +442,37 @@ impl<'t> Walk<'t> {
 #[cfg(test)]
 mod tests {
     use crate::domain::sql::{Effects, LexMode, Seed, explain};
+
+    #[test]
+    fn settings_that_differ_from_server_to_server() {
+        const NOTHING: u32 = 0;
+        const OWN: u32 = Effects::SERVERS_OWN.0;
+        const BOTH: u32 = OWN | Effects::CHARACTERISTIC.0;
+        let cases: [(&str, u32); 18] = [
+            ("SET sql_mode = DEFAULT", OWN),
+            ("SET @@session.sql_mode = default, time_zone = 'UTC'", OWN),
+            ("SET time_zone = 'UTC', @x = @@global.sql_mode", OWN),
+            ("SET sql_mode = CONCAT(@@GLOBAL.sql_mode, ',ANSI')", OWN),
+            ("SET NAMES DEFAULT", OWN),
+            ("SET CHARACTER SET DEFAULT", OWN),
+            ("SET GLOBAL sql_mode = 'ANSI'", OWN),
+            ("SET @@global.sql_mode = 'ANSI'", OWN),
+            ("SET PERSIST_ONLY sql_mode = 'ANSI'", OWN),
+            ("DO 1; SET sql_mode = DEFAULT", OWN),
+            ("SET transaction_isolation = DEFAULT", BOTH),
+            ("SET @@tx_read_only = DEFAULT", BOTH),
+            ("SET sql_mode = 'DEFAULT'", NOTHING),
+            ("SET sql_mode = @@session.sql_mode", NOTHING),
+            ("SET @x = 1", NOTHING),
+            ("UPDATE t SET a = DEFAULT", NOTHING),
+            ("SELECT @@global.sql_mode", NOTHING),
+            ("SET @x = 1; INSERT INTO t VALUES (DEFAULT)", NOTHING),
+        ];
+        for (sql, expected) in cases {
+            let profile = explain(sql.as_bytes(), LexMode::default(), &Seed::new(0));
+            assert_eq!(profile.effects.0 & BOTH, expected, "{sql}");
+        }
+    }
 
     #[test]
     fn statements_about_accounts() {

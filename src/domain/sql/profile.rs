@@ -114,6 +114,11 @@ impl Effects {
     /// FOUND_ROWS() after it is something else than before, which only the server knows.
     pub const SETS_FOUND_ROWS: Self = Self(1 << 20);
 
+    /// SET with what the server at hand has: DEFAULT, `@@global.x`, or SET GLOBAL itself.
+    pub const SERVERS_OWN: Self = Self(1 << 14);
+    /// SET of a characteristic of transactions, which inside of one a server may refuse.
+    pub const CHARACTERISTIC: Self = Self(1 << 22);
+
     /// May change accounts, their passwords, rights or roles.
     pub const ACCOUNTS: Self = Self(1 << 21);
 

@@ -217,6 +217,20 @@ pub(super) fn is_last_insert_id(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"last_insert_id") || name.eq_ignore_ascii_case(b"identity")
 }
 
+/// Whether this variable is a characteristic of transactions: without a scope it is that of the next one, and
+/// inside of one there is none (1568).
+pub(super) fn is_characteristic(name: &[u8]) -> bool {
+    let names = [
+        "transaction_isolation",
+        "transaction_read_only",
+        "tx_isolation",
+        "tx_read_only",
+    ];
+    names
+        .iter()
+        .any(|it| name.eq_ignore_ascii_case(it.as_bytes()))
+}
+
 /// Whether Highwater sets this variable for itself on its connections.
 fn is_managed(name: &str) -> bool {
     matches!(name, "transaction_read_only" | "tx_read_only") || is_tracker(name.as_bytes())

@@ -119,6 +119,27 @@ impl<'a> StmtExecute<'a> {
             .then(|| self.payload.get(params.types.clone()))?
     }
 
+    /// Type and flags of the value of each of the statement's parameters, `None` where it is NULL.
+    /// `earlier_types` are what the client bound before, for an execution that relies on them.
+    pub fn bound(
+        &self,
+        earlier_types: &'a [u8],
+    ) -> impl Iterator<Item = Option<[u8; 2]>> + Clone + use<'a> {
+        let params = self.params.as_ref();
+        let bitmap = params.and_then(|params| self.payload.get(params.bitmap.clone()));
+        let named = params.is_some_and(|params| params.named);
+        let bitmap = bitmap.unwrap_or_default();
+        let mut reader = Reader::new(self.types().unwrap_or(earlier_types));
+        (0..self.prepared_params).map_while(move |at| {
+            let bound = [reader.u8()?, reader.u8()?];
+            if named {
+                reader.lenenc_bytes()?;
+            }
+            let null = bitmap.get(at / 8)? >> (at % 8) & 1 == 1;
+            Some((!null).then_some(bound))
+        })
+    }
+
     /// Whether the execution relies on types bound earlier.
     pub fn needs_types(&self) -> bool {
         self.params.as_ref().is_some_and(|params| !params.bound)

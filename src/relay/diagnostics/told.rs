@@ -33,6 +33,7 @@ impl Told {
     /// It is this ERR packet.
     pub(in crate::relay) fn fails(&mut self, packet: &[u8]) {
         let error = frame::payload(packet).and_then(ErrView::parse);
+        self.rows_before |= matches!(self.ending, Some(Ending::Rows { .. }));
         self.ending = error.map(|error| Ending::Error(condition_of(&error)));
     }
 

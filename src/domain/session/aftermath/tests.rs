@@ -230,3 +230,35 @@ fn highwaters_own_answers() {
     ends(&mut aftermath, "SELECT 1", rows(1), false);
     assert_eq!(aftermath.all_conditions().count, 0);
 }
+
+#[test]
+fn rows_before_an_error_in_a_packet_were_counted() {
+    let mut aftermath = Aftermath::default();
+    aftermath.found_rows = Part::exactly(1);
+    let profile = explain(
+        b"SELECT 1; SELECT nosuch",
+        LexMode::default(),
+        &Seed::new(1),
+    );
+    let error = Condition {
+        severity: Severity::Error,
+        code: 1054,
+        state: None,
+        message: Box::default(),
+    };
+    let mut ended = Ended {
+        kind: Kind::Statement,
+        profile: &profile,
+        ending: Ending::Error(error),
+        before: None,
+        after: Some(AFTER),
+        had_last_insert_id: true,
+        rows_before: false,
+        mariadb: false,
+    };
+    aftermath.on_end(&ended);
+    assert!(aftermath.found_rows.exact, "nothing had rows");
+    ended.rows_before = true;
+    aftermath.on_end(&ended);
+    assert!(aftermath.only_at(AFTER)[1], "only the server knows");
+}

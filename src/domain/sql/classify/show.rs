@@ -14,6 +14,8 @@ enum About {
     OwnMetadata,
     /// The server that answers.
     Server,
+    /// The variables of the connection that answers, last_insert_id among them.
+    Variables,
     /// The statement before.
     Diagnostics,
     /// A variable of Highwater's own, or what Highwater did.
@@ -38,6 +40,9 @@ pub(super) fn decide(tokens: Tokens<'_>, facts: &Facts) -> Decision {
         (About::OwnMetadata, Doubt::None) => Decision::primary_read(reads, Doubt::ServerLocal),
         (About::OwnMetadata, doubt) => Decision::primary_read(reads, doubt),
         (About::Server, _) => Decision::primary_read(none, Doubt::ServerLocal),
+        (About::Variables, _) => {
+            Decision::primary_read(Effects::LAST_INSERT_ID, Doubt::ServerLocal)
+        }
         (About::Unknown, _) => Decision::primary_read(reads, Doubt::NotUnderstood),
     }
 }
@@ -45,14 +50,14 @@ pub(super) fn decide(tokens: Tokens<'_>, facts: &Facts) -> Decision {
 fn about(mut tokens: Tokens<'_>) -> About {
     tokens.eat("extended");
     tokens.eat("full");
-    let scoped = tokens.eat_any(&["global", "session", "local"]).is_some();
+    let scope = tokens.eat_any(&["global", "session", "local"]);
     let Some(what) = tokens.next().and_then(Token::word) else {
         return About::Unknown;
     };
     match what {
-        b"variables" => variables(tokens),
+        b"variables" => variables(tokens, scope == Some("global")),
         b"status" => About::Server,
-        _ if scoped => About::Unknown,
+        _ if scope.is_some() => About::Unknown,
         b"tables" | b"columns" | b"fields" | b"databases" | b"schemas" | b"triggers"
         | b"collation" | b"charset" => About::Metadata,
         b"index" | b"indexes" | b"keys" | b"events" => About::OwnMetadata,
@@ -76,7 +81,7 @@ fn about(mut tokens: Tokens<'_>) -> About {
 }
 
 /// `VARIABLES [LIKE 'pattern' | WHERE …]`. The pattern is there only if it is for variables of ours.
-fn variables(mut tokens: Tokens<'_>) -> About {
+fn variables(mut tokens: Tokens<'_>, global: bool) -> About {
     if tokens.eat("where") {
         tokens.next();
         tokens.eat_op(b'=');
@@ -84,7 +89,11 @@ fn variables(mut tokens: Tokens<'_>) -> About {
     tokens.eat("like");
     let own =
         matches!(tokens.next(), Some(Token::Str(pattern)) if pattern != b"?") && tokens.at_end();
-    if own { About::Own } else { About::Server }
+    match own {
+        true => About::Own,
+        false if global => About::Server,
+        false => About::Variables,
+    }
 }
 
 fn create(mut tokens: Tokens<'_>) -> About {
