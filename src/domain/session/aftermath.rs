@@ -330,6 +330,8 @@ impl Aftermath {
             (Ending::Error(error), Kind::Command) if !ended.mariadb => {
                 self.add_error(error, ended.after);
             }
+            // Its error alone is counted, though SHOW WARNINGS would list more (tried).
+            (Ending::Error(_), Kind::FieldList) => self.counted = Some(1),
             (Ending::Error(_), _) => self.counted = None,
             (_, Kind::Command | Kind::FieldList) => {}
             (Ending::Ok { warnings, .. } | Ending::Rows { warnings, .. }, _) => {
