@@ -8,6 +8,8 @@ mod measure;
 
 #[path = "pool/crowd.rs"]
 mod crowd;
+#[path = "pool/globals.rs"]
+mod globals;
 #[path = "pool/idle.rs"]
 mod idle;
 #[path = "pool/lending.rs"]

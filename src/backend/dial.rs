@@ -35,7 +35,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// What the backend room must be told about its servers.
 pub trait Knowledge: fmt::Debug + Send + Sync {
     /// What makes a fresh connection to this server a Highwater connection. `None` while the server
-    /// is not known: nothing may run on it then, for its writes would go unnoticed.
+    /// is not known: nothing may run on it then, for its writes would go unnoticed, or nobody would know
+    /// what its variables have.
     fn setup(&self, backend: BackendId) -> Option<Arc<Setup>>;
 
     /// Whether a connection that is opened now is certain to find there what this position has.
@@ -136,6 +137,7 @@ impl Dialer {
             place,
             stamp,
             changing: None,
+            sets_globals: false,
             confined: true,
         };
         self.free(&mut conn).await?;
