@@ -6,6 +6,8 @@ mod support;
 #[path = "support/measure.rs"]
 mod measure;
 
+#[path = "pool/cascades.rs"]
+mod cascades;
 #[path = "pool/crowd.rs"]
 mod crowd;
 #[path = "pool/globals.rs"]

@@ -82,6 +82,7 @@ fn make(backend: BackendId, facts: &ServerFacts, delegate: bool) -> Option<Setup
         globals: Arc::clone(&facts.globals),
         baseline: baseline.into_iter().collect(),
         identity: facts.identity,
+        clean: facts.clean,
         guard: guard(backend, facts, delegate, false).into(),
         guard_in_transaction: guard(backend, facts, delegate, true).into(),
     })

@@ -15,7 +15,7 @@ use super::ProbeError;
 use super::link::{Link, Table};
 use super::shared::{Backend, Shared};
 use crate::domain::ids::BackendId;
-use crate::domain::topology::{Engine, Generation, Role};
+use crate::domain::topology::{Clean, Engine, Generation, Role};
 use survey::Survey;
 
 /// What a data connection, and the greeting of our own clients, must know of a server.
@@ -46,6 +46,8 @@ pub struct ServerFacts {
     /// A hash of all the values that sessions start with on this server: also of those that they cannot
     /// change, or not without a privilege.
     pub start: u64,
+    /// How its connections get what sessions begin with.
+    pub clean: Clean,
     /// How many statements about accounts it has run, wherever they came from: also those inside of
     /// stored programs, and what it replicates.
     pub account_statements: u64,
@@ -145,6 +147,12 @@ impl Keeper {
         let flaws = history::flaws(&mut self.link, greeting.engine, role, &all).await?;
         shared.note_flaws(backend, flaws);
         let is_default = |(name, _): &(String, String)| survey.is_default(name);
+        let value = |wanted: &str| {
+            all.iter()
+                .find(|(name, _)| name == wanted)
+                .map(|(_, value)| value.as_str())
+        };
+        let clean = Clean::of(value);
         let start = hash(all.iter().filter(|(name, _)| survey.is_in_sessions(name)));
         let own = Globals {
             generation,
@@ -162,6 +170,7 @@ impl Keeper {
             baseline: backend.id.is_primary().then(Vec::new),
             globals: Arc::clone(&own.values),
             start,
+            clean,
             account_statements: answer
                 .get(3)
                 .into_iter()
