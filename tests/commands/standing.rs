@@ -113,6 +113,7 @@ async fn every_packet_tells_where_a_session_stands() {
         raw.query(sql).await;
     }
     stage.setup.cluster.wait_all_caught_up().await.unwrap();
+    let mut wrong = String::new();
     for script in SCRIPTS {
         let mut direct = stage.raw_direct("standing", flags).await;
         let expected = play(&mut direct, script).await;
@@ -121,6 +122,9 @@ async fn every_packet_tells_where_a_session_stands() {
         let mut raw = stage.raw("standing", flags).await;
         let told = play(&mut raw, script).await;
         raw.query("ROLLBACK").await;
-        assert_eq!(told, expected);
+        for (told, expected) in told.iter().zip(&expected).filter(|(a, b)| a != b) {
+            wrong += &format!("{script:?}\none server: {expected}\nHighwater: {told}\n");
+        }
     }
+    assert!(wrong.is_empty(), "{wrong}");
 }

@@ -117,10 +117,12 @@ impl Effects {
     /// SET with what the server at hand has: DEFAULT, `@@global.x`, or SET GLOBAL itself.
     pub const SERVERS_OWN: Self = Self(1 << 14);
     /// SET of a characteristic of transactions, which inside of one a server may refuse.
-    pub const CHARACTERISTIC: Self = Self(1 << 22);
+    pub const CHARACTERISTIC: Self = Self(1 << 23);
 
     /// May change accounts, their passwords, rights or roles.
     pub const ACCOUNTS: Self = Self(1 << 21);
+    /// Gives global variables values, with which sessions begin from then on.
+    pub const GLOBALS: Self = Self(1 << 22);
 
     /// Whether all flags of `other` are set.
     pub const fn contains(self, other: Self) -> bool {
