@@ -134,6 +134,9 @@ struct Bound {
     params: usize,
     /// Which were numbers once.
     numbers: [bool; 2],
+    /// Whether it shows rows, and may have done so by a cursor.
+    rows: bool,
+    by_cursor: bool,
 }
 
 impl Prepared {
@@ -143,13 +146,28 @@ impl Prepared {
             Step::Prepare(slot, sql) => {
                 self.0[*slot] = Bound {
                     params: sql.matches('?').count(),
+                    rows: sql.starts_with("SELECT"),
                     ..Bound::default()
                 };
             }
             // Parts of a parameter that is not there.
             Step::LongData(slot, _) => return self.0[*slot].params > 0,
-            Step::Execute { slot, values, .. } => {
-                let Bound { params, numbers } = &mut self.0[*slot];
+            Step::Execute {
+                slot,
+                values,
+                cursor,
+            } => {
+                let Bound {
+                    params,
+                    numbers,
+                    rows,
+                    by_cursor,
+                } = &mut self.0[*slot];
+                *by_cursor |= *rows && *cursor;
+                if *by_cursor && !*cursor {
+                    // It sends columns, and nothing ever after.
+                    return false;
+                }
                 for (value, number) in values.iter().take(*params).zip(numbers) {
                     match value {
                         Value::Int(_) => *number = true,

@@ -102,7 +102,8 @@ mod tests {
         const MOMENT: Option<[u8; 2]> = Some([12, 0]);
         const TIME: Option<[u8; 2]> = Some([11, 0]);
         // What leads to the same as what.
-        let cases: [(&[Option<[u8; 2]>], &[Option<[u8; 2]>]); 13] = [
+        type Path<'a> = &'a [Option<[u8; 2]>];
+        let cases: [(Path<'_>, Path<'_>); 13] = [
             (&[NULL, TEXT], &[]),
             (&[INT, TEXT], &[LONG]),
             (&[LONG, NULL], &[LONG]),
@@ -117,7 +118,7 @@ mod tests {
             (&[TIME, MOMENT], &[TIME]),
             (&[TIME, DATE], &[DATE]),
         ];
-        let path = |path: &[Option<[u8; 2]>]| {
+        let path = |path: Path<'_>| {
             let start = Kinds::default();
             path.iter()
                 .fold(start, |kinds, bound| kinds.after([*bound].into_iter()))

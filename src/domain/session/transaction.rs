@@ -93,6 +93,11 @@ impl Transaction {
         self.unsure
     }
 
+    /// Whether a transaction is open on the primary's connection, for all that is known.
+    pub fn may_be_on_primary(&self) -> bool {
+        self.unsure || self.open_on == Some(Side::Primary)
+    }
+
     /// A statement failed on the primary: what it began there goes on, such as the snapshot of a read, and
     /// what it ended before it failed is over. `opaque` says that it may have been several.
     pub(super) fn on_failed(&mut self, opaque: bool) {

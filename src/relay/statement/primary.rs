@@ -32,7 +32,7 @@ impl Relay {
             self.hold_again(Side::Primary);
         }
         self.free_other_to_lease(Side::Primary).await;
-        let open = self.state.transaction.open_on() == Some(Side::Primary);
+        let open = self.state.transaction.may_be_on_primary();
         if open && self.links.get(Side::Primary).is_none() {
             // Another connection would take what follows for statements of their own.
             return self.state_lost().await;
@@ -149,7 +149,7 @@ impl Relay {
     /// Closes the primary's connection. `false` when a transaction or state of the session went
     /// with it, so that no other connection may go on in its place.
     pub(in crate::relay) fn drop_primary(&mut self) -> bool {
-        let open = self.state.transaction.open_on() == Some(Side::Primary);
+        let open = self.state.transaction.may_be_on_primary();
         let replaceable = !open && !self.state.holds_connection();
         self.links.discard(Side::Primary, &self.registered);
         if open {

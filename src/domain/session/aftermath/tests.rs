@@ -233,8 +233,10 @@ fn highwaters_own_answers() {
 
 #[test]
 fn rows_before_an_error_in_a_packet_were_counted() {
-    let mut aftermath = Aftermath::default();
-    aftermath.found_rows = Part::exactly(1);
+    let mut aftermath = Aftermath {
+        found_rows: Part::exactly(1),
+        ..Aftermath::default()
+    };
     let profile = explain(
         b"SELECT 1; SELECT nosuch",
         LexMode::default(),
