@@ -10,7 +10,7 @@ use crate::support::stage::stage;
 const PING: &str = "COM_PING";
 const RESET: &str = "COM_STMT_RESET";
 
-const SCRIPTS: [&[&str]; 10] = [
+const SCRIPTS: [&[&str]; 11] = [
     &[
         "SET autocommit = 0",
         "INSERT INTO t VALUES (1)",
@@ -52,6 +52,15 @@ const SCRIPTS: [&[&str]; 10] = [
         PING,
         "COMMIT",
         "SELECT @@sql_mode, @@time_zone",
+    ],
+    &[
+        "START TRANSACTION READ ONLY",
+        "SELECT @@transaction_read_only, @@global.sql_mode",
+        "SHOW VARIABLES LIKE 'transaction_read_only'",
+        "SELECT COUNT(*) FROM t",
+        "SHOW SESSION VARIABLES LIKE 'sql_mode'",
+        "SELECT @@transaction_read_only",
+        "COMMIT",
     ],
     &[
         "START TRANSACTION READ ONLY",

@@ -68,6 +68,8 @@ struct Slot {
     id: u32,
     params: usize,
     lists_warnings: bool,
+    /// Whether a part of its first parameter was sent ahead.
+    sent: bool,
 }
 
 /// A client of one of both.
@@ -152,13 +154,22 @@ impl Player {
                 values,
                 cursor,
             } => {
-                let Slot { id, params, .. } = *known(slot);
-                let values: Vec<Param<'_>> = values.iter().take(params).map(param).collect();
+                let Slot {
+                    id, params, sent, ..
+                } = *known(slot);
+                let mut values: Vec<Param<'_>> = values.iter().take(params).map(param).collect();
+                if sent && let Some(first) = values.first_mut() {
+                    *first = Param::Sent;
+                }
+                self.slots.entry(*slot).and_modify(|it| it.sent = false);
                 let payload = execute(id, u8::from(*cursor), &values, true, false);
                 (payload, ReplyKind::Execute { cursor: *cursor })
             }
             Step::Fetch(slot) => (fetch(known(slot).id, 2), ReplyKind::Fetch),
-            Step::StatementReset(slot) => (about(0x1A, known(slot).id), ReplyKind::Simple),
+            Step::StatementReset(slot) => {
+                self.slots.entry(*slot).and_modify(|it| it.sent = false);
+                (about(0x1A, known(slot).id), ReplyKind::Simple)
+            }
             Step::Close(slot) => {
                 raw.send(&about(0x19, known(slot).id)).await;
                 self.slots.remove(slot);
@@ -167,6 +178,7 @@ impl Player {
             Step::LongData(slot, text) => {
                 raw.send(&long_data(known(slot).id, 0, text.as_bytes()))
                     .await;
+                self.slots.entry(*slot).and_modify(|it| it.sent = true);
                 return Some(Vec::new());
             }
             Step::InitDb(schema) => {
@@ -222,6 +234,7 @@ impl Player {
                 id,
                 params: usize::from(*count),
                 lists_warnings: lists_warnings(sql),
+                sent: false,
             };
             self.slots.insert(slot, made);
             frames[0][1..5].fill(0);

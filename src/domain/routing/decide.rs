@@ -137,13 +137,18 @@ fn in_replica_transaction(session: &Session, profile: &StatementProfile) -> Rout
             return Route::Primary(Reason::HeldState);
         }
     }
-    if profile.effects.contains(Effects::SERVERS_OWN) {
-        // The replica may have other defaults than the primary.
-        if !session.transaction.has_read() {
-            return Route::MoveTransaction(Reason::SessionState);
-        }
+    let local = profile.access == Access::PrimaryRead && profile.doubt == Doubt::ServerLocal;
+    if local || profile.effects.contains(Effects::SERVERS_OWN) {
+        // The replica has values of its own. What reads no table needs no snapshot.
         if !profile.effects.intersects(BELONGS_TO_TRANSACTION) {
-            return Route::Primary(Reason::SessionState);
+            let reason = match local {
+                true => Reason::ServerLocal,
+                false => Reason::SessionState,
+            };
+            return Route::Primary(reason);
+        }
+        if !local && !session.transaction.has_read() {
+            return Route::MoveTransaction(Reason::SessionState);
         }
     }
     if !session.transaction.has_read() {
@@ -256,9 +261,24 @@ mod tests {
         assert_eq!(route(&session, &locks), moves);
         let defaults = profile(Access::Session, Effects::SERVERS_OWN);
         let of_all = profile(Access::Write, Effects::SERVERS_OWN);
+        let next = profile(
+            Access::Session,
+            Effects::SERVERS_OWN.with(Effects::CHARACTERISTIC),
+        );
         let moves = Route::MoveTransaction(Reason::SessionState);
-        assert_eq!(route(&session, &defaults), moves);
-        assert_eq!(route(&session, &of_all), moves);
+        assert_eq!(route(&session, &next), moves);
+        let by_primary = |session: &Session| {
+            let local = StatementProfile {
+                doubt: Doubt::ServerLocal,
+                ..profile(Access::PrimaryRead, Effects::default())
+            };
+            let primary = Route::Primary(Reason::ServerLocal);
+            assert_eq!(route(session, &local), primary);
+            let primary = Route::Primary(Reason::SessionState);
+            assert_eq!(route(session, &defaults), primary);
+            assert_eq!(route(session, &of_all), primary);
+        };
+        by_primary(&session);
         let for_share = StatementProfile {
             doubt: Doubt::Locks,
             ..profile(Access::PrimaryRead, Effects::READS_TABLES)
@@ -281,9 +301,7 @@ mod tests {
         assert_eq!(route(&session, &assigns), held);
         assert_eq!(route(&session, &for_share), held);
         assert_eq!(route(&session, &locks), Route::Primary(Reason::HeldState));
-        let primary = Route::Primary(Reason::SessionState);
-        assert_eq!(route(&session, &defaults), primary);
-        assert_eq!(route(&session, &of_all), primary);
+        by_primary(&session);
         for more in [Effects::CHARACTERISTIC, Effects::ASSIGNS_USER_VARIABLE] {
             let more = profile(Access::Session, Effects::SERVERS_OWN.with(more));
             assert_eq!(route(&session, &more), held);

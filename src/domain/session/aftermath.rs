@@ -532,6 +532,7 @@ impl Aftermath {
             (Ending::Ok { .. }, _) if ended.rows_before => Fate::Perhaps(self.found_rows.value),
             // UPDATE counts what matched, which is near enough if the connection is lost.
             (Ending::Ok { affected, .. }, _) if sets && !opaque => Fate::Perhaps(*affected),
+            (Ending::Ok { .. }, _) if sets => Fate::Perhaps(self.found_rows.value),
             _ => Fate::KeptOrNot,
         }
     }

@@ -304,3 +304,44 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
         .windows(needle.len())
         .any(|window| window == needle)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AUTOCOMMIT: u16 = 0x0002;
+
+    #[test]
+    fn an_error_leaves_open_what_only_the_next_status_tells() {
+        // Autocommit, whether a transaction was open, whether several statements may have failed; unsure.
+        for (autocommit, open, opaque, unsure) in [
+            (true, false, false, false),
+            (true, false, true, true),
+            (true, true, false, true),
+            (false, false, false, true),
+        ] {
+            let mut transaction = Transaction::default();
+            let flags = if autocommit { AUTOCOMMIT } else { 0 };
+            transaction.on_status(Side::Primary, flags | u16::from(open));
+            transaction.on_failed(opaque);
+            let case = (autocommit, open, opaque);
+            assert_eq!(transaction.is_unsure(), unsure, "{case:?}");
+            assert_eq!(transaction.may_be_on_primary(), unsure, "{case:?}");
+            transaction.on_status(Side::Primary, AUTOCOMMIT);
+            assert!(!transaction.may_be_on_primary(), "{case:?}");
+        }
+    }
+
+    #[test]
+    fn the_primary_does_not_tell_of_a_transaction_on_a_replica() {
+        let mut transaction = Transaction::default();
+        transaction.on_status(Side::Replica, 0x2003);
+        transaction.on_failed(true);
+        assert!(!transaction.is_unsure(), "it is not the primary's");
+        assert_eq!(transaction.flags_on_primary(), 0x2001);
+        transaction.on_status(Side::Primary, AUTOCOMMIT);
+        assert_eq!(transaction.open_on(), Some(Side::Replica));
+        transaction.on_status(Side::Replica, AUTOCOMMIT);
+        assert_eq!(transaction.flags_on_primary(), 0);
+    }
+}

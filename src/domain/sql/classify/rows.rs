@@ -45,7 +45,7 @@ pub(super) fn effects(verb: &[u8], mut tokens: Tokens<'_>, dialect: Dialect) -> 
         b"do" if dialect.is_mariadb() && !tokens.any(|token| token.is("select")) => {
             Effects::KEEPS_FOUND_ROWS
         }
-        b"insert" | b"replace" | b"delete" | b"update" | b"do" => Effects::SETS_FOUND_ROWS,
+        b"insert" | b"replace" | b"delete" | b"update" | b"do" | b"set" => Effects::SETS_FOUND_ROWS,
         _ => Effects::default(),
     }
 }
