@@ -153,7 +153,7 @@ async fn turn_away(client: &mut Conn, error: ClientError) -> Result<Client, Logi
 impl Relay {
     /// Gives the session what the login asked for, and ends the login with OK or ERR.
     pub(super) async fn open(&mut self) -> Result<(), End> {
-        self.shared.watch.defaults_settled().await;
+        self.shared.settle_defaults().await;
         self.start_from_defaults();
         let Accepted {
             database, mut seq, ..
@@ -235,8 +235,17 @@ impl Relay {
         self.set_charset(self.who.accepted.charset);
     }
 
-    /// What a reset leaves: the primary's global defaults.
-    pub(super) fn start_from_globals(&mut self) {
+    /// What a reset leaves: the primary's global defaults; on MariaDB the charset of the client's handshake, too
+    /// (tried on 10.11).
+    pub(super) fn start_as_reset(&mut self) {
+        let facts = self.shared.watch.facts(BackendId::PRIMARY);
+        match facts.is_some_and(|facts| facts.engine == Engine::MariaDb) {
+            true => self.start_from_defaults(),
+            false => self.start_from_globals(),
+        }
+    }
+
+    fn start_from_globals(&mut self) {
         self.lexer = start_from_globals(&self.shared, &mut self.state);
     }
 
