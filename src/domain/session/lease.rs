@@ -49,6 +49,9 @@ impl Session {
         {
             return Lease::Keep(reason);
         }
+        if applied.has_prepared_xa() {
+            return Lease::Keep(KeepReason::Pinned(PinReason::Xa));
+        }
         match applied.untold {
             true => Lease::Reset,
             false => Lease::AsIs,

@@ -1,12 +1,13 @@
-//! KILL in all its forms, and EXPLAIN FOR CONNECTION: an id of ours stands for a session, whose thread is
-//! put in its place; any other id is a thread of the primary.
+//! KILL in all its forms, EXPLAIN FOR CONNECTION, and reads of a server's threads: an id of ours stands for
+//! a session, whose thread is put in its place; any other id is a thread of the primary.
 
 use super::Answered;
+use crate::domain::ids::SessionId;
 use crate::domain::routing::Reason;
 use crate::domain::session::{Outcome, Side};
 use crate::domain::sql::control::{
     KillId, NamedConnection, asks_for_processlist, explained_connection, killed_in_packet,
-    parse_kill,
+    numbers_beside_threads, parse_kill,
 };
 use crate::domain::sql::{Access, Doubt, StatementProfile};
 use crate::frontend::ClientError;
@@ -99,7 +100,7 @@ impl Relay {
             let aimed = kill::aim_at(&self.shared, number)?;
             let thread = aimed.thread.filter(|(backend, _)| backend.is_primary());
             aims.push(aimed);
-            thread.map(|(_, thread)| thread.0)
+            thread.map(|(_, thread)| thread.0.to_string())
         });
         let profile = StatementProfile {
             access: Access::Write,
@@ -123,7 +124,28 @@ impl Relay {
             self.show_processlist(*statement).await?;
             return Ok(true);
         }
-        self.explain_session(statement).await
+        Ok(self.explain_session(statement).await? || self.look_at_threads(statement).await?)
+    }
+
+    /// Runs a read of what lists the primary's threads, if it names a session of this proxy by its number:
+    /// with that of the thread that the session holds, which is what is listed.
+    async fn look_at_threads(&mut self, statement: &Statement) -> Result<bool, End> {
+        let mode = self.lexer.mode(&self.state).unwrap_or_default();
+        let text = self.text(statement.total);
+        let mut numbers = numbers_beside_threads(text, mode);
+        numbers.retain(|(_, number)| SessionId::of_number(*number).is_some());
+        if numbers.is_empty() {
+            return Ok(false);
+        }
+        let own_id = u64::from(self.diary.id.0);
+        let text = put_threads(text, &numbers, |number| {
+            // Which connection will run this is not known yet.
+            let own = || "CONNECTION_ID()".to_owned();
+            let others = || Some(self.shared.registry.primary_thread(number)?.0.to_string());
+            (number == own_id).then(own).or_else(others)
+        });
+        self.run_rewritten(text, statement.profile).await?;
+        Ok(true)
     }
 
     /// Runs EXPLAIN FOR CONNECTION of a session of this proxy, if that is what it is.
@@ -138,7 +160,7 @@ impl Relay {
         };
         match aimed.thread {
             Some((backend, thread)) if backend.is_primary() => {
-                let text = put_threads(text, &[(place, number)], |_| Some(thread.0));
+                let text = put_threads(text, &[(place, number)], |_| Some(thread.0.to_string()));
                 self.run_there(text).await?;
             }
             _ if aimed.runs => {
@@ -189,18 +211,18 @@ impl Relay {
     }
 }
 
-/// A text with other numbers in place of those that have one.
+/// A text with other words in place of those numbers that have some.
 fn put_threads(
     text: &[u8],
     named: &[NamedConnection],
-    mut thread_of: impl FnMut(u64) -> Option<u64>,
+    mut thread_of: impl FnMut(u64) -> Option<String>,
 ) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut from = 0;
     for (place, number) in named {
         if let Some(thread) = thread_of(*number) {
             out.extend_from_slice(text.get(from..place.start).unwrap_or_default());
-            out.extend_from_slice(thread.to_string().as_bytes());
+            out.extend_from_slice(thread.as_bytes());
             from = place.end;
         }
     }

@@ -1,11 +1,12 @@
-//! Statements that name a connection by its id: KILL and EXPLAIN FOR CONNECTION. And SHOW PROCESSLIST,
-//! which shows these ids.
+//! Statements that name a connection by its id: KILL, EXPLAIN FOR CONNECTION, and reads of what lists a
+//! server's threads. And SHOW PROCESSLIST, which shows these ids.
 
 use std::ops::Range;
 
 use super::super::chars;
 use super::super::mode::LexMode;
 use super::lexeme::{self, Lexeme, Placed};
+use super::own::{columns, template};
 
 /// `KILL [HARD | SOFT] [CONNECTION | QUERY] id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +69,25 @@ pub fn explained_connection(text: &[u8], mode: LexMode) -> Option<NamedConnectio
     };
     let named = by.is("for") && connection.is("connection");
     named.then(|| plain(std::slice::from_ref(id))).flatten()
+}
+
+/// The plain numbers in reads of what lists a server's threads (PROCESSLIST, performance_schema, …): each of
+/// them may be the id of a connection. Not those by which a column of the answer gets its name.
+pub fn numbers_beside_threads(text: &[u8], mode: LexMode) -> Vec<NamedConnection> {
+    let lexemes = lexeme::read(text, mode).unwrap_or_default();
+    let mut found = Vec::new();
+    for statement in lexemes.split(|(lexeme, _)| *lexeme == Lexeme::Op(b';')) {
+        if !template::is_evaluated(statement) || !template::names_threads(statement) {
+            continue;
+        }
+        let names = columns::unnamed(statement);
+        let numbers = statement.iter().enumerate().filter_map(|(at, lexeme)| {
+            let named = names.iter().any(|column| column.contains(&at));
+            (!named).then(|| plain(std::slice::from_ref(lexeme)))?
+        });
+        found.extend(numbers);
+    }
+    found
 }
 
 /// Whether the statement is SHOW PROCESSLIST or SHOW FULL PROCESSLIST.
@@ -190,6 +210,41 @@ mod tests {
         );
         assert_eq!(explained("EXPLAIN SELECT 1"), None);
         assert_eq!(explained("SELECT 1 FOR CONNECTION 1"), None);
+    }
+
+    #[test]
+    fn numbers_where_threads_are_listed() {
+        let numbers = |text: &str| -> Vec<u64> {
+            let found = numbers_beside_threads(text.as_bytes(), LexMode::default());
+            found.into_iter().map(|(_, number)| number).collect()
+        };
+        for (text, expected) in [
+            (
+                "SELECT 1 FROM information_schema.PROCESSLIST WHERE id IN (7, 8)",
+                vec![7, 8],
+            ),
+            (
+                "SELECT thread_id = 5 FROM performance_schema.threads WHERE processlist_id=7 LIMIT 3",
+                vec![7, 3],
+            ),
+            ("SELECT IS_USED_LOCK('a') = 7 AS mine", vec![7]),
+            (
+                "SELECT '7' FROM sys.session WHERE a = '8' OR b = -9",
+                vec![9],
+            ),
+            ("SELECT id FROM t WHERE id = 7", vec![]),
+            ("SELECT a7 FROM sys.session WHERE c = 7.5", vec![]),
+            (
+                "SELECT id FROM t WHERE id = 6; SELECT id FROM `processlist` WHERE id = 7",
+                vec![7],
+            ),
+            (
+                "CREATE VIEW v AS SELECT id FROM sys.session WHERE id = 7",
+                vec![],
+            ),
+        ] {
+            assert_eq!(numbers(text), expected, "{text}");
+        }
     }
 
     #[test]
