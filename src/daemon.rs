@@ -420,10 +420,10 @@ async fn observe(shared: Arc<Shared>) {
     let mut metrics = HashMap::new();
     let mut topology = shared.watch.topology();
     let mut coalesced = 0;
-    let mut account_statements = HashMap::new();
+    let mut known = HashMap::new();
     loop {
         show(&shared, &topology, &mut metrics);
-        notice_accounts(&shared, &mut account_statements);
+        notice_changes(&shared, &mut known);
         notice_share(&shared);
         let now: u64 = topology
             .backends
@@ -449,15 +449,17 @@ async fn observe(shared: Arc<Shared>) {
     }
 }
 
-/// Takes note of the servers that ran statements about accounts since this was last called.
-fn notice_accounts(shared: &Shared, counted: &mut HashMap<BackendId, u64>) {
+/// Takes note of the servers that ran statements about accounts since this was last called, or whose defaults
+/// are others: what logged in before is for nobody else.
+fn notice_changes(shared: &Shared, known: &mut HashMap<BackendId, (u64, u64)>) {
     for pool in shared.pools() {
         let backend = pool.backend();
         let Some(facts) = shared.watch.facts(backend) else {
             continue;
         };
-        let before = counted.insert(backend, facts.account_statements);
-        if before.is_some_and(|before| before != facts.account_statements) {
+        let now = (facts.account_statements, facts.start);
+        let before = known.insert(backend, now);
+        if before.is_some_and(|before| before != now) {
             shared.accounts.noticed(backend);
         }
     }

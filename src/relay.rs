@@ -5,12 +5,12 @@
 //! a connection, restores what it lacks, forwards the command and relays the reply. What the reply
 //! says of the session is taken in **before** its last packet goes to the client.
 
-mod accounts;
 mod alarm;
 mod attempt;
 mod budget;
 mod bulk;
 mod change_user;
+mod changes;
 mod classify;
 mod commands;
 mod deferred;

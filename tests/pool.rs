@@ -6,8 +6,12 @@ mod support;
 #[path = "support/measure.rs"]
 mod measure;
 
+#[path = "pool/cascades.rs"]
+mod cascades;
 #[path = "pool/crowd.rs"]
 mod crowd;
+#[path = "pool/globals.rs"]
+mod globals;
 #[path = "pool/idle.rs"]
 mod idle;
 #[path = "pool/lending.rs"]

@@ -43,6 +43,8 @@ pub struct ServerConn {
     pub lease: u64,
     /// A statement runs on it that may change accounts.
     pub changing: Option<Changing>,
+    /// The statement that runs may set global variables.
+    pub sets_globals: bool,
     /// Its account's password expired: the server takes nothing but a new one, and the connection is set
     /// up when it has that. Its session keeps it.
     pub confined: bool,
@@ -261,6 +263,7 @@ impl Parked {
             offered: false,
             sent: self.sent,
             changing: None,
+            sets_globals: false,
             confined: false,
             key: self.key,
             stamp: self.stamp,

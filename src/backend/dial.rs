@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::net::TcpStream;
 
-use super::accounts::Accounts;
+use super::accounts::{Accounts, Stamp};
 use super::conn::{Identity, ServerConn};
 use super::error::{BackendError, MUST_CHANGE_PASSWORD};
 use super::login;
@@ -19,7 +19,7 @@ use crate::config::Secret;
 use crate::domain::ids::{BackendId, ServerThreadId};
 use crate::domain::position::Position;
 use crate::domain::session::{Applied, Globals};
-use crate::domain::topology::Generation;
+use crate::domain::topology::{Clean, Generation};
 use crate::net::{Conn, Stream};
 use crate::protocol::caps::{CapabilityFlags, CapabilityProfile};
 use crate::protocol::command::{com_query, com_reset_connection, com_set_option};
@@ -29,13 +29,19 @@ use crate::protocol::handshake::ServerGreeting;
 /// utf8mb4_0900_ai_ci, which every login names; sessions set their own charset afterwards.
 const LOGIN_COLLATION: u8 = 45;
 
+/// What COM_RESET_CONNECTION would make of the charsets of a login.
+const GLOBAL_CHARSETS: &str = "SET @@session.character_set_client = @@global.character_set_client, \
+    @@session.character_set_results = @@global.character_set_results, \
+    @@session.collation_connection = @@global.collation_connection";
+
 /// How often a primary that is not known yet is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What the backend room must be told about its servers.
 pub trait Knowledge: fmt::Debug + Send + Sync {
     /// What makes a fresh connection to this server a Highwater connection. `None` while the server
-    /// is not known: nothing may run on it then, for its writes would go unnoticed.
+    /// is not known: nothing may run on it then, for its writes would go unnoticed, or nobody would know
+    /// what its variables have.
     fn setup(&self, backend: BackendId) -> Option<Arc<Setup>>;
 
     /// Whether a connection that is opened now is certain to find there what this position has.
@@ -50,6 +56,8 @@ pub trait Knowledge: fmt::Debug + Send + Sync {
 pub struct Setup {
     /// SQL for which server it is.
     pub identity: &'static str,
+    /// How it is made clean first.
+    pub clean: Clean,
     /// Session variables whose default differs from the primary's.
     pub baseline: Vec<String>,
     /// The values that session variables have then: the primary's global ones.
@@ -103,8 +111,7 @@ impl Dialer {
         place: Place,
         renews: Option<&[u8]>,
     ) -> Result<ServerConn, BackendError> {
-        let covers = |position: &Position| self.knowledge.covers(self.backend, position);
-        let stamp = self.accounts.stamp(self.backend, covers);
+        let stamp = self.stamp();
         let mut applied = Applied::default();
         let (stream, thread) = match (self.login(key, key.profile, None).await, renews) {
             (Err(error), Some(schema)) if error.is_expired() => {
@@ -136,10 +143,16 @@ impl Dialer {
             place,
             stamp,
             changing: None,
+            sets_globals: false,
             confined: true,
         };
-        self.free(&mut conn).await?;
+        self.free(&mut conn, true).await?;
         Ok(conn)
+    }
+
+    fn stamp(&self) -> Stamp {
+        let covers = |position: &Position| self.knowledge.covers(self.backend, position);
+        self.accounts.stamp(self.backend, covers)
     }
 
     /// Sets up a connection that could do nothing but renew its account's password, if that was done
@@ -148,12 +161,12 @@ impl Dialer {
     /// # Errors
     /// When the connection is of no use any more.
     pub async fn release(&self, conn: &mut ServerConn) -> Result<(), BackendError> {
-        self.within(self.free(conn)).await
+        self.within(self.free(conn, false)).await
     }
 
-    async fn free(&self, conn: &mut ServerConn) -> Result<(), BackendError> {
+    async fn free(&self, conn: &mut ServerConn, new: bool) -> Result<(), BackendError> {
         let ready = async {
-            self.set_up(conn).await?;
+            self.set_up(conn, new).await?;
             self.identify(conn).await
         };
         match ready.await {
@@ -177,7 +190,26 @@ impl Dialer {
     /// # Errors
     /// When the server does not answer or refuses; the connection must be dropped.
     pub async fn recycle(&self, conn: &mut ServerConn) -> Result<(), BackendError> {
-        self.within(self.set_up(conn)).await
+        self.within(async {
+            match self.known_setup().await?.clean {
+                Clean::Login => self.renew(conn).await,
+                Clean::Reset | Clean::Sparing => self.set_up(conn, false).await,
+            }
+        })
+        .await
+    }
+
+    /// Puts a new connection in this one's place.
+    async fn renew(&self, conn: &mut ServerConn) -> Result<(), BackendError> {
+        conn.stamp = self.stamp();
+        let (stream, thread) = self.login(&conn.key, conn.key.profile, None).await?;
+        conn.conn = Conn::new(stream);
+        conn.identity.thread = thread;
+        conn.listed = conn.place.list(thread);
+        conn.applied = Applied::default();
+        conn.pending.clear();
+        conn.multi_statements = None;
+        self.free(conn, true).await
     }
 
     /// Says by COM_SET_OPTION whether several statements may come in one packet.
@@ -283,14 +315,19 @@ impl Dialer {
         Ok((stream, thread))
     }
 
-    /// COM_RESET_CONNECTION first, also on a fresh connection: the baseline is the server's global
-    /// values, not what the login's collation made of them.
-    async fn set_up(&self, conn: &mut ServerConn) -> Result<(), BackendError> {
+    /// The baseline is the server's global values, not what the login's collation made of them.
+    async fn set_up(&self, conn: &mut ServerConn, new: bool) -> Result<(), BackendError> {
         let profile = conn.key.profile;
         let setup = self.known_setup().await?;
         let statements: Vec<_> = setup.baseline.iter().chain(setup.guard.iter()).collect();
         let mut out = std::mem::take(&mut conn.pending);
-        append_packet(&mut out, &mut 0, &com_reset_connection());
+        let clean = match setup.clean {
+            Clean::Sparing | Clean::Login if new => {
+                com_query(GLOBAL_CHARSETS.as_bytes(), profile.query_attributes())
+            }
+            _ => com_reset_connection().to_vec(),
+        };
+        append_packet(&mut out, &mut 0, &clean);
         for sql in &statements {
             let command = com_query(sql.as_bytes(), profile.query_attributes());
             append_packet(&mut out, &mut 0, &command);

@@ -19,7 +19,6 @@ pub(super) struct Known {
 #[derive(Clone, Debug)]
 struct Made {
     from: Arc<ServerFacts>,
-    primary: Option<Arc<ServerFacts>>,
     setup: Arc<Setup>,
 }
 
@@ -36,8 +35,10 @@ impl Known {
 
 impl Knowledge for Known {
     fn setup(&self, backend: BackendId) -> Option<Arc<Setup>> {
+        if backend.is_primary() && !self.watch.are_defaults_settled() {
+            return None;
+        }
         let facts = self.watch.facts(backend)?;
-        let primary = self.watch.facts(BackendId::PRIMARY);
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if made.len() <= backend.index() {
             made.resize(backend.index() + 1, None);
@@ -45,17 +46,12 @@ impl Knowledge for Known {
         let place = made.get_mut(backend.index())?;
         if let Some(known) = place
             && Arc::ptr_eq(&known.from, &facts)
-            && known.primary.as_ref().map(Arc::as_ptr) == primary.as_ref().map(Arc::as_ptr)
         {
             return Some(Arc::clone(&known.setup));
         }
-        let mut setup = make(backend, &facts, self.delegate)?;
-        let globals = primary.as_ref().map(|primary| Arc::clone(&primary.globals));
-        setup.globals = globals.unwrap_or_default();
-        let setup = Arc::new(setup);
+        let setup = Arc::new(make(backend, &facts, self.delegate)?);
         *place = Some(Made {
             from: facts,
-            primary,
             setup: Arc::clone(&setup),
         });
         Some(setup)
@@ -83,9 +79,10 @@ fn make(backend: BackendId, facts: &ServerFacts, delegate: bool) -> Option<Setup
         format!("SET {}", settings.join(", "))
     });
     Some(Setup {
-        globals: Default::default(),
+        globals: Arc::clone(&facts.globals),
         baseline: baseline.into_iter().collect(),
         identity: facts.identity,
+        clean: facts.clean,
         guard: guard(backend, facts, delegate, false).into(),
         guard_in_transaction: guard(backend, facts, delegate, true).into(),
     })

@@ -1,6 +1,7 @@
 //! The servers as the monitor last saw them.
 
 pub mod aurora;
+pub mod clean;
 pub mod guarantee;
 pub mod health;
 pub mod lag;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use super::ids::BackendId;
 use super::position::PositionKind;
+pub use clean::Clean;
 use guarantee::Flaws;
 pub use lag::{Lag, Samples};
 pub use report::{Receiver, Replication, Report};

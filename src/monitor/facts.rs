@@ -2,23 +2,21 @@
 
 mod baseline;
 mod history;
+mod looks;
 mod survey;
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::time::timeout;
+pub(super) use looks::Looks;
 
 use super::ProbeError;
 use super::link::{Link, Table};
 use super::shared::{Backend, Shared};
 use crate::domain::ids::BackendId;
-use crate::domain::topology::{Engine, Generation, Role};
+use crate::domain::topology::{Clean, Engine, Generation, Role};
 use survey::Survey;
-
-/// How often the servers' defaults are read again: SET GLOBAL may change them.
-const EVERY: Duration = Duration::from_secs(10);
 
 /// What a data connection, and the greeting of our own clients, must know of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +40,14 @@ pub struct ServerFacts {
     /// the primary's value as an SQL literal, to be SET on each data connection there. Empty for
     /// the primary; `None` until both were compared.
     pub baseline: Option<Vec<(String, String)>>,
-    /// The global values of the session variables, which sessions start with.
+    /// The primary's global values of the session variables, which sessions start with. A replica's
+    /// connections have them once the baseline is set there, which was made from these very ones.
     pub globals: Arc<BTreeMap<String, String>>,
+    /// A hash of all the values that sessions start with on this server: also of those that they cannot
+    /// change, or not without a privilege.
+    pub start: u64,
+    /// How its connections get what sessions begin with.
+    pub clean: Clean,
     /// How many statements about accounts it has run, wherever they came from: also those inside of
     /// stored programs, and what it replicates.
     pub account_statements: u64,
@@ -63,7 +67,7 @@ const ACCOUNT_STATEMENTS: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN \
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Globals {
     generation: Generation,
-    values: BTreeMap<String, String>,
+    values: Arc<BTreeMap<String, String>>,
     /// What `time_zone = SYSTEM` stands for on this machine.
     system_zone: String,
 }
@@ -87,14 +91,17 @@ pub(super) async fn run(shared: Arc<Shared>, id: BackendId) {
         compared: None,
     };
     loop {
+        let wanted = backend.looks.wanted();
         if backend.life.load().is_some()
             && let Err(error) = keeper.refresh(&shared, backend).await
         {
             tracing::debug!(backend = %backend.address, %error, "cannot read the server's facts");
         }
+        // Also after one that failed: who waited goes on with what is known, and the next comes soon.
+        backend.looks.looked(wanted);
         // Trying out settings spoils a connection, and the next use is far away.
         keeper.link.close().await;
-        let _ = timeout(EVERY, backend.refresh.notified()).await;
+        backend.looks.pause().await;
     }
 }
 
@@ -140,9 +147,16 @@ impl Keeper {
         let flaws = history::flaws(&mut self.link, greeting.engine, role, &all).await?;
         shared.note_flaws(backend, flaws);
         let is_default = |(name, _): &(String, String)| survey.is_default(name);
+        let value = |wanted: &str| {
+            all.iter()
+                .find(|(name, _)| name == wanted)
+                .map(|(_, value)| value.as_str())
+        };
+        let clean = Clean::of(value);
+        let start = hash(all.iter().filter(|(name, _)| survey.is_in_sessions(name)));
         let own = Globals {
             generation,
-            values: all.into_iter().filter(is_default).collect(),
+            values: same_values(backend, all.into_iter().filter(is_default).collect()),
             system_zone: Table::first(&answer).text(1).unwrap_or_default(),
         };
         let mut facts = ServerFacts {
@@ -154,7 +168,9 @@ impl Keeper {
             collation: collation(&answer),
             tracked_variables: survey.tracked(greeting.engine),
             baseline: backend.id.is_primary().then(Vec::new),
-            globals: self.same_globals(backend, &own),
+            globals: Arc::clone(&own.values),
+            start,
+            clean,
             account_statements: answer
                 .get(3)
                 .into_iter()
@@ -165,22 +181,15 @@ impl Keeper {
         };
         self.offer(shared, backend, &own);
         if !backend.id.is_primary() {
-            facts.baseline = self.baseline(shared, backend, own).await?;
+            let compared = self.compare(shared, backend, own).await?;
+            facts.baseline = compared.map(|it| it.baseline.clone());
+            facts.globals = compared.map_or_else(Arc::default, |it| Arc::clone(&it.primary.values));
         }
         let known = backend.facts.load();
         if known.as_deref() != Some(&facts) && backend.life(generation).is_some() {
             backend.facts.store(Some(Arc::new(facts)));
         }
         Ok(())
-    }
-
-    /// The published values if they are still these, so that they stay one thing.
-    fn same_globals(&self, backend: &Backend, own: &Globals) -> Arc<BTreeMap<String, String>> {
-        let known = backend.facts.load();
-        match known.as_deref() {
-            Some(known) if *known.globals == own.values => Arc::clone(&known.globals),
-            _ => Arc::new(own.values.clone()),
-        }
     }
 
     /// Publishes a server's own defaults. The primary's are news to every replica.
@@ -192,28 +201,26 @@ impl Keeper {
         if backend.id.is_primary() {
             let replicas = shared.backends.iter().filter(|it| !it.id.is_primary());
             for replica in replicas {
-                replica.refresh.notify_one();
+                replica.looks.wake();
             }
         }
     }
 
     /// What differs from the primary, as literals that this server accepts.
-    async fn baseline(
+    async fn compare(
         &mut self,
         shared: &Shared,
         backend: &Backend,
         own: Globals,
-    ) -> Result<Option<Vec<(String, String)>>, ProbeError> {
+    ) -> Result<Option<&Comparison>, ProbeError> {
         let primary = shared.backend(BackendId::PRIMARY);
         let Some(primary) = primary.and_then(|primary| primary.globals.load_full()) else {
             // The last known defaults of a primary that is gone are still what clients expect.
-            return Ok(self.compared.as_ref().map(|it| it.baseline.clone()));
+            return Ok(self.compared.as_ref());
         };
-        if let Some(last) = &self.compared
-            && last.own == own
-            && last.primary == primary
-        {
-            return Ok(Some(last.baseline.clone()));
+        let is_known = |last: &Comparison| last.own == own && last.primary == primary;
+        if self.compared.as_ref().is_some_and(is_known) {
+            return Ok(self.compared.as_ref());
         }
         let differing = baseline::differing(&own.values, &primary.values);
         let found = baseline::literals(&mut self.link, differing).await?;
@@ -232,13 +239,29 @@ impl Keeper {
                 "a default differs from the primary's and cannot be set for a session"
             );
         }
-        self.compared = Some(Comparison {
+        Ok(Some(self.compared.insert(Comparison {
             own,
             primary,
-            baseline: found.settings.clone(),
-        });
-        Ok(Some(found.settings))
+            baseline: found.settings,
+        })))
     }
+}
+
+/// The published values if they are still these, so that they stay one thing.
+fn same_values(
+    backend: &Backend,
+    values: BTreeMap<String, String>,
+) -> Arc<BTreeMap<String, String>> {
+    match backend.globals.load().as_deref() {
+        Some(known) if *known.values == values => Arc::clone(&known.values),
+        _ => Arc::new(values),
+    }
+}
+
+fn hash<'a>(values: impl Iterator<Item = &'a (String, String)>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    values.for_each(|value| value.hash(&mut hasher));
+    hasher.finish()
 }
 
 /// utf8mb4_0900_ai_ci where the server does not say.

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use super::board::{Board, Bounds, Outcome};
 use super::errant::Errant;
-use super::facts::{Globals, ServerFacts};
+use super::facts::{Globals, Looks, ServerFacts};
 use super::hub::Hub;
 use super::life::Life;
 use super::settings::{Address, Settings};
@@ -62,8 +62,8 @@ pub(super) struct Backend {
     /// What its settings take away from the levels, as they were last read.
     pub(super) flaws: Mutex<Flaws>,
     pub(super) globals: ArcSwapOption<Globals>,
-    /// Asks that the facts be read again.
-    pub(super) refresh: Notify,
+    /// When the facts are read.
+    pub(super) looks: Looks,
     pub(super) probes: AtomicU64,
 }
 
@@ -129,7 +129,7 @@ impl Shared {
             id.hub.dismiss(id);
             id.hub.wake();
             id.upper.wake.notify_one();
-            id.refresh.notify_one();
+            id.looks.wake();
         }
         if !changed.is_empty() {
             self.epoch.send_replace(topology.epoch);
@@ -226,7 +226,7 @@ impl Backend {
             facts: ArcSwapOption::empty(),
             flaws: Mutex::default(),
             globals: ArcSwapOption::empty(),
-            refresh: Notify::new(),
+            looks: Looks::default(),
             probes: AtomicU64::new(0),
         }
     }

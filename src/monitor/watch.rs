@@ -302,6 +302,27 @@ impl Watch {
         self.shared.backend(backend)?.facts.load_full()
     }
 
+    /// Somebody set the primary's defaults.
+    pub fn defaults_changed(&self) {
+        if let Some(primary) = self.shared.backend(BackendId::PRIMARY) {
+            primary.looks.changed();
+        }
+    }
+
+    /// Whether the primary's defaults are known with all changes that were told.
+    pub fn are_defaults_settled(&self) -> bool {
+        let primary = self.shared.backend(BackendId::PRIMARY);
+        primary.is_none_or(|primary| primary.looks.are_settled())
+    }
+
+    /// Returns once the primary's defaults are known with all changes that were told, or in vain after a
+    /// second.
+    pub async fn defaults_settled(&self) {
+        if let Some(primary) = self.shared.backend(BackendId::PRIMARY) {
+            primary.looks.settled().await;
+        }
+    }
+
     /// A data connection to this server broke: probe it at once.
     pub fn suspect(&self, backend: BackendId) {
         if let Some(backend) = self.shared.backend(backend) {

@@ -100,17 +100,10 @@ impl Relay {
     /// level keeps no snapshot.
     fn reads_anew(&self) -> bool {
         let mirror = &self.state.mirror;
-        let facts;
         // The second is MariaDB's word before 11.1.
-        let set = mirror.get(b"transaction_isolation");
-        let level = match set.or_else(|| mirror.get(b"tx_isolation")) {
-            Some(level) => level,
-            None => {
-                facts = self.shared.watch.facts(BackendId::PRIMARY);
-                let global = |name| facts.as_ref()?.globals.get(name);
-                let default = global("transaction_isolation").or_else(|| global("tx_isolation"));
-                default.map(|level| level.as_bytes()).unwrap_or_default()
-            }
+        let level = match mirror.value("transaction_isolation") {
+            b"" => mirror.value("tx_isolation"),
+            level => level,
         };
         level.eq_ignore_ascii_case(b"READ-COMMITTED")
             || level.eq_ignore_ascii_case(b"READ-UNCOMMITTED")

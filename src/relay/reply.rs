@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::accounts::{change_accounts, changed_nothing};
+use super::changes::tell_changes;
 use super::groups::acknowledge;
 use super::links::Links;
 use super::reload::InForce;
@@ -226,19 +226,15 @@ impl Relay {
                     rows: event.kind == EventKind::ResultEnd,
                 };
                 acknowledge(shared, state, groups, expect.side, outcome, event.more);
-                if link.changing.is_some() {
-                    change_accounts(shared, state, outcome, event.more);
-                }
+                tell_changes(shared, state, link, (outcome, None), event.more);
                 outcome
             }
             EventKind::Err => {
                 told.fails(packet);
                 let code = ErrView::parse(payload).map_or(0, |error| error.code);
                 state.on_error(code);
-                if link.changing.is_some() && !changed_nothing(code) {
-                    change_accounts(shared, state, Outcome::Failed, false);
-                }
                 let outcome = Outcome::Failed;
+                tell_changes(shared, state, link, (outcome, Some(code)), false);
                 acknowledge(shared, state, groups, expect.side, outcome, false);
                 outcome
             }

@@ -5,10 +5,10 @@
 //! SET when they connect). So after a statement that may have set the list, it is asked for before
 //! the next statement is even classified.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::session::{End, Relay};
-use crate::domain::ids::BackendId;
 use crate::domain::session::Side;
 use crate::domain::sql::{Access, Effects, StatementProfile};
 
@@ -74,9 +74,9 @@ impl Relay {
         let Ok(values) = asked else {
             return false;
         };
-        let primary = shared.watch.facts(BackendId::PRIMARY);
+        let base = Arc::clone(state.mirror.base());
         for (name, value) in names.into_iter().zip(values) {
-            let global = primary.as_ref().and_then(|facts| facts.globals.get(name));
+            let global = base.get(name);
             let value = as_reported(value, global.map(String::as_str));
             let name = name.as_bytes();
             let known = state.mirror.get(name).or(global.map(String::as_bytes));

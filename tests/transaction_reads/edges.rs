@@ -1,12 +1,17 @@
 //! A transaction that is opened late meets a primary that refuses it, a client of the older protocol,
 //! texts that are too long to be held, and the end of its connection.
 
+use std::time::Duration;
+
+use highwater::domain::consistency::TransactionReads;
 use highwater::protocol::caps::CapabilityFlags;
 use highwater::protocol::ok::OkView;
+use highwater::rig::Cluster;
 use tokio::io::AsyncWriteExt;
 
 use super::seen::run as see;
-use crate::support::raw::{Raw, error_of, usual};
+use crate::support::Setup;
+use crate::support::raw::{Raw, error_of, shown, usual};
 use crate::{deferring, directly, through};
 
 /// Longer than what is held of a command.
@@ -177,6 +182,38 @@ async fn release_closes_the_clients_connection() {
         assert_eq!(direct, expected, "{script:?}");
         let through = closes(through(&setup, usual()).await, script).await;
         assert_eq!(through, expected, "{script:?}");
+    }
+    setup.proxy.shut_down().await;
+}
+
+/// A session keeps the isolation level that it began with: at REPEATABLE READ its snapshot is the primary's, also
+/// when those who begin later read anew each time.
+#[tokio::test]
+async fn an_isolation_level_that_was_set_globally_is_for_others() {
+    let cluster = Cluster::builder().start().await.unwrap();
+    for sql in [
+        "CREATE DATABASE through",
+        "CREATE TABLE through.t (id INT PRIMARY KEY)",
+        "GRANT SYSTEM_VARIABLES_ADMIN ON *.* TO app",
+    ] {
+        cluster.primary().exec(sql).await.unwrap();
+    }
+    cluster.wait_all_caught_up().await.unwrap();
+    let setup = Setup::over(cluster, |config| {
+        config.consistency.transaction_reads = TransactionReads::ReplicaUntilWrite;
+        config.consistency.catch_up_timeout = Duration::from_secs(30);
+    })
+    .await;
+    let mut old = through(&setup, usual()).await;
+    let set = "SET GLOBAL transaction_isolation = 'READ-COMMITTED'";
+    assert_eq!(error_of(&old.query(set).await), None);
+    let mut new = through(&setup, usual()).await;
+    for (client, expected) in [(&mut old, "primary"), (&mut new, "replica")] {
+        client.query("BEGIN").await;
+        client.query("SELECT COUNT(*) FROM t").await;
+        let went = shown(&client.query("SHOW HIGHWATER ROUTE LAST 1").await);
+        assert!(went.contains(expected), "{went}");
+        client.query("COMMIT").await;
     }
     setup.proxy.shut_down().await;
 }

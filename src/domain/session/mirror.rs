@@ -141,7 +141,7 @@ impl Mirror {
     }
 
     /// A variable's value, also if the session never changed it.
-    fn value(&self, name: &str) -> &[u8] {
+    pub fn value(&self, name: &str) -> &[u8] {
         let default = || Some(self.wanted.base.get(name)?.as_bytes());
         let set = self.get(name.as_bytes());
         set.or_else(default).unwrap_or_default()

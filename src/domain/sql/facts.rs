@@ -182,7 +182,16 @@ impl<'t> Walk<'t> {
             self.last_insert_id(name);
             self.known(Known::of_variable(name));
             self.roles(name);
+            let first = self.before[0].is_some_and(|t| t.is("set") || t.is_op(b','));
+            if first && is_global_scope(name) && !self.next_is_op(b'=') {
+                self.sets_global();
+            }
         }
+    }
+
+    /// An assignment to a global variable.
+    fn sets_global(&mut self) {
+        self.facts.effects = self.facts.effects.with(Effects::GLOBALS);
     }
 
     /// The first word of a statement, which may be one about accounts. Who writes to the tables in `mysql`
@@ -394,6 +403,14 @@ impl<'t> Walk<'t> {
         }
         if self.in_set {
             self.roles(name);
+            // `@@global.hot_cache.key_buffer_size` has a part more.
+            while ahead.eat_op(b'.') {
+                ahead.next();
+            }
+            let assigned = ahead.eat_op(b':') || ahead.eat_op(b'=');
+            if assigned && global {
+                self.sets_global();
+            }
         }
         if !global {
             self.known(Known::of_variable(name));
@@ -416,9 +433,48 @@ impl<'t> Walk<'t> {
     }
 }
 
+/// The words with which a SET names the values that sessions begin with. PERSIST_ONLY is for a server's next
+/// start.
+fn is_global_scope(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(b"global") || word.eq_ignore_ascii_case(b"persist")
+}
+
 #[cfg(test)]
 mod tests {
     use crate::domain::sql::{Effects, LexMode, Seed, explain};
+
+    fn has(sql: &str, effect: Effects) -> bool {
+        let profile = explain(sql.as_bytes(), LexMode::default(), &Seed::new(0));
+        profile.effects.contains(effect)
+    }
+
+    #[test]
+    fn statements_that_set_global_variables() {
+        let cases: [(&str, bool); 19] = [
+            ("SET GLOBAL sql_mode = ''", true),
+            ("set persist sql_mode = ''", true),
+            ("SET @@global.sql_mode = ''", true),
+            ("SET @@GLOBAL.sql_mode := ''", true),
+            ("SET @@`global`.sql_mode = ''", true),
+            ("SET @@persist.sql_mode = ''", true),
+            ("SET @x = 1, GLOBAL sql_mode = ''", true),
+            ("SET @@global.hot_cache.key_buffer_size = 1", true),
+            ("SET GLOBAL TRANSACTION READ ONLY", true),
+            ("DO 1; SET GLOBAL sql_mode = ''", true),
+            ("/*!80000 SET GLOBAL sql_mode = '' */", true),
+            ("SET sql_mode = @@global.sql_mode", false),
+            ("SET sql_mode = @@global.sql_mode, @x = 1", false),
+            ("SET global = 1", false),
+            ("SET SESSION sql_mode = ''", false),
+            ("SET @@session.sql_mode = ''", false),
+            ("SELECT @@global.sql_mode = ''", false),
+            ("SELECT 1 AS a, global FROM t", false),
+            ("SET @x = 'GLOBAL sql_mode = 1'", false),
+        ];
+        for (sql, expected) in cases {
+            assert_eq!(has(sql, Effects::GLOBALS), expected, "{sql}");
+        }
+    }
 
     #[test]
     fn statements_about_accounts() {
@@ -455,9 +511,7 @@ mod tests {
             ("INSERT INTO mysql.user VALUES (1)", false),
         ];
         for (sql, expected) in cases {
-            let profile = explain(sql.as_bytes(), LexMode::default(), &Seed::new(0));
-            let found = profile.effects.contains(Effects::ACCOUNTS);
-            assert_eq!(found, expected, "{sql}");
+            assert_eq!(has(sql, Effects::ACCOUNTS), expected, "{sql}");
         }
     }
 }

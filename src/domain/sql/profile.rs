@@ -116,6 +116,8 @@ impl Effects {
 
     /// May change accounts, their passwords, rights or roles.
     pub const ACCOUNTS: Self = Self(1 << 21);
+    /// Gives global variables values, with which sessions begin from then on.
+    pub const GLOBALS: Self = Self(1 << 22);
 
     /// Whether all flags of `other` are set.
     pub const fn contains(self, other: Self) -> bool {

@@ -12,6 +12,8 @@ pub(super) struct Survey {
     free: Vec<String>,
     /// Only a privileged session can set these.
     restricted: Vec<String>,
+    /// No session can set these after it began.
+    fixed: Vec<String>,
 }
 
 /// Variables of one statement or of the connection rather than of the session's state.
@@ -83,6 +85,7 @@ pub(super) async fn take(link: &mut Link) -> Result<Survey, ProbeError> {
     let mut survey = Survey {
         free: Vec::new(),
         restricted: Vec::new(),
+        fixed: Vec::new(),
     };
     let names = Table::first(&answer).pairs().map(|(name, _)| name);
     for name in names.filter(|name| !is_noise(name) && is_plain(name)) {
@@ -98,6 +101,7 @@ pub(super) async fn take(link: &mut Link) -> Result<Survey, ProbeError> {
             Err(ProbeError::Server { .. }) if SESSION_ONLY.contains(&name.as_str()) => {
                 survey.restricted.push(name);
             }
+            Err(ProbeError::Server { code, .. }) if is_read_only(code) => survey.fixed.push(name),
             Err(ProbeError::Server { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -128,11 +132,22 @@ impl Survey {
     pub(super) fn is_default(&self, name: &str) -> bool {
         self.free.iter().any(|free| free == name)
     }
+
+    /// Whether sessions have this variable, which begins with its global value.
+    pub(super) fn is_in_sessions(&self, name: &str) -> bool {
+        let mut all = self.free.iter().chain(&self.restricted).chain(&self.fixed);
+        all.any(|known| known == name)
+    }
 }
 
 /// ER_SPECIFIC_ACCESS_DENIED_ERROR, ER_DBACCESS_DENIED_ERROR.
 fn needs_privilege(code: u16) -> bool {
     matches!(code, 1227 | 1044)
+}
+
+/// ER_VARIABLE_IS_READONLY, as of max_allowed_packet.
+fn is_read_only(code: u16) -> bool {
+    code == 1621
 }
 
 fn is_noise(name: &str) -> bool {

@@ -1,0 +1,80 @@
+//! Statements that may change what sessions begin with, accounts or global variables: whoever begins after one
+//! has the rights that it gave, and the defaults.
+
+use super::session::Relay;
+use super::shared::Shared;
+use crate::backend::ServerConn;
+use crate::domain::ids::BackendId;
+use crate::domain::position::Position;
+use crate::domain::session::{Outcome, Session, Side, Unsaid};
+use crate::domain::sql::{Effects, StatementProfile};
+
+/// Errors that say that a statement was not begun: a right is missing (1044, 1045, 1095, 1142, 1227, 1370,
+/// 1410), it cannot be read (1064, 1295), or the server is read only (1290, 1792, 1836). Any other may come
+/// after part of it was done: MariaDB's account statements go on behind an account that fails.
+const NOT_BEGUN: [u16; 12] = [
+    1044, 1045, 1064, 1095, 1142, 1227, 1290, 1295, 1370, 1410, 1792, 1836,
+];
+
+impl Relay {
+    /// Before a statement is sent.
+    pub(super) fn begin_change(&mut self, side: Side, profile: &StatementProfile) {
+        if profile.effects.contains(Effects::ACCOUNTS)
+            && let Some(link) = self.links.get_mut(side)
+        {
+            link.changing = Some(self.shared.accounts.changing());
+        }
+        if profile.effects.contains(Effects::GLOBALS)
+            && let Some(link) = self.links.get_mut(side)
+        {
+            link.sets_globals = true;
+        }
+    }
+
+    /// A statement ended. One that was lost may have changed something.
+    pub(super) fn end_change(&mut self, side: Side, outcome: Outcome) {
+        let Some(link) = self.links.get_mut(side) else {
+            return;
+        };
+        if let Some(changing) = link.changing.take()
+            && outcome != Outcome::Lost
+        {
+            changing.told();
+        }
+        if std::mem::take(&mut link.sets_globals) && outcome == Outcome::Lost {
+            change_defaults(&self.shared);
+        }
+    }
+}
+
+/// A statement ended, or one of several did: of what it changed everybody is told before the client is. `error`
+/// is the code of the error with which it ended, `more` says whether more of the reply follows.
+pub(super) fn tell_changes(
+    shared: &Shared,
+    state: &Session,
+    link: &ServerConn,
+    (outcome, error): (Outcome, Option<u16>),
+    more: bool,
+) {
+    if link.changing.is_some() && !error.is_some_and(|code| NOT_BEGUN.contains(&code)) {
+        change_accounts(shared, state, outcome, more);
+    }
+    if link.sets_globals {
+        change_defaults(shared);
+    }
+}
+
+/// The primary's global variables may be others now: older connections have the old ones, also where no session
+/// could set them.
+fn change_defaults(shared: &Shared) {
+    shared.accounts.noticed(BackendId::PRIMARY);
+    shared.watch.defaults_changed();
+}
+
+/// Accounts may be others now than before, which shows where this session's writes do.
+fn change_accounts(shared: &Shared, state: &Session, outcome: Outcome, more: bool) {
+    let untold = state.unsaid(outcome, more) != Unsaid::Nothing;
+    let compact = |position: &mut Position| shared.watch.compact(position);
+    let need = state.positions.need();
+    shared.accounts.changed(need, untold, compact);
+}
