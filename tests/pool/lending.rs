@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use highwater::rig::Cluster;
+use highwater::rig::{APP, Cluster};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
 
@@ -50,7 +50,10 @@ async fn a_connection_is_called_back_from_other_threads() {
 
 #[tokio::test]
 async fn a_prepared_transaction_that_stays_takes_its_connection_along() {
-    let setup = one_connection(1).await;
+    let cluster = Cluster::builder().replicas(0).start().await.unwrap();
+    let rights = format!("GRANT SESSION_VARIABLES_ADMIN ON *.* TO '{}'", APP.user);
+    cluster.primary().value(&rights).await.unwrap();
+    let setup = Setup::over(cluster, lends(1)).await;
     let mut one = setup.connect().await;
     for sql in [
         "CREATE TABLE t (id INT PRIMARY KEY)",
