@@ -7,9 +7,9 @@ use crate::domain::routing::Reason;
 use crate::domain::session::{Outcome, Side};
 use crate::domain::sql::control::{
     KillId, NamedConnection, asks_for_processlist, explained_connection, killed_in_packet,
-    numbers_beside_threads, parse_kill,
+    leading_kills, numbers_beside_threads, parse_kill,
 };
-use crate::domain::sql::{Access, Doubt, StatementProfile};
+use crate::domain::sql::{Access, Doubt, LexMode, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::reply::ReplyKind;
 use crate::protocol::resultset::TextResult;
@@ -17,6 +17,9 @@ use crate::relay::attempt::Task;
 use crate::relay::kill::{self, Named};
 use crate::relay::session::{End, Relay};
 use crate::relay::statement::Statement;
+
+/// What stands in the place of a KILL that was carried out.
+const NOTHING: &[u8] = b"DO 0;";
 
 /// Statements about threads are shorter than this, in bytes.
 const LONGEST: usize = 1024;
@@ -94,6 +97,11 @@ impl Relay {
         text: &[u8],
     ) -> Result<Result<Answered, ClientError>, End> {
         let mode = self.lexer.mode(&self.state).unwrap_or_default();
+        let rest = match self.kill_leading(text, mode).await {
+            Ok(rest) => rest,
+            Err(error) => return Ok(Err(error)),
+        };
+        let text = rest.as_slice();
         let named = killed_in_packet(text, mode);
         let mut aims = Vec::new();
         let text = put_threads(text, &named, |number| {
@@ -108,6 +116,31 @@ impl Relay {
         };
         let outcome = self.run_rewritten(text, profile).await?;
         Ok(Ok(Answered::ByServer(outcome)))
+    }
+
+    /// Ends the sessions that the first statements of a packet kill, and puts statements that do nothing in
+    /// their place: nobody knows whether a later one is reached.
+    async fn kill_leading(&mut self, text: &[u8], mode: LexMode) -> Result<Vec<u8>, ClientError> {
+        let (mut done, mut from) = (Vec::new(), 0);
+        if !self.links.takes_multi_statements() {
+            // A server refuses such a packet as a whole.
+            return Ok(text.to_vec());
+        }
+        for (order, next) in leading_kills(text, mode) {
+            let KillId::Number(number) = order.id else {
+                break;
+            };
+            let own = u64::from(self.diary.id.0);
+            let other = |id: &u64| SessionId::of_number(*id).is_some() && *id != own;
+            let Some(id) = Some(number).filter(other) else {
+                break;
+            };
+            kill::kill(&self.shared, self.links.key(), id, order.query_only).await?;
+            done.extend_from_slice(NOTHING);
+            from = next;
+        }
+        done.extend_from_slice(text.get(from..).unwrap_or_default());
+        Ok(done)
     }
 
     /// Answers a statement that shows a server's threads or names one of them, if that is what it is.

@@ -56,6 +56,27 @@ pub fn killed_in_packet(text: &[u8], mode: LexMode) -> Vec<NamedConnection> {
         .collect()
 }
 
+/// The KILLs of plain ids with which a packet of several statements begins, and where the text behind each of
+/// them goes on.
+pub fn leading_kills(text: &[u8], mode: LexMode) -> Vec<(Kill, usize)> {
+    let lexemes = lexeme::read(text, mode).unwrap_or_default();
+    let statements = lexemes.split(|(lexeme, _)| *lexeme == Lexeme::Op(b';'));
+    let mut found = Vec::new();
+    for statement in statements {
+        let Some((query_only, [(_, last)])) = behind_kill(statement) else {
+            break;
+        };
+        let Some((_, number)) = behind_kill(statement).and_then(|(_, id)| plain(id)) else {
+            break;
+        };
+        let id = KillId::Number(number);
+        let semicolon = lexemes.iter().find(|(_, place)| place.start >= last.end);
+        let next = semicolon.map_or(text.len(), |(_, place)| place.end);
+        found.push((Kill { query_only, id }, next));
+    }
+    found
+}
+
 /// The connection that `EXPLAIN [FORMAT = x] FOR CONNECTION id` is about.
 pub fn explained_connection(text: &[u8], mode: LexMode) -> Option<NamedConnection> {
     let lexemes = lexeme::read(text, mode)?;
@@ -202,6 +223,18 @@ mod tests {
             [(28..29, 6), (35..36, 7)]
         );
         assert_eq!(packet("SELECT 1"), []);
+        let leading = |text: &str| -> Vec<(bool, usize)> {
+            let kills = leading_kills(text.as_bytes(), mode);
+            let one = |(kill, next): (Kill, usize)| (kill.query_only, next);
+            kills.into_iter().map(one).collect()
+        };
+        assert_eq!(
+            leading("KILL QUERY 6 ; kill 7; SELECT 1; KILL 8"),
+            [(true, 14), (false, 22)]
+        );
+        assert_eq!(leading("kill 7;"), [(false, 7)]);
+        assert_eq!(leading("SELECT 1; KILL 8"), []);
+        assert_eq!(leading("KILL 1 + 1; KILL 8"), []);
         let explained = |text: &str| explained_connection(text.as_bytes(), mode);
         assert_eq!(explained("EXPLAIN FOR CONNECTION 12"), Some((23..25, 12)));
         assert_eq!(
