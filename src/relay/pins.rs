@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::attempt::Task;
 use super::kill::Registry;
 use super::session::Relay;
-use super::statement::Statement;
+use super::statement::{Statement, asks_previous};
 use crate::backend::{BackendError, ServerConn};
 use crate::domain::ids::SessionId;
 use crate::domain::session::mirror::user;
@@ -254,12 +254,13 @@ impl Relay {
 
     /// A routine may have made temporary tables by CREATE … SELECT, which no tracker tells, but which is
     /// counted: asked for before the next statement for which it matters.
-    pub(super) async fn settle_tables(&mut self, access: Access) {
+    pub(super) async fn settle_tables(&mut self, profile: &StatementProfile) {
         let matters = !matches!(
-            access,
+            profile.access,
             Access::Write | Access::PrimaryRead | Access::Diagnostics
         );
-        if !self.tables_unsure || !matters {
+        // What asks about the routine goes where it ran, and first.
+        if !self.tables_unsure || !matters || asks_previous(profile) {
             return;
         }
         self.tables_unsure = false;

@@ -266,7 +266,7 @@ mod tests {
                 vec![9],
             ),
             ("SELECT id FROM t WHERE id = 7", vec![]),
-            ("SELECT a7 FROM sys.session WHERE c = 7.5", vec![]),
+            ("SELECT a7 FROM sys.session WHERE c = '7'", vec![]),
             (
                 "SELECT id FROM t WHERE id = 6; SELECT id FROM `processlist` WHERE id = 7",
                 vec![7],
