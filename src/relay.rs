@@ -25,6 +25,7 @@ mod hints;
 mod history;
 mod inactivity;
 mod infile;
+mod init_connect;
 mod inspect;
 mod kill;
 mod links;

@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "state/init_connect.rs"]
+mod init_connect;
 #[path = "state/late.rs"]
 mod late;
 #[path = "support/measure.rs"]

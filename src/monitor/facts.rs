@@ -46,6 +46,8 @@ pub struct ServerFacts {
     /// A hash of all the values that sessions start with on this server: also of those that they cannot
     /// change, or not without a privilege.
     pub start: u64,
+    /// What it runs for each client that logs in; empty for nothing.
+    pub init_connect: String,
     /// How its connections get what sessions begin with.
     pub clean: Clean,
     /// How many statements about accounts it has run, wherever they came from: also those inside of
@@ -153,6 +155,7 @@ impl Keeper {
                 .map(|(_, value)| value.as_str())
         };
         let clean = Clean::of(value);
+        let init_connect = value("init_connect").unwrap_or_default().to_owned();
         let start = hash(all.iter().filter(|(name, _)| survey.is_in_sessions(name)));
         let own = Globals {
             generation,
@@ -170,6 +173,7 @@ impl Keeper {
             baseline: backend.id.is_primary().then(Vec::new),
             globals: Arc::clone(&own.values),
             start,
+            init_connect,
             clean,
             account_statements: answer
                 .get(3)

@@ -279,7 +279,7 @@ impl Relay {
         self.open_groups.clear();
         self.permit = None;
         self.renamed = false;
-        self.start_from_globals();
+        self.start_as_reset();
         self.statements.clear();
         self.tell_pins();
     }

@@ -235,8 +235,17 @@ impl Relay {
         self.set_charset(self.who.accepted.charset);
     }
 
-    /// What a reset leaves: the primary's global defaults.
-    pub(super) fn start_from_globals(&mut self) {
+    /// What a reset leaves: the primary's global defaults; on MariaDB the charset of the client's handshake, too
+    /// (tried on 10.11).
+    pub(super) fn start_as_reset(&mut self) {
+        let facts = self.shared.watch.facts(BackendId::PRIMARY);
+        match facts.is_some_and(|facts| facts.engine == Engine::MariaDb) {
+            true => self.start_from_defaults(),
+            false => self.start_from_globals(),
+        }
+    }
+
+    fn start_from_globals(&mut self) {
         self.lexer = start_from_globals(&self.shared, &mut self.state);
     }
 

@@ -215,7 +215,7 @@ pub async fn serve(shared: Arc<Shared>, stream: Stream, id: SessionId, task: Opt
         errors: 0,
     };
     let mut relay = Relay::new(shared, client, accepted, task, gauge, diary);
-    let end = match relay.open().await {
+    let end = match relay.begin().await {
         Ok(()) => relay.run().await,
         Err(end) => end,
     };
@@ -323,6 +323,12 @@ impl Relay {
             registered,
             gauge,
         }
+    }
+
+    /// Up to the first command.
+    async fn begin(&mut self) -> Result<(), End> {
+        self.open().await?;
+        self.run_init_connect().await
     }
 
     async fn run(&mut self) -> End {

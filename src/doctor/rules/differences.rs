@@ -146,7 +146,10 @@ pub(super) fn init_connect(facts: &Facts) -> Vec<Finding> {
         };
         let finding = Finding::new(severity, "init_connect is set")
             .on(&server.address)
-            .why("it runs once on each pooled connection and not once for each client; what it sets may be undone between clients, and what it writes fails on a replica and ends the connection");
+            .why(match server.role {
+                Role::Primary => "it runs for each client, as on the server alone, and for each pooled connection and each of the monitor's besides: both accounts need the rights for it",
+                Role::Replica => "it runs for each pooled connection and for no client; what it writes fails on a replica and ends the connection",
+            });
         Some(set_for_good(finding, seen.engine, "init_connect", "''"))
     });
     or_ok(findings.collect(), "init_connect is empty")

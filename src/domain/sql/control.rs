@@ -8,6 +8,7 @@ mod kill;
 pub(super) mod lexeme;
 mod own;
 mod previous;
+mod split;
 
 pub use super::variables::OwnVariable;
 pub use completion::{ends_plainly, releases};
@@ -20,3 +21,4 @@ pub use own::{
     parse_known, parse_own, parse_own_prepared, sets_known,
 };
 pub use previous::{Answers, Field, Item, Mentions, Previous, Target, parse_previous};
+pub use split::statements;
