@@ -10,8 +10,6 @@ use highwater::config::{Account, Config, PoolMode};
 use highwater::daemon::Proxy;
 use highwater::domain::consistency::Level;
 use highwater::rig::{Cluster, ClusterBuilder, Server, TestSuite};
-use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, OptsBuilder};
 use tokio::time::timeout;
 
 use super::candidates::Candidate;
@@ -198,7 +196,6 @@ impl Behind {
         let setup = Setup { proxy, cluster };
         setup.replicas_usable(2).await;
         let port = setup.proxy.addresses().mysql.port();
-        open_all_links(port).await;
         let target = Target { port, socket, var };
         self.through.prepare(&target);
         let ended = self.through.run(candidate, &target, patience).await;
@@ -244,21 +241,6 @@ impl Behind {
     pub(crate) fn end(&mut self) {
         self.running = None;
     }
-}
-
-/// Has the monitor open the connection that it needs for some reads only: files count a server's
-/// connections when they start, and wait at their end until it has as few.
-async fn open_all_links(port: u16) {
-    let opts = OptsBuilder::default()
-        .ip_or_hostname("127.0.0.1")
-        .tcp_port(port)
-        .user(Some("root"))
-        .prefer_socket(false);
-    let mut conn = Conn::new(Opts::from(opts)).await.unwrap();
-    let level = "SET highwater_read_consistency = 'global'";
-    conn.query_drop(level).await.unwrap();
-    conn.query_drop("SELECT * FROM mysql.func").await.unwrap();
-    conn.disconnect().await.unwrap();
 }
 
 /// Makes the primary as it was; every replica must follow.
