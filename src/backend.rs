@@ -11,7 +11,7 @@ mod simple;
 pub mod statements;
 pub mod threads;
 
-pub use accounts::{Accounts, Changing};
+pub use accounts::{Accounts, Changing, Shown};
 pub use conn::{Identity, ServerConn};
 pub use dial::{Credentials, Dialer, Knowledge, Setup};
 pub use error::{BackendError, Refusal};

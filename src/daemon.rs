@@ -420,10 +420,9 @@ async fn observe(shared: Arc<Shared>) {
     let mut metrics = HashMap::new();
     let mut topology = shared.watch.topology();
     let mut coalesced = 0;
-    let mut known = HashMap::new();
     loop {
         show(&shared, &topology, &mut metrics);
-        notice_changes(&shared, &mut known);
+        shared.notice_changes();
         notice_share(&shared);
         let now: u64 = topology
             .backends
@@ -446,22 +445,6 @@ async fn observe(shared: Arc<Shared>) {
             Ok(changed) => changed,
             Err(_) => shared.watch.topology(),
         };
-    }
-}
-
-/// Takes note of the servers that ran statements about accounts since this was last called, or whose defaults
-/// are others: what logged in before is for nobody else.
-fn notice_changes(shared: &Shared, known: &mut HashMap<BackendId, (u64, u64)>) {
-    for pool in shared.pools() {
-        let backend = pool.backend();
-        let Some(facts) = shared.watch.facts(backend) else {
-            continue;
-        };
-        let now = (facts.account_statements, facts.start);
-        let before = known.insert(backend, now);
-        if before.is_some_and(|before| before != now) {
-            shared.accounts.noticed(backend);
-        }
     }
 }
 

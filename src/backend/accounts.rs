@@ -6,6 +6,7 @@
 //! primary, so a connection to one is current only if that replica was known to have the change before it
 //! logged in.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,10 +24,20 @@ pub struct Accounts {
     epoch: AtomicU64,
     /// Grows for each server with the changes that were noticed there.
     noticed: PerServer<AtomicU64>,
+    shown: Mutex<HashMap<BackendId, Shown>>,
     last: Mutex<Option<Change>>,
     bounds: ArcSwap<Bounds>,
     /// Counts the logins.
     logins: AtomicU32,
+}
+
+/// What a server tells of itself now and then, by which changes are noticed that nobody told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// How many statements about accounts it has run.
+    pub account_statements: u64,
+    /// A hash of the values that its sessions start with.
+    pub start: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +85,7 @@ impl Accounts {
         Arc::new(Self {
             epoch: AtomicU64::new(0),
             noticed: PerServer::default(),
+            shown: Mutex::default(),
             last: Mutex::new(None),
             bounds: ArcSwap::from_pointee(Bounds {
                 patience: max_lag,
@@ -118,8 +130,19 @@ impl Accounts {
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// This server was seen to have changed accounts, by whomever.
-    pub fn noticed(&self, backend: BackendId) {
+    /// A server shows this now. If it showed something else before, its accounts or what its sessions start with
+    /// were changed, by whomever.
+    pub fn shows(&self, backend: BackendId, now: Shown) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown
+            .insert(backend, now)
+            .is_some_and(|before| before != now)
+        {
+            self.noticed(backend);
+        }
+    }
+
+    fn noticed(&self, backend: BackendId) {
         let noticed = || AtomicU64::new(0);
         if let Some(noticed) = self.noticed.get_or_init(backend, noticed) {
             noticed.fetch_add(1, Ordering::SeqCst);
@@ -231,6 +254,13 @@ mod tests {
         Accounts::new(max_lag, max_lifetime)
     }
 
+    fn shown(account_statements: u64, start: u64) -> Shown {
+        Shown {
+            account_statements,
+            start,
+        }
+    }
+
     fn change(accounts: &Accounts, untold: bool) {
         accounts.changed(&Position::Lsn(7), untold, |_| {});
     }
@@ -275,8 +305,18 @@ mod tests {
         let accounts = accounts(HOUR, None);
         let here = accounts.stamp(BackendId::PRIMARY, |_| true);
         let there = accounts.stamp(REPLICA, |_| true);
-        accounts.noticed(REPLICA);
-        assert!(here.is_current() && !there.is_current());
+        for (statements, start) in [(1, 7), (1, 7)] {
+            accounts.shows(REPLICA, shown(statements, start));
+        }
+        assert!(
+            there.is_current(),
+            "the first look and one that is the same"
+        );
+        for (statements, start) in [(2, 7), (2, 8)] {
+            let there = accounts.stamp(REPLICA, |_| true);
+            accounts.shows(REPLICA, shown(statements, start));
+            assert!(here.is_current() && !there.is_current());
+        }
     }
 
     #[test]

@@ -3,8 +3,7 @@
 
 use super::session::Relay;
 use super::shared::Shared;
-use crate::backend::ServerConn;
-use crate::domain::ids::BackendId;
+use crate::backend::{ServerConn, Shown};
 use crate::domain::position::Position;
 use crate::domain::session::{Outcome, Session, Side, Unsaid};
 use crate::domain::sql::{Effects, StatementProfile};
@@ -42,7 +41,32 @@ impl Relay {
             changing.told();
         }
         if std::mem::take(&mut link.sets_globals) && outcome == Outcome::Lost {
-            change_defaults(&self.shared);
+            self.shared.watch.defaults_changed();
+        }
+    }
+}
+
+impl Shared {
+    /// Takes note of the servers that ran statements about accounts since this was last called, or whose sessions
+    /// start with other values: what logged in before is for nobody else.
+    pub fn notice_changes(&self) {
+        for pool in self.pools() {
+            let backend = pool.backend();
+            if let Some(facts) = self.watch.facts(backend) {
+                let shown = Shown {
+                    account_statements: facts.account_statements,
+                    start: facts.start,
+                };
+                self.accounts.shows(backend, shown);
+            }
+        }
+    }
+
+    /// A session begins, or begins anew: it has the defaults that were set before.
+    pub(super) async fn settle_defaults(&self) {
+        if !self.watch.are_defaults_settled() {
+            self.watch.defaults_settled().await;
+            self.notice_changes();
         }
     }
 }
@@ -56,19 +80,15 @@ pub(super) fn tell_changes(
     (outcome, error): (Outcome, Option<u16>),
     more: bool,
 ) {
-    if link.changing.is_some() && !error.is_some_and(|code| NOT_BEGUN.contains(&code)) {
+    if error.is_some_and(|code| NOT_BEGUN.contains(&code)) {
+        return;
+    }
+    if link.changing.is_some() {
         change_accounts(shared, state, outcome, more);
     }
     if link.sets_globals {
-        change_defaults(shared);
+        shared.watch.defaults_changed();
     }
-}
-
-/// The primary's global variables may be others now: older connections have the old ones, also where no session
-/// could set them.
-fn change_defaults(shared: &Shared) {
-    shared.accounts.noticed(BackendId::PRIMARY);
-    shared.watch.defaults_changed();
 }
 
 /// Accounts may be others now than before, which shows where this session's writes do.

@@ -235,7 +235,7 @@ impl Relay {
     /// COM_RESET_CONNECTION: on the primary's connection it is the client's own command; the
     /// replica's goes back to its pool. Positions stay.
     async fn reset_connection(&mut self, total: usize) -> Result<(), End> {
-        self.shared.watch.defaults_settled().await;
+        self.shared.settle_defaults().await;
         // What is known of a connection that holds nothing is restored by difference.
         let holds = matches!(self.lease(Side::Primary), Lease::Keep(_));
         self.links.release(Side::Replica, &self.registered);

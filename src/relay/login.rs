@@ -153,7 +153,7 @@ async fn turn_away(client: &mut Conn, error: ClientError) -> Result<Client, Logi
 impl Relay {
     /// Gives the session what the login asked for, and ends the login with OK or ERR.
     pub(super) async fn open(&mut self) -> Result<(), End> {
-        self.shared.watch.defaults_settled().await;
+        self.shared.settle_defaults().await;
         self.start_from_defaults();
         let Accepted {
             database, mut seq, ..
