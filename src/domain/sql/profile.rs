@@ -114,7 +114,8 @@ impl Effects {
     /// FOUND_ROWS() after it is something else than before, which only the server knows.
     pub const SETS_FOUND_ROWS: Self = Self(1 << 20);
 
-    /// May change accounts, their passwords, rights or roles.
+    /// May change accounts, their passwords, rights or roles, or what else a server reads when a connection
+    /// logs in: the optimizer's costs.
     pub const ACCOUNTS: Self = Self(1 << 21);
     /// Gives global variables values, with which sessions begin from then on.
     pub const GLOBALS: Self = Self(1 << 22);
