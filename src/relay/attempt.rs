@@ -80,7 +80,7 @@ impl Relay {
         pipelined: bool,
         may_retry: bool,
     ) -> Result<Tried, End> {
-        if self.links.died_idle(side).await {
+        if self.links.died_idle(side).await || !self.count_before_routine(side).await {
             return Ok(Tried::NotSent);
         }
         let lap = self.links.laps.start();

@@ -187,6 +187,15 @@ impl Registry {
             .map(|(id, _)| *id)
     }
 
+    /// The primary's thread that the session with this number holds, if there is one.
+    pub(super) fn primary_thread(&self, number: u64) -> Option<ServerThreadId> {
+        let target = self
+            .lock()
+            .get(&SessionId::of_number(number)?)
+            .map(Arc::clone)?;
+        target.thread(Side::Primary).map(|(_, thread)| thread)
+    }
+
     /// Where the last statements of a session went, the newest first; `None` if it is not there.
     pub(super) fn routes(&self, session: SessionId) -> Option<Vec<Entry>> {
         let target = self.lock().get(&session).map(Arc::clone)?;

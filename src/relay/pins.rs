@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::attempt::Task;
 use super::kill::Registry;
 use super::session::Relay;
-use super::statement::Statement;
+use super::statement::{Statement, asks_previous};
+use crate::backend::{BackendError, ServerConn};
 use crate::domain::ids::SessionId;
 use crate::domain::session::mirror::user;
 use crate::domain::session::{Ending, Held, Outcome, Pin, PinReason, Side};
@@ -30,6 +31,22 @@ pub struct SessionPin {
     pub user: String,
     /// Why, by which statement, since when.
     pub pin: Pin,
+}
+
+/// What may make a table, among others.
+const MAKES_TABLES: Effects = Effects::COMMITS
+    .with(Effects::TEMPORARY_TABLE)
+    .with(Effects::OPAQUE);
+
+/// Whether the statement runs what its text does not show.
+fn runs_unseen(touches: &Touches) -> bool {
+    let unseen = |fact: &StateFact| {
+        matches!(
+            fact,
+            StateFact::RunsRoutine | StateFact::Unread | StateFact::Executes(_)
+        )
+    };
+    touches.facts().any(unseen)
 }
 
 impl Registry {
@@ -155,6 +172,11 @@ impl Relay {
             .on_touched(profile, &touches, ending, &mut link.applied);
         let frees = |fact: &StateFact| matches!(fact, StateFact::Locks(_) | StateFact::Unlocks);
         self.locks_unsure |= touches.facts().any(frees);
+        let known = self.state.pins.temporary_tables().is_some();
+        match runs_unseen(&touches) {
+            true => self.tables_unsure |= known && side == Side::Primary,
+            false => link.applied.tables_uncounted |= profile.effects.intersects(MAKES_TABLES),
+        }
         let nulls = |fact: &StateFact| matches!(fact, StateFact::Assigns(_, Some(Constant::Null)));
         self.nulls_unsure |= touches.facts().any(nulls);
     }
@@ -217,6 +239,68 @@ impl Relay {
             }
         }
         self.tell_pins();
+    }
+
+    /// Before a statement that runs what its text does not show: how many tables were made on the connection
+    /// so far. `false` when the connection broke.
+    pub(super) async fn count_before_routine(&mut self, side: Side) -> bool {
+        let runs = self.touches.as_ref().is_some_and(runs_unseen);
+        let uncounted = |link: &ServerConn| link.applied.tables_uncounted;
+        if side != Side::Primary || !runs || !self.links.get(side).is_some_and(uncounted) {
+            return true;
+        }
+        self.save_aftermath(side).await && self.count_tables().await.is_ok()
+    }
+
+    /// A routine may have made temporary tables by CREATE … SELECT, which no tracker tells, but which is
+    /// counted: asked for before the next statement for which it matters.
+    pub(super) async fn settle_tables(&mut self, profile: &StatementProfile) {
+        let matters = !matches!(
+            profile.access,
+            Access::Write | Access::PrimaryRead | Access::Diagnostics
+        );
+        // What asks about the routine goes where it ran, and first.
+        if !self.tables_unsure || !matters || asks_previous(profile) {
+            return;
+        }
+        self.tables_unsure = false;
+        let Some(link) = self.links.get(Side::Primary) else {
+            return;
+        };
+        let before = link.applied.tables_made;
+        let asked = self.save_aftermath(Side::Primary).await;
+        if asked
+            && self
+                .count_tables()
+                .await
+                .is_ok_and(|now| now == Some(before))
+        {
+            return;
+        }
+        let mut pins = Vec::from_iter(self.state.pins.iter());
+        pins.retain(|pin| pin.reason == PinReason::Unknown);
+        let fingerprint = pins.first().map_or(0, |pin| pin.fingerprint);
+        let tables = Held::SomeTemporaryTables;
+        self.state.pins.hold(tables, fingerprint, Instant::now());
+        self.tell_pins();
+    }
+
+    /// How many tables were made on the connection to the primary since its last reset, temporary ones among
+    /// them; `None` where the answer cannot be read.
+    async fn count_tables(&mut self) -> Result<Option<u64>, BackendError> {
+        let mariadb = self.mode().dialect.is_mariadb();
+        let Some(link) = self.links.get_mut(Side::Primary) else {
+            return Ok(None);
+        };
+        // MariaDB counts temporary ones for themselves.
+        let kind = if mariadb { "temporary_table" } else { "table" };
+        let question = format!("SHOW SESSION STATUS LIKE 'Com_create_{kind}'");
+        let row = link.ask(&question).await?;
+        let count = row.get(1).and_then(|count| std::str::from_utf8(count).ok());
+        let count = count.and_then(|count| count.parse().ok());
+        link.applied.tables_uncounted = count.is_none();
+        link.applied.tables_made = count.unwrap_or(link.applied.tables_made);
+        Ok(count)
     }
 
     /// Tells of pins that are new or gone.

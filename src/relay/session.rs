@@ -147,6 +147,8 @@ pub(super) struct Relay {
     pub(super) may_trigger: bool,
     /// Which named locks are held has to be asked.
     pub(super) locks_unsure: bool,
+    /// Whether a routine that the session ran may have made temporary tables that nobody told of.
+    pub(super) tables_unsure: bool,
     /// User variables were set to NULL: what types they keep may have to be asked.
     pub(super) nulls_unsure: bool,
     /// For waits that are nearly always over before.
@@ -301,6 +303,7 @@ impl Relay {
             touches: None,
             may_trigger: false,
             locks_unsure: false,
+            tables_unsure: false,
             nulls_unsure: false,
             alarm: Alarm::default(),
             pinned: shared.metrics.pin_gauge(),

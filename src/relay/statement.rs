@@ -109,6 +109,7 @@ impl Relay {
         self.results = 0;
         self.stale = StaleNote::None;
         self.trace_from(&statement.profile);
+        self.settle_tables(&statement.profile).await;
         self.look_at(&statement);
         self.learn_for_constants().await;
         let mut next = self.first_route(&statement);

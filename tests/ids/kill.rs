@@ -86,6 +86,27 @@ async fn every_form_names_sessions() {
 }
 
 #[tokio::test]
+async fn a_packet_that_begins_with_kills_ends_sessions_that_hold_nothing() {
+    let stage = stage().await;
+    let mut killer = stage.raw("app", usual()).await;
+    let mut victims = [
+        stage.raw("app", usual()).await,
+        stage.raw("app", usual()).await,
+    ];
+    let [first, second] = [id(&victims[0]), id(&victims[1])];
+    let order = format!("KILL QUERY {first}; KILL {first}; KILL {second}; SELECT 7 AS seven");
+    let frames = killer.query(&order).await;
+    assert_eq!(error_of(&frames), None, "{}", shown(&frames));
+    assert!(shown(&frames).contains("seven"), "{}", shown(&frames));
+    for victim in &mut victims {
+        assert!(victim.frame().await.is_none(), "the session is ended");
+    }
+    let frames = killer.query(&format!("KILL {first}; SELECT 8")).await;
+    assert_eq!(error_of(&frames), Some(1094));
+    assert_eq!(killer.cell("SELECT 9").await, "9");
+}
+
+#[tokio::test]
 async fn other_ids_are_the_primarys_threads() {
     let stage = stage().await;
     let mut killer = stage.raw("app", usual()).await;

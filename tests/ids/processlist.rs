@@ -134,3 +134,39 @@ async fn without_the_right_to_see_others_one_sees_none() {
     assert!(row_of(&shown, id(&asker)).is_some());
     assert!(row_of(&shown, id(&other)).is_none());
 }
+
+/// Reads of the primary's threads that must find the session with the number `#`, and no other.
+const LOOKS: [&str; 4] = [
+    "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = #",
+    "SELECT COUNT(*) FROM performance_schema.threads WHERE PROCESSLIST_ID IN (#, 0)",
+    "SELECT COUNT(*) FROM performance_schema.processlist WHERE # = id",
+    "SELECT (SELECT COUNT(*) FROM sys.processlist WHERE conn_id = #) AS found",
+];
+
+#[tokio::test]
+async fn a_session_is_found_by_its_number_among_the_servers_threads() {
+    let stage = stage().await;
+    let mut one = stage.raw("app", usual()).await;
+    let mut other = stage.raw("app", usual()).await;
+    one.query("SELECT GET_LOCK('of one', 0)").await;
+    let found = async |asker: &mut Raw, look: &str, id: u32| {
+        let sql = look.replace('#', &id.to_string());
+        let rows = list(asker, &sql).await;
+        assert_eq!(rows.len(), 1, "{sql}");
+        rows[0][0].clone()
+    };
+    let (holder, asker) = (id(&one), id(&other));
+    let stranger = (1 << 30..).find(|number| ![holder, asker].contains(number));
+    for look in LOOKS {
+        assert_eq!(found(&mut other, look, holder).await, "1", "{look}");
+        assert_eq!(found(&mut one, look, holder).await, "1", "{look}");
+        let nobody = found(&mut one, look, stranger.unwrap()).await;
+        assert_eq!(nobody, "0", "{look}");
+    }
+    // A column that is named by its text keeps its name.
+    let sql = format!("SELECT COUNT(*) = {} FROM sys.processlist", id(&one));
+    let frames = other.query(&sql).await;
+    let name = format!("COUNT(*) = {}", id(&one));
+    let column = String::from_utf8_lossy(&frames[1]).into_owned();
+    assert!(column.contains(&name), "{column}");
+}

@@ -174,9 +174,8 @@ def configuration(proxy, servers, users, mode, level):
         f'user = "{servers.told["monitor"]["user"]}"',
         "[pool]",
         "acquire_timeout = \"30s\"",
+        f'mode = "{mode}"',
     ]
-    if mode != "session":
-        lines.append(f'mode = "{mode}"')
     for number, (name, _) in enumerate(users):
         lines += ["[[user]]", f"name = {json.dumps(name)}", f'password_env = "PASSWORD_{number}"']
     return "\n".join(lines) + "\n"

@@ -183,6 +183,17 @@ async fn routines_may_do_anything_and_typing_errors_nothing() {
          r unknown SELECT 1",
     )
     .await;
+    check(
+        "pin_called_tables",
+        "p - CREATE TABLE made (id INT PRIMARY KEY)
+         p - CREATE PROCEDURE p() DO 1
+         p - CREATE PROCEDURE q() CREATE TEMPORARY TABLE made AS SELECT 5 AS five
+         p unknown CALL p()
+         r unknown SELECT id FROM made
+         p unknown CALL q()
+         p temporary_table,unknown SELECT five FROM made",
+    )
+    .await;
 }
 
 #[tokio::test]

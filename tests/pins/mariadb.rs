@@ -36,7 +36,13 @@ const SCRIPT: &str = "
     p text_prepared PREPARE s FROM 'SELECT 1'
     p text_prepared EXECUTE s
     p - DEALLOCATE PREPARE s
-    p - DROP TABLE t";
+    p - CREATE OR REPLACE PROCEDURE p() DO 1
+    p - CREATE OR REPLACE PROCEDURE q() CREATE TEMPORARY TABLE made AS SELECT 5 AS five
+    p unknown CALL p()
+    r unknown SELECT COUNT(*) FROM t
+    p unknown CALL q()
+    p temporary_table,unknown SELECT five FROM made
+    p temporary_table,unknown DROP TABLE t";
 
 #[tokio::test]
 async fn pins_on_mariadb() {

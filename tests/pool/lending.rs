@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use highwater::rig::Cluster;
+use highwater::rig::{APP, Cluster};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
 
 use crate::lends;
 use crate::measure::{count, until};
-use crate::support::{Setup, cell, run};
+use crate::support::{Setup, cell, run, stage};
 
 async fn one_connection(workers: usize) -> Setup {
     Setup::with(Cluster::builder().replicas(0), |config| {
@@ -46,6 +46,37 @@ async fn a_connection_is_called_back_from_other_threads() {
         run(&mut conns[0], "SELECT 1").await;
     }
     assert!(count(&setup.proxy, "recalls_total", &[]) <= recalls + 1);
+}
+
+#[tokio::test]
+async fn a_prepared_transaction_that_stays_takes_its_connection_along() {
+    let cluster = Cluster::builder().replicas(0).start().await.unwrap();
+    let rights = format!("GRANT SESSION_VARIABLES_ADMIN ON *.* TO '{}'", APP.user);
+    cluster.primary().value(&rights).await.unwrap();
+    let setup = Setup::over(cluster, lends(1)).await;
+    let mut one = setup.connect().await;
+    for sql in [
+        "CREATE TABLE t (id INT PRIMARY KEY)",
+        "SET SESSION xa_detach_on_prepare = OFF",
+        "XA START 'left'",
+        "INSERT INTO t VALUES (1)",
+        "XA END 'left'",
+        "XA PREPARE 'left'",
+    ] {
+        run(&mut one, sql).await;
+    }
+    one.disconnect().await.unwrap();
+    // On the same connection this is refused, also after a reset (1399).
+    let mut other = setup.connect().await;
+    for sql in ["XA START 'own'", "XA END 'own'", "XA ROLLBACK 'own'"] {
+        run(&mut other, sql).await;
+    }
+    // Its end leaves the transaction to whoever ends it.
+    stage::until("the transaction is free", async || {
+        other.query_drop("XA ROLLBACK 'left'").await.is_ok()
+    })
+    .await;
+    run(&mut other, "INSERT INTO t VALUES (1)").await;
 }
 
 #[tokio::test]

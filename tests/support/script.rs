@@ -69,6 +69,8 @@ pub async fn check(name: &str, script: &str) {
     for ((place, sql), expected) in steps.iter().zip(&expected) {
         if *place == "new" {
             client.disconnect().await.unwrap();
+            // At `session` a new one need not see what the one before it wrote.
+            stage.setup.cluster.wait_all_caught_up().await.unwrap();
             client = stage.client(&schema).await;
             continue;
         }

@@ -49,6 +49,9 @@ impl Session {
         {
             return Lease::Keep(reason);
         }
+        if applied.has_prepared_xa() {
+            return Lease::Keep(KeepReason::Pinned(PinReason::Xa));
+        }
         match applied.untold {
             true => Lease::Reset,
             false => Lease::AsIs,
@@ -87,6 +90,7 @@ mod tests {
     use super::*;
     use crate::domain::consistency::Settings;
     use crate::domain::session::{ClientTraits, Deferred, Held, Tracked};
+    use std::sync::Arc;
     use std::time::Instant;
 
     const IN_TRANSACTION: u16 = 0x0003;
@@ -224,5 +228,12 @@ mod tests {
             Effects::ASSIGNS_USER_VARIABLE
         ));
         assert!(!leaves_untold(Side::Replica, Effects::READS_TABLES));
+        // What a reset leaves keeps the connection.
+        let mut applied = Applied::default();
+        applied.set_prepared_xa(true);
+        applied.on_reset(Arc::default());
+        let lease = session().lease(Side::Primary, &applied, false);
+        assert_eq!(lease, Lease::Keep(KeepReason::Pinned(PinReason::Xa)));
+        assert!(applied.is_spoiled());
     }
 }

@@ -200,8 +200,9 @@ impl Session {
         self.pins.hold(held, taking.fingerprint, taking.ending.now);
     }
 
-    /// `tables` says whether a temporary table may be part of it: the server tells that state changed
-    /// when one is made, in the packet that ends a statement well.
+    /// `tables` says whether a temporary table is believed to be part of it: the server tells that state
+    /// changed when one is made, in the packet that ends a statement well. But for CREATE … SELECT inside of a
+    /// routine (9.7): the caller counts.
     fn may_have_done_anything(&mut self, tables: bool, taking: &mut Taking<'_>) {
         taking.applied.untold = true;
         self.hold(Held::Unknown, taking);
@@ -217,12 +218,17 @@ impl Session {
     }
 
     /// A prepared transaction may leave its connection (xa_detach_on_prepare): none is open then.
-    fn xa(&mut self, step: XaStep, taking: &Taking<'_>) {
+    fn xa(&mut self, step: XaStep, taking: &mut Taking<'_>) {
         let detached = !self.transaction.is_open();
         match step {
             XaStep::Begins => self.hold(Held::Xa, taking),
-            XaStep::Prepared if !detached => {}
-            XaStep::Prepared | XaStep::Ends => self.pins.release(&Held::Xa),
+            XaStep::Prepared if !detached => taking.applied.set_prepared_xa(true),
+            XaStep::Prepared => self.pins.release(&Held::Xa),
+            XaStep::Ends => {
+                // Of another transaction than the connection's own it would have failed.
+                taking.applied.set_prepared_xa(false);
+                self.pins.release(&Held::Xa);
+            }
         }
     }
 

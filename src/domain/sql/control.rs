@@ -14,7 +14,7 @@ pub use super::variables::OwnVariable;
 pub use completion::{ends_plainly, releases};
 pub use kill::{
     Kill, KillId, NamedConnection, asks_for_processlist, begins_with_kill, explained_connection,
-    killed_in_packet, parse_kill,
+    killed_in_packet, leading_kills, numbers_beside_threads, parse_kill,
 };
 pub use own::{
     Literal, Mention, OwnAssignment, OwnItem, OwnSet, OwnSource, OwnStatement, OwnValue, Template,

@@ -226,7 +226,7 @@ impl<'t> Walk<'t> {
             b"set" => ahead.eat("password") || ahead.eat_all(&["default", "role"]),
             b"flush" => ahead
                 .take_while(|token| !token.is_op(b';'))
-                .any(|token| token.is("privileges")),
+                .any(|token| token.is("privileges") || token.is("optimizer_costs")),
             _ => false,
         };
         if about {
@@ -532,7 +532,7 @@ mod tests {
 
     #[test]
     fn statements_about_accounts() {
-        let cases: [(&str, bool); 30] = [
+        let cases: [(&str, bool); 31] = [
             ("GRANT SELECT ON *.* TO u", true),
             ("grant r to 'u'@'%'", true),
             ("REVOKE IF EXISTS SELECT ON a.* FROM u", true),
@@ -550,6 +550,7 @@ mod tests {
             ("SET @@global.activate_all_roles_on_login = ON", true),
             ("FLUSH PRIVILEGES", true),
             ("FLUSH LOCAL STATUS, PRIVILEGES", true),
+            ("FLUSH OPTIMIZER_COSTS", true),
             ("DO 1; REVOKE r FROM u; DO 2", true),
             ("/*!80000 DROP USER u */", true),
             ("CREATE PROCEDURE p() BEGIN GRANT r TO u; END", true),

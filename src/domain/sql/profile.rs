@@ -119,7 +119,8 @@ impl Effects {
     /// SET of a characteristic of transactions, which inside of one a server may refuse.
     pub const CHARACTERISTIC: Self = Self(1 << 23);
 
-    /// May change accounts, their passwords, rights or roles.
+    /// May change accounts, their passwords, rights or roles, or what else a server reads when a connection
+    /// logs in: the optimizer's costs.
     pub const ACCOUNTS: Self = Self(1 << 21);
     /// Gives global variables values, with which sessions begin from then on.
     pub const GLOBALS: Self = Self(1 << 22);

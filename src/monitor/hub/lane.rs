@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{Job, Lane};
 use crate::domain::ids::BackendId;
@@ -24,6 +24,9 @@ const SECOND_WAITS: Duration = Duration::from_millis(10);
 /// Pause after a failure, so that a broken server is not asked in a tight loop.
 const AFTER_FAILURE: Duration = Duration::from_millis(20);
 
+/// How long a connection to the primary is kept that nobody needs: reads there seldom wait.
+const KEPT_IDLE: Duration = Duration::from_secs(2);
+
 /// Runs one lane of one server for ever.
 pub(in crate::monitor) async fn run(shared: Arc<Shared>, id: BackendId, lane: Lane) {
     let Some(backend) = shared.backend(id) else {
@@ -39,7 +42,13 @@ pub(in crate::monitor) async fn run(shared: Arc<Shared>, id: BackendId, lane: La
             sleep(AFTER_FAILURE).await;
             continue;
         }
-        backend.hub.bell(lane).notified().await;
+        let bell = backend.hub.bell(lane);
+        if id.is_primary() && timeout(KEPT_IDLE, bell.notified()).await.is_err() {
+            link.close().await;
+            bell.notified().await;
+        } else if !id.is_primary() {
+            bell.notified().await;
+        }
     }
 }
 

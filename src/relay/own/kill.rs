@@ -1,14 +1,15 @@
-//! KILL in all its forms, and EXPLAIN FOR CONNECTION: an id of ours stands for a session, whose thread is
-//! put in its place; any other id is a thread of the primary.
+//! KILL in all its forms, EXPLAIN FOR CONNECTION, and reads of a server's threads: an id of ours stands for
+//! a session, whose thread is put in its place; any other id is a thread of the primary.
 
 use super::Answered;
+use crate::domain::ids::SessionId;
 use crate::domain::routing::Reason;
 use crate::domain::session::{Outcome, Side};
 use crate::domain::sql::control::{
     KillId, NamedConnection, asks_for_processlist, explained_connection, killed_in_packet,
-    parse_kill,
+    leading_kills, numbers_beside_threads, parse_kill,
 };
-use crate::domain::sql::{Access, Doubt, StatementProfile};
+use crate::domain::sql::{Access, Doubt, LexMode, StatementProfile};
 use crate::frontend::ClientError;
 use crate::protocol::reply::ReplyKind;
 use crate::protocol::resultset::TextResult;
@@ -16,6 +17,9 @@ use crate::relay::attempt::Task;
 use crate::relay::kill::{self, Named};
 use crate::relay::session::{End, Relay};
 use crate::relay::statement::Statement;
+
+/// What stands in the place of a KILL that was carried out.
+const NOTHING: &[u8] = b"DO 0;";
 
 /// Statements about threads are shorter than this, in bytes.
 const LONGEST: usize = 1024;
@@ -93,13 +97,18 @@ impl Relay {
         text: &[u8],
     ) -> Result<Result<Answered, ClientError>, End> {
         let mode = self.lexer.mode(&self.state).unwrap_or_default();
+        let rest = match self.kill_leading(text, mode).await {
+            Ok(rest) => rest,
+            Err(error) => return Ok(Err(error)),
+        };
+        let text = rest.as_slice();
         let named = killed_in_packet(text, mode);
         let mut aims = Vec::new();
         let text = put_threads(text, &named, |number| {
             let aimed = kill::aim_at(&self.shared, number)?;
             let thread = aimed.thread.filter(|(backend, _)| backend.is_primary());
             aims.push(aimed);
-            thread.map(|(_, thread)| thread.0)
+            thread.map(|(_, thread)| thread.0.to_string())
         });
         let profile = StatementProfile {
             access: Access::Write,
@@ -107,6 +116,31 @@ impl Relay {
         };
         let outcome = self.run_rewritten(text, profile).await?;
         Ok(Ok(Answered::ByServer(outcome)))
+    }
+
+    /// Ends the sessions that the first statements of a packet kill, and puts statements that do nothing in
+    /// their place: nobody knows whether a later one is reached.
+    async fn kill_leading(&mut self, text: &[u8], mode: LexMode) -> Result<Vec<u8>, ClientError> {
+        let (mut done, mut from) = (Vec::new(), 0);
+        if !self.links.takes_multi_statements() {
+            // A server refuses such a packet as a whole.
+            return Ok(text.to_vec());
+        }
+        for (order, next) in leading_kills(text, mode) {
+            let KillId::Number(number) = order.id else {
+                break;
+            };
+            let own = u64::from(self.diary.id.0);
+            let other = |id: &u64| SessionId::of_number(*id).is_some() && *id != own;
+            let Some(id) = Some(number).filter(other) else {
+                break;
+            };
+            kill::kill(&self.shared, self.links.key(), id, order.query_only).await?;
+            done.extend_from_slice(NOTHING);
+            from = next;
+        }
+        done.extend_from_slice(text.get(from..).unwrap_or_default());
+        Ok(done)
     }
 
     /// Answers a statement that shows a server's threads or names one of them, if that is what it is.
@@ -123,7 +157,28 @@ impl Relay {
             self.show_processlist(*statement).await?;
             return Ok(true);
         }
-        self.explain_session(statement).await
+        Ok(self.explain_session(statement).await? || self.look_at_threads(statement).await?)
+    }
+
+    /// Runs a read of what lists the primary's threads, if it names a session of this proxy by its number:
+    /// with that of the thread that the session holds, which is what is listed.
+    async fn look_at_threads(&mut self, statement: &Statement) -> Result<bool, End> {
+        let mode = self.lexer.mode(&self.state).unwrap_or_default();
+        let text = self.text(statement.total);
+        let mut numbers = numbers_beside_threads(text, mode);
+        numbers.retain(|(_, number)| SessionId::of_number(*number).is_some());
+        if numbers.is_empty() {
+            return Ok(false);
+        }
+        let own_id = u64::from(self.diary.id.0);
+        let text = put_threads(text, &numbers, |number| {
+            // Which connection will run this is not known yet.
+            let own = || "CONNECTION_ID()".to_owned();
+            let others = || Some(self.shared.registry.primary_thread(number)?.0.to_string());
+            (number == own_id).then(own).or_else(others)
+        });
+        self.run_rewritten(text, statement.profile).await?;
+        Ok(true)
     }
 
     /// Runs EXPLAIN FOR CONNECTION of a session of this proxy, if that is what it is.
@@ -138,7 +193,7 @@ impl Relay {
         };
         match aimed.thread {
             Some((backend, thread)) if backend.is_primary() => {
-                let text = put_threads(text, &[(place, number)], |_| Some(thread.0));
+                let text = put_threads(text, &[(place, number)], |_| Some(thread.0.to_string()));
                 self.run_there(text).await?;
             }
             _ if aimed.runs => {
@@ -189,18 +244,18 @@ impl Relay {
     }
 }
 
-/// A text with other numbers in place of those that have one.
+/// A text with other words in place of those numbers that have some.
 fn put_threads(
     text: &[u8],
     named: &[NamedConnection],
-    mut thread_of: impl FnMut(u64) -> Option<u64>,
+    mut thread_of: impl FnMut(u64) -> Option<String>,
 ) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut from = 0;
     for (place, number) in named {
         if let Some(thread) = thread_of(*number) {
             out.extend_from_slice(text.get(from..place.start).unwrap_or_default());
-            out.extend_from_slice(thread.to_string().as_bytes());
+            out.extend_from_slice(thread.as_bytes());
             from = place.end;
         }
     }

@@ -29,9 +29,10 @@ pub struct Applied {
     variables: Variables,
     schema: Option<Box<[u8]>>,
     users: UserVariables,
-    /// No reset undoes these two.
+    /// No reset undoes these three.
     role: Option<Role>,
     in_resource_group: bool,
+    prepared_xa: bool,
     /// What was last made true here, if nothing was changed since.
     met: Option<Arc<Wanted>>,
     /// The client changed what Highwater sets for itself here, a tracker or a replica's read-only
@@ -46,6 +47,10 @@ pub struct Applied {
     pub collation_untold: bool,
     /// Something may have been left here that nobody told: only a reset takes it away.
     pub untold: bool,
+    /// How many tables the server had counted as made here when it was asked; 0 after a reset.
+    pub tables_made: u64,
+    /// Some may have been made since.
+    pub tables_uncounted: bool,
     last_insert_id: LastInsertId,
 }
 
@@ -335,6 +340,7 @@ impl Applied {
             schema: self.schema.take(),
             role: self.role.take(),
             in_resource_group: self.in_resource_group,
+            prepared_xa: self.prepared_xa,
             ..Self::default()
         };
     }
@@ -393,10 +399,21 @@ impl Applied {
         self.in_resource_group = true;
     }
 
+    /// Whether a prepared XA transaction stays on the connection (`xa_detach_on_prepare` is OFF): until it
+    /// ends there, or the connection does, nothing else can be written here.
+    pub fn has_prepared_xa(&self) -> bool {
+        self.prepared_xa
+    }
+
+    /// An XA transaction was prepared here and stays, or is over.
+    pub fn set_prepared_xa(&mut self, stays: bool) {
+        self.prepared_xa = stays;
+    }
+
     /// Whether something was done here that no reset undoes (tried on MySQL 9.7 and MariaDB 10.11), so
     /// that no other session may have the connection.
     pub fn is_spoiled(&self) -> bool {
-        self.role.is_some() || self.in_resource_group
+        self.role.is_some() || self.in_resource_group || self.prepared_xa
     }
 
     /// Whether something of what Highwater sets for itself has to be set again and can be.

@@ -1,11 +1,12 @@
-//! Statements that name a connection by its id: KILL and EXPLAIN FOR CONNECTION. And SHOW PROCESSLIST,
-//! which shows these ids.
+//! Statements that name a connection by its id: KILL, EXPLAIN FOR CONNECTION, and reads of what lists a
+//! server's threads. And SHOW PROCESSLIST, which shows these ids.
 
 use std::ops::Range;
 
 use super::super::chars;
 use super::super::mode::LexMode;
 use super::lexeme::{self, Lexeme, Placed};
+use super::own::{columns, template};
 
 /// `KILL [HARD | SOFT] [CONNECTION | QUERY] id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +56,27 @@ pub fn killed_in_packet(text: &[u8], mode: LexMode) -> Vec<NamedConnection> {
         .collect()
 }
 
+/// The KILLs of plain ids with which a packet of several statements begins, and where the text behind each of
+/// them goes on.
+pub fn leading_kills(text: &[u8], mode: LexMode) -> Vec<(Kill, usize)> {
+    let lexemes = lexeme::read(text, mode).unwrap_or_default();
+    let statements = lexemes.split(|(lexeme, _)| *lexeme == Lexeme::Op(b';'));
+    let mut found = Vec::new();
+    for statement in statements {
+        let Some((query_only, [(_, last)])) = behind_kill(statement) else {
+            break;
+        };
+        let Some((_, number)) = behind_kill(statement).and_then(|(_, id)| plain(id)) else {
+            break;
+        };
+        let id = KillId::Number(number);
+        let semicolon = lexemes.iter().find(|(_, place)| place.start >= last.end);
+        let next = semicolon.map_or(text.len(), |(_, place)| place.end);
+        found.push((Kill { query_only, id }, next));
+    }
+    found
+}
+
 /// The connection that `EXPLAIN [FORMAT = x] FOR CONNECTION id` is about.
 pub fn explained_connection(text: &[u8], mode: LexMode) -> Option<NamedConnection> {
     let lexemes = lexeme::read(text, mode)?;
@@ -68,6 +90,25 @@ pub fn explained_connection(text: &[u8], mode: LexMode) -> Option<NamedConnectio
     };
     let named = by.is("for") && connection.is("connection");
     named.then(|| plain(std::slice::from_ref(id))).flatten()
+}
+
+/// The plain numbers in reads of what lists a server's threads (PROCESSLIST, performance_schema, …): each of
+/// them may be the id of a connection. Not those by which a column of the answer gets its name.
+pub fn numbers_beside_threads(text: &[u8], mode: LexMode) -> Vec<NamedConnection> {
+    let lexemes = lexeme::read(text, mode).unwrap_or_default();
+    let mut found = Vec::new();
+    for statement in lexemes.split(|(lexeme, _)| *lexeme == Lexeme::Op(b';')) {
+        if !template::is_evaluated(statement) || !template::names_threads(statement) {
+            continue;
+        }
+        let names = columns::unnamed(statement);
+        let numbers = statement.iter().enumerate().filter_map(|(at, lexeme)| {
+            let named = names.iter().any(|column| column.contains(&at));
+            (!named).then(|| plain(std::slice::from_ref(lexeme)))?
+        });
+        found.extend(numbers);
+    }
+    found
 }
 
 /// Whether the statement is SHOW PROCESSLIST or SHOW FULL PROCESSLIST.
@@ -182,6 +223,18 @@ mod tests {
             [(28..29, 6), (35..36, 7)]
         );
         assert_eq!(packet("SELECT 1"), []);
+        let leading = |text: &str| -> Vec<(bool, usize)> {
+            let kills = leading_kills(text.as_bytes(), mode);
+            let one = |(kill, next): (Kill, usize)| (kill.query_only, next);
+            kills.into_iter().map(one).collect()
+        };
+        assert_eq!(
+            leading("KILL QUERY 6 ; kill 7; SELECT 1; KILL 8"),
+            [(true, 14), (false, 22)]
+        );
+        assert_eq!(leading("kill 7;"), [(false, 7)]);
+        assert_eq!(leading("SELECT 1; KILL 8"), []);
+        assert_eq!(leading("KILL 1 + 1; KILL 8"), []);
         let explained = |text: &str| explained_connection(text.as_bytes(), mode);
         assert_eq!(explained("EXPLAIN FOR CONNECTION 12"), Some((23..25, 12)));
         assert_eq!(
@@ -190,6 +243,41 @@ mod tests {
         );
         assert_eq!(explained("EXPLAIN SELECT 1"), None);
         assert_eq!(explained("SELECT 1 FOR CONNECTION 1"), None);
+    }
+
+    #[test]
+    fn numbers_where_threads_are_listed() {
+        let numbers = |text: &str| -> Vec<u64> {
+            let found = numbers_beside_threads(text.as_bytes(), LexMode::default());
+            found.into_iter().map(|(_, number)| number).collect()
+        };
+        for (text, expected) in [
+            (
+                "SELECT 1 FROM information_schema.PROCESSLIST WHERE id IN (7, 8)",
+                vec![7, 8],
+            ),
+            (
+                "SELECT thread_id = 5 FROM performance_schema.threads WHERE processlist_id=7 LIMIT 3",
+                vec![7, 3],
+            ),
+            ("SELECT IS_USED_LOCK('a') = 7 AS mine", vec![7]),
+            (
+                "SELECT '7' FROM sys.session WHERE a = '8' OR b = -9",
+                vec![9],
+            ),
+            ("SELECT id FROM t WHERE id = 7", vec![]),
+            ("SELECT a7 FROM sys.session WHERE c = '7'", vec![]),
+            (
+                "SELECT id FROM t WHERE id = 6; SELECT id FROM `processlist` WHERE id = 7",
+                vec![7],
+            ),
+            (
+                "CREATE VIEW v AS SELECT id FROM sys.session WHERE id = 7",
+                vec![],
+            ),
+        ] {
+            assert_eq!(numbers(text), expected, "{text}");
+        }
     }
 
     #[test]

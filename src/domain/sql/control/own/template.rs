@@ -220,7 +220,7 @@ pub(in crate::domain::sql::control) fn is_evaluated(lexemes: &[Placed<'_>]) -> b
 
 /// Whether a statement has to do with a server's own ids of its threads, with which it then compares its
 /// own: IS_USED_LOCK(), and what lists threads or their transactions.
-fn names_threads(lexemes: &[Placed<'_>]) -> bool {
+pub(in crate::domain::sql::control) fn names_threads(lexemes: &[Placed<'_>]) -> bool {
     const NAMES: [&[u8]; 4] = [
         b"is_used_lock",
         b"performance_schema",
