@@ -209,6 +209,7 @@ impl Dialer {
         conn.applied = Applied::default();
         conn.pending.clear();
         conn.multi_statements = None;
+        conn.confined = true;
         self.free(conn, true).await
     }
 

@@ -33,21 +33,21 @@ impl Relay {
         let Some(facts) = facts.filter(|facts| !facts.init_connect.is_empty()) else {
             return Ok(());
         };
-        if self.is_exempt().await? {
+        let reply = self.run_unheard(IS_EXEMPT.into()).await?;
+        let result = TextResult::parse(&reply, self.who.profile.deprecate_eof());
+        let count = result.as_ref().and_then(|it| *it.rows.first()?.first()?);
+        if count.is_some_and(|count| count != b"0") {
             return Ok(());
         }
         let mode = self.mode();
         for text in statements(facts.init_connect.as_bytes(), mode) {
-            let (outcome, reply) = self.run_unheard(text.to_vec()).await?;
-            if !matches!(outcome, Outcome::Done { .. }) {
-                return self.abort(reply.is_empty()).await;
-            }
+            self.run_unheard(text.to_vec()).await?;
         }
         Ok(())
     }
 
     /// `told` says whether the client has an error of ours already.
-    async fn abort(&mut self, told: bool) -> Result<(), End> {
+    async fn abort<T>(&mut self, told: bool) -> Result<T, End> {
         if !told {
             let schema = self.state.mirror.schema().unwrap_or(b"unconnected");
             let message = format!(
@@ -68,15 +68,8 @@ impl Relay {
         Err(End::Refused)
     }
 
-    async fn is_exempt(&mut self) -> Result<bool, End> {
-        let (_, reply) = self.run_unheard(IS_EXEMPT.into()).await?;
-        let result = TextResult::parse(&reply, self.who.profile.deprecate_eof());
-        let count = result.as_ref().and_then(|it| *it.rows.first()?.first()?);
-        Ok(count.is_some_and(|count| count != b"0"))
-    }
-
-    /// Runs a statement on the primary of whose reply the client gets nothing, unless it is an error of ours.
-    async fn run_unheard(&mut self, text: Vec<u8>) -> Result<(Outcome, Vec<u8>), End> {
+    /// Runs a statement on the primary and keeps its reply from the client, unless that is an error of ours.
+    async fn run_unheard(&mut self, text: Vec<u8>) -> Result<Vec<u8>, End> {
         let text = self.with_known(text).await;
         let profile = self.profile_of(&text).await;
         self.rewritten = text;
@@ -86,6 +79,9 @@ impl Relay {
             total: 0,
             bound: Some((Side::Primary, Reason::Command)),
         };
-        self.run_captured(statement).await
+        match self.run_captured(statement).await? {
+            (Outcome::Done { .. }, reply) => Ok(reply),
+            (_, told) => self.abort(told.is_empty()).await,
+        }
     }
 }

@@ -256,7 +256,7 @@ pub(crate) const CASES: &[Case] = &[
         &[
             Run("START TRANSACTION READ ONLY"),
             Run("SELECT COUNT(*) FROM t"),
-            Run("BEGIN"),
+            Run("START TRANSACTION READ WRITE"),
             INSERT,
             Run("COMMIT"),
         ],
