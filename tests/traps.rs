@@ -206,6 +206,7 @@ async fn temporary_tables_are_seen() {
 
 #[tokio::test]
 async fn questions_about_the_previous_statement_follow_it() {
+    // Before each of them the script pings, and a ping's OK counts what an error left, so Highwater knows that.
     check(
         "diagnostics",
         "p CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)
@@ -228,8 +229,8 @@ async fn questions_about_the_previous_statement_follow_it() {
          r SELECT 1/0, CAST('x' AS SIGNED)
          r SHOW COUNT(*) WARNINGS
          r SELECT nosuch FROM t
-         r SHOW ERRORS
-         r SHOW WARNINGS LIMIT 1
+         o SHOW ERRORS
+         o SHOW WARNINGS LIMIT 1
          r SELECT CAST('abc' AS SIGNED)
          r SELECT @@warning_count
          p INSERT IGNORE INTO t (id, v) VALUES (1, 1)

@@ -93,14 +93,22 @@ pub(super) async fn run(shared: Arc<Shared>, id: BackendId) {
         compared: None,
     };
     loop {
-        let wanted = backend.looks.wanted();
-        if backend.life.load().is_some()
-            && let Err(error) = keeper.refresh(&shared, backend).await
-        {
-            tracing::debug!(backend = %backend.address, %error, "cannot read the server's facts");
+        for tries in 1.. {
+            let wanted = backend.looks.wanted();
+            let looked = match backend.life.load().is_some() {
+                true => keeper.refresh(&shared, backend).await,
+                false => Ok(()),
+            };
+            match looked {
+                Ok(()) => backend.looks.looked(wanted),
+                Err(error) => {
+                    tracing::debug!(backend = %backend.address, %error, "cannot read the server's facts");
+                }
+            }
+            if !backend.looks.is_due(tries) {
+                break;
+            }
         }
-        // Also after one that failed: who waited goes on with what is known, and the next comes soon.
-        backend.looks.looked(wanted);
         // Trying out settings spoils a connection, and the next use is far away.
         keeper.link.close().await;
         backend.looks.pause().await;

@@ -64,10 +64,8 @@ impl Shared {
 
     /// A session begins, or begins anew: it has the defaults that were set before.
     pub(super) async fn settle_defaults(&self) {
-        if !self.watch.are_defaults_settled() {
-            self.watch.defaults_settled().await;
-            self.notice_changes();
-        }
+        self.watch.defaults_settled().await;
+        self.notice_changes();
     }
 }
 

@@ -10,8 +10,11 @@ use tokio::time::timeout;
 /// How often the servers' defaults are read again: SET GLOBAL may change them.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Who begins waits no longer than this for the defaults that were just set.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Who begins waits no longer than this for the defaults that were just set: a look is over sooner, well or not.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A look that somebody waits for is tried so often.
+const TRIES: u32 = 3;
 
 /// The looks at one server.
 #[derive(Debug, Default)]
@@ -54,9 +57,18 @@ impl Looks {
         self.wanted.load(Ordering::SeqCst)
     }
 
-    /// A look is over that began with this.
+    /// A look went well that began with this.
     pub(super) fn looked(&self, wanted: u64) {
         self.looked.send_replace(wanted);
+    }
+
+    /// Whether a look is due at once, after so many in a row: somebody waits for one, and the last failed or began
+    /// too early. In the end they go on with what is known: the next look comes soon.
+    pub(super) fn is_due(&self, tries: u32) -> bool {
+        if tries >= TRIES {
+            self.looked(self.wanted());
+        }
+        !self.are_settled()
     }
 
     /// Until the next look.
@@ -77,15 +89,27 @@ mod tests {
     async fn who_begins_after_a_change_waits_for_a_look_that_began_after_it() {
         let looks = Looks::default();
         looks.settled().await;
-        let under_way = looks.wanted();
+        let early = looks.wanted();
         looks.changed();
         let mut settled = pin!(looks.settled());
         let mut context = Context::from_waker(Waker::noop());
-        assert_eq!(settled.as_mut().poll(&mut context), Poll::Pending);
-        looks.looked(under_way);
+        looks.looked(early);
+        assert!(looks.is_due(1));
         assert_eq!(settled.as_mut().poll(&mut context), Poll::Pending);
         looks.looked(looks.wanted());
+        assert!(!looks.is_due(2));
         settled.await;
         looks.settled().await;
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_look_that_fails_and_fails() {
+        let looks = Looks::default();
+        looks.changed();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut settled = pin!(looks.settled());
+        assert_eq!(settled.as_mut().poll(&mut context), Poll::Pending);
+        assert!(looks.is_due(1) && looks.is_due(TRIES - 1) && !looks.is_due(TRIES));
+        settled.await;
     }
 }
