@@ -479,7 +479,7 @@ pub(super) fn put_restore(
             put(&com_query(role, attributes));
         }
         if restore.read_again.is_some() {
-            put(&com_query(READ_UTF8, attributes));
+            put(&com_query(READ_UTF8.as_bytes(), attributes));
         }
         if let Some(schema) = &restore.schema {
             put(&com_init_db(schema));

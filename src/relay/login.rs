@@ -13,6 +13,7 @@ use super::shared::{Seat, Shared};
 use crate::backend::{PoolKey, Want};
 use crate::config::Config;
 use crate::domain::ids::{BackendId, SessionId};
+use crate::domain::session::mirror::READ_UTF8;
 use crate::domain::session::{Session, Side, is_no_chain};
 use crate::domain::topology::Engine;
 use crate::frontend::ClientError;
@@ -314,9 +315,14 @@ impl Relay {
             state.mirror.set_schema(schema);
             return Ok(Ok(()));
         }
+        let in_utf8 = match schema.is_ascii() {
+            true => Some(schema.to_vec()),
+            false => self.schema_in_utf8(schema).await,
+        };
+        let schema = in_utf8.as_deref().unwrap_or_default();
         self.out.clear();
         append_packet(&mut self.out, &mut 0, &com_init_db(schema));
-        let answer = match self.send_to_server(Side::Primary).await {
+        let answer = match in_utf8.is_some() && self.send_to_server(Side::Primary).await {
             true => self.swallow(Side::Primary, 1).await?,
             false => Swallowed::Broken,
         };
@@ -335,6 +341,27 @@ impl Relay {
                 self.links.discard(Side::Primary, &self.registered);
                 Ok(Err(packet(&ClientError::NoPrimary)))
             }
+        }
+    }
+
+    /// The name of a schema that the client wrote in the charset of its handshake. The primary's connection
+    /// reads UTF-8 from then on. `None` when it broke.
+    async fn schema_in_utf8(&mut self, schema: &[u8]) -> Option<Vec<u8>> {
+        const CLIENT: &str = "character_set_client";
+        let charset = String::from_utf8_lossy(self.state.mirror.value(CLIENT)).into_owned();
+        let link = self.links.get_mut(Side::Primary)?;
+        link.ask(READ_UTF8).await.ok()?;
+        link.applied.set(CLIENT.as_bytes(), b"utf8mb4");
+        let named = charset.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if charset.is_empty() || charset.starts_with("utf8") || !named {
+            return Some(schema.to_vec());
+        }
+        let written: String = schema.iter().map(|byte| format!("{byte:02X}")).collect();
+        let asked = format!("SELECT HEX(CONVERT(_{charset} X'{written}' USING utf8mb4))");
+        match link.ask(&asked).await {
+            Ok(row) => unhex(row.first()?),
+            // It says of the bytes as they are that there is no such schema.
+            Err(error) => error.refusal().map(|_| schema.to_vec()),
         }
     }
 }
@@ -376,6 +403,14 @@ pub(super) fn start_from_globals(shared: &Shared, state: &mut Session) -> Lexer 
         sql_mode: global("sql_mode"),
         character_set_client: global("character_set_client"),
     })
+}
+
+/// Bytes from their hexadecimal digits.
+fn unhex(digits: &[u8]) -> Option<Vec<u8>> {
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    // They are as wide as the connection's results.
+    let digits: Vec<u8> = digits.iter().copied().filter(|digit| *digit != 0).collect();
+    digits.chunks(2).map(byte).collect()
 }
 
 fn packet(error: &ClientError) -> Vec<u8> {

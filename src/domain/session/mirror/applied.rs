@@ -17,7 +17,7 @@ const COLLATION: &[u8] = b"collation_connection";
 const CLIENT: &str = "character_set_client";
 
 /// Makes a server read UTF-8.
-pub const READ_UTF8: &[u8] = b"SET @@session.character_set_client='utf8mb4'";
+pub const READ_UTF8: &str = "SET @@session.character_set_client='utf8mb4'";
 
 /// The state that one server connection is known to have. It travels with the connection from one
 /// session to the next.
