@@ -45,6 +45,8 @@ pub struct ServerConn {
     pub changing: Option<Changing>,
     /// The statement that runs may set global variables.
     pub sets_globals: bool,
+    /// The statement that runs may begin the server's history anew.
+    pub resets_history: bool,
     /// Its account's password expired: the server takes nothing but a new one, and the connection is set
     /// up when it has that. Its session keeps it.
     pub confined: bool,
@@ -264,6 +266,7 @@ impl Parked {
             sent: self.sent,
             changing: None,
             sets_globals: false,
+            resets_history: false,
             confined: false,
             key: self.key,
             stamp: self.stamp,

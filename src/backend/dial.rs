@@ -144,6 +144,7 @@ impl Dialer {
             stamp,
             changing: None,
             sets_globals: false,
+            resets_history: false,
             confined: true,
         };
         self.free(&mut conn, true).await?;

@@ -1,5 +1,8 @@
 //! Statements that may change what sessions begin with, accounts or global variables: whoever begins after one
-//! has the rights that it gave, and the defaults.
+//! has the rights that it gave, and the defaults. And those after which positions mean something else.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::session::Relay;
 use super::shared::Shared;
@@ -28,6 +31,11 @@ impl Relay {
         {
             link.sets_globals = true;
         }
+        if profile.effects.contains(Effects::HISTORY)
+            && let Some(link) = self.links.get_mut(side)
+        {
+            link.resets_history = true;
+        }
     }
 
     /// A statement ended. One that was lost may have changed something.
@@ -42,6 +50,19 @@ impl Relay {
         }
         if std::mem::take(&mut link.sets_globals) && outcome == Outcome::Lost {
             self.shared.watch.defaults_changed();
+        }
+        if std::mem::take(&mut link.resets_history) && outcome == Outcome::Lost {
+            self.shared.watch.history_reset();
+        }
+    }
+
+    /// The primary began its history anew since the statement before: positions of the old one say nothing.
+    pub(super) fn notice_history(&mut self) {
+        let history = self.shared.watch.history();
+        if self.history != history {
+            self.history = history;
+            self.shared.on_history(history);
+            self.state.positions.on_other_history(Instant::now());
         }
     }
 }
@@ -59,6 +80,15 @@ impl Shared {
                 };
                 self.accounts.shows(backend, shown);
             }
+        }
+    }
+
+    /// Positions are of this history now: those of another one are forgotten.
+    pub(super) fn on_history(&self, history: u64) {
+        if self.history.fetch_max(history, Ordering::AcqRel) < history {
+            let now = Instant::now();
+            self.acknowledged().on_other_history(now);
+            self.accounts.on_other_history(now);
         }
     }
 
@@ -86,6 +116,9 @@ pub(super) fn tell_changes(
     }
     if link.sets_globals {
         shared.watch.defaults_changed();
+    }
+    if link.resets_history {
+        shared.watch.history_reset();
     }
 }
 
