@@ -130,6 +130,14 @@ impl Accounts {
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Positions are of another history from `now` on: only the primary tells what shows the last change.
+    pub fn on_other_history(&self, now: Instant) {
+        if let Some(change) = self.last().as_mut() {
+            change.position = Position::Nothing;
+            change.untold_since = Some(now);
+        }
+    }
+
     /// A server shows this now. If it showed something else before, its accounts or what its sessions start with
     /// were changed, by whomever.
     pub fn shows(&self, backend: BackendId, now: Shown) {

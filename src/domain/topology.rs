@@ -102,7 +102,7 @@ pub enum Health {
     NotReadOnly,
     /// A replica whose receiver or applier does not run.
     NotReplicating,
-    /// A replica of another primary.
+    /// A replica of another primary, or of a history that its primary began anew.
     WrongSource,
     /// A replica whose lag is over `max_lag`.
     Lagging,

@@ -11,7 +11,8 @@ use super::settings::{Address, Settings};
 use super::shared::{Backend, lock};
 use crate::domain::consistency::sticky;
 use crate::domain::ids::BackendId;
-use crate::domain::position::PositionKind;
+use crate::domain::position::gtid::parse_uuid;
+use crate::domain::position::{Position, PositionKind};
 use crate::domain::servers::PerServer;
 use crate::domain::topology::guarantee::Flaws;
 use crate::domain::topology::health::{Contact, PrimaryState, judge_primary, judge_replica};
@@ -89,6 +90,8 @@ struct Seat {
     /// Lives that another server replaced, with the time of their end.
     past: Vec<(Incarnation, Instant)>,
     mixed_until: Option<Instant>,
+    /// When the primary began its history anew: what a replica has may be of the one before.
+    doubted_since: Option<Instant>,
 }
 
 impl Board {
@@ -224,6 +227,42 @@ impl Board {
         }
     }
 
+    /// The primary's history began anew: it numbers other transactions as those that replicas have.
+    pub(super) fn doubt_replicas(&mut self, now: Instant) {
+        tracing::warn!(
+            "the primary's history was reset: replicas serve no reads until they have nothing else"
+        );
+        let replicas = self.seats.iter_mut();
+        for seat in replicas.filter(|seat| seat.view.role == Role::Replica) {
+            seat.doubted_since = Some(now);
+        }
+    }
+
+    /// A replica that has nothing which the primary lacks is one of its history again.
+    fn settle_doubts(&mut self) {
+        let Some((primary, replicas)) = self.seats.split_first_mut() else {
+            return;
+        };
+        let told = primary
+            .report
+            .as_ref()
+            .filter(|_| primary.failure.is_none());
+        let (Some(told), Some(asked)) = (told, primary.asked) else {
+            return;
+        };
+        for seat in replicas {
+            let replica = seat.report.as_ref().filter(|_| seat.failure.is_none());
+            let (Some(since), Some(replica), Some(heard)) =
+                (seat.doubted_since, replica, seat.asked)
+            else {
+                continue;
+            };
+            if since < heard && heard <= asked && has_nothing_else(replica, told) {
+                seat.doubted_since = None;
+            }
+        }
+    }
+
     /// Judges every server; gives those that changed in more than their lag.
     pub(super) fn judge(
         &mut self,
@@ -232,6 +271,7 @@ impl Board {
         now: Instant,
     ) -> Vec<BackendId> {
         let mut changed = Vec::new();
+        self.settle_doubts();
         for at in 0..self.seats.len() {
             let id = self.seats.get(at).map(|seat| seat.view.id);
             let Some(backend) = id.and_then(|id| backends.get(id)) else {
@@ -296,6 +336,9 @@ impl Board {
         if seat.view.role == Role::Primary {
             return (judge_primary(report), None);
         }
+        if seat.doubted_since.is_some() {
+            return (Health::WrongSource, None);
+        }
         // What replies told since the last poll counts as well.
         let life = backend.life.load();
         let applied = life.as_ref().and_then(|life| life.bound.position());
@@ -357,7 +400,21 @@ impl Seat {
             failure: None,
             past: Vec::new(),
             mixed_until: None,
+            doubted_since: None,
         }
+    }
+}
+
+/// Whether the primary has all that a replica has under the primary's own numbers.
+fn has_nothing_else(replica: &Report, primary: &Report) -> bool {
+    let told = primary.executed.as_ref().or(primary.acknowledged.as_ref());
+    let (Some(told), Some(has)) = (told, &replica.executed) else {
+        return true;
+    };
+    let uuid = parse_uuid(primary.incarnation.server_uuid.as_bytes());
+    match (has, uuid) {
+        (Position::Gtids(has), Some(uuid)) => told.covers(&has.of_server(uuid).into()),
+        _ => told.covers(has),
     }
 }
 

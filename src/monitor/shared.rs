@@ -7,7 +7,7 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, watch};
 
-use super::board::{Board, Bounds, Outcome};
+use super::board::{Answer, Board, Bounds, Outcome};
 use super::errant::Errant;
 use super::facts::{Globals, Looks, Programs, ServerFacts};
 use super::hub::Hub;
@@ -32,6 +32,8 @@ pub(super) struct Shared {
     /// Positions of the primary in its current life.
     pub(super) samples: Mutex<Samples>,
     board: Mutex<Board>,
+    /// How often the primary's history began anew.
+    pub(super) histories: AtomicU64,
 }
 
 /// What is known of one server, and the means to make its tasks move.
@@ -81,6 +83,7 @@ impl Shared {
             epoch: watch::Sender::new(0),
             samples: Mutex::default(),
             board: Mutex::new(board),
+            histories: AtomicU64::new(0),
             settings: Arc::new(ArcSwap::from_pointee(settings)),
         })
     }
@@ -102,8 +105,34 @@ impl Shared {
                 life.bound.raise(executed);
             }
         }
+        let lost = |answer: &Answer| answer.lost_history && backend.id.is_primary();
+        let reset = matches!(&outcome, Outcome::Answer(answer) if lost(answer));
         board.take(&mut samples, backend.id, outcome);
+        if reset {
+            board.doubt_replicas(Instant::now());
+        }
         self.judge(board, samples);
+        if reset {
+            self.tell_history();
+        }
+    }
+
+    /// The primary's history began anew, or may have.
+    pub(super) fn on_history_reset(&self) {
+        let mut board = lock(&self.board);
+        let mut samples = lock(&self.samples);
+        samples.clear();
+        board.doubt_replicas(Instant::now());
+        self.judge(board, samples);
+        self.tell_history();
+    }
+
+    /// After the replicas are judged: who hears of it finds none of them in use.
+    fn tell_history(&self) {
+        self.histories.fetch_add(1, Ordering::AcqRel);
+        for backend in self.backends.iter() {
+            backend.poke.notify_one();
+        }
     }
 
     /// Takes in what a server's settings break, before anybody can connect to it by its facts.

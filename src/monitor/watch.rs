@@ -346,6 +346,16 @@ impl Watch {
         }
     }
 
+    /// The primary's history began anew, or may have: what replicas have may be numbered alike.
+    pub fn history_reset(&self) {
+        self.shared.on_history_reset();
+    }
+
+    /// How often the primary's history began anew. Positions from before mean something else.
+    pub fn history(&self) -> u64 {
+        self.shared.histories.load(Ordering::Acquire)
+    }
+
     /// A data connection to this server broke: probe it at once.
     pub fn suspect(&self, backend: BackendId) {
         if let Some(backend) = self.shared.backend(backend) {

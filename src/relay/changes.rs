@@ -1,5 +1,8 @@
 //! Statements that may change what sessions begin with, accounts or global variables: whoever begins after one
-//! has the rights that it gave, and the defaults.
+//! has the rights that it gave, and the defaults. And those after which positions mean something else.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::session::Relay;
 use super::shared::Shared;
@@ -16,7 +19,9 @@ const NOT_BEGUN: [u16; 12] = [
 ];
 
 /// What the monitor is told of.
-const FOR_EVERYBODY: Effects = Effects::GLOBALS.with(Effects::PROGRAMS);
+const FOR_EVERYBODY: Effects = Effects::GLOBALS
+    .with(Effects::PROGRAMS)
+    .with(Effects::HISTORY);
 
 impl Relay {
     /// Before a statement is sent.
@@ -49,6 +54,16 @@ impl Relay {
             self.shared.change(changes);
         }
     }
+
+    /// The primary began its history anew since the statement before: positions of the old one say nothing.
+    pub(super) fn notice_history(&mut self) {
+        let history = self.shared.watch.history();
+        if self.history != history {
+            self.history = history;
+            self.shared.on_history(history);
+            self.state.positions.on_other_history(Instant::now());
+        }
+    }
 }
 
 impl Shared {
@@ -74,6 +89,18 @@ impl Shared {
         }
         if changes.contains(Effects::PROGRAMS) {
             self.watch.programs_changed();
+        }
+        if changes.contains(Effects::HISTORY) {
+            self.watch.history_reset();
+        }
+    }
+
+    /// Positions are of this history now: those of another one are forgotten.
+    pub(super) fn on_history(&self, history: u64) {
+        if self.history.fetch_max(history, Ordering::AcqRel) < history {
+            let now = Instant::now();
+            self.acknowledged().on_other_history(now);
+            self.accounts.on_other_history(now);
         }
     }
 

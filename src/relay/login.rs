@@ -159,6 +159,7 @@ impl Relay {
         let Accepted {
             database, mut seq, ..
         } = self.who.accepted.clone();
+        self.shared.on_history(self.history);
         self.see_account_changes();
         let welcome = match &database {
             Some(schema) => self.choose_schema(schema).await?,

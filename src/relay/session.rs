@@ -125,6 +125,8 @@ pub(super) struct Relay {
     pub(super) open_groups: Vec<GroupKey>,
     /// Whether the client set `pseudo_thread_id`, by which a server answers CONNECTION_ID() from then on.
     pub(super) renamed: bool,
+    /// The primary's history that the session's positions are of.
+    pub(super) history: u64,
     /// What `highwater_read_after` was set to last.
     pub(super) read_after: String,
     /// What the reply under way has told.
@@ -279,6 +281,7 @@ impl Relay {
         };
         gauge.set(SessionState::Idle);
         let state = Session::new(settings, traits);
+        let history = shared.watch.history();
         Self {
             links: Links::new(Arc::clone(&shared), &who),
             lexer: Lexer::default(),
@@ -295,6 +298,7 @@ impl Relay {
             open_groups: Vec::new(),
             more_follows: false,
             renamed: false,
+            history,
             read_after: String::new(),
             told: Told::default(),
             ended_with: Status::default(),
@@ -305,7 +309,7 @@ impl Relay {
             captured: Captured::default(),
             touches: None,
             may_trigger: false,
-            leavings: Leavings::default(),
+            leavings: Leavings::NOTHING,
             locks_unsure: false,
             tables_unsure: false,
             nulls_unsure: false,

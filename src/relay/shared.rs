@@ -72,6 +72,8 @@ pub struct Shared {
     pub seats: AtomicUsize,
     /// What the sessions of this process were told is committed.
     pub acknowledged: Mutex<Acknowledged>,
+    /// The primary's history that their positions are of.
+    pub(super) history: AtomicU64,
     /// How many reads that fell back to the primary may run there.
     budget: ArcSwap<Budget>,
     /// Where spans of statements are handed in.
@@ -120,6 +122,7 @@ impl Shared {
             turn: AtomicUsize::new(0),
             seats: AtomicUsize::new(0),
             acknowledged: Mutex::new(acknowledged),
+            history: AtomicU64::new(0),
             rules,
             spans,
             slow: SlowLog::default(),

@@ -102,6 +102,7 @@ impl Relay {
     /// Runs a statement and gives the client its reply, or an error that says what went wrong.
     pub(super) async fn run_statement(&mut self, mut statement: Statement) -> Result<Outcome, End> {
         let started = Instant::now();
+        self.notice_history();
         if asks_previous(&statement.profile) {
             match Box::pin(self.recall(&statement)).await? {
                 Recall::AsUsual => {}

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use highwater::config::Account;
 use highwater::domain::ids::BackendId;
+use highwater::domain::topology::BackendView;
 use highwater::rig::{APP, Cluster, ROOT, Server};
-use mysql_async::Error;
 use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error, Opts};
 
 use super::measure::{Held, until};
 use super::monotonic::{Watchers, counter};
@@ -336,4 +338,75 @@ async fn a_replica_whose_history_was_reset_is_not_taken_for_what_it_was() {
     // It is a replica like any other: who asks for nothing sees what it has.
     assert_eq!(counter(&mut setup.connect().await).await, 0);
     setup.proxy.shut_down().await;
+}
+
+/// A server that begins its history anew numbers other transactions as those that its replicas have.
+#[tokio::test]
+async fn what_is_written_after_the_history_was_reset_is_seen() {
+    let setup = Setup::with(Cluster::builder().replicas(1), |config| {
+        // Nobody looks at the servers unless asked.
+        config.monitor.interval = Duration::from_secs(3600);
+        config.consistency.max_staleness = Duration::from_secs(4 * 3600);
+        config.users.push(Account::new(ROOT.user, ROOT.password));
+    })
+    .await;
+    let as_root = setup.opts().user(Some(ROOT.user));
+    let as_root = as_root.pass(Some(ROOT.password)).db_name(APP.database);
+    let mut conn = Conn::new(Opts::from(as_root)).await.unwrap();
+    let mut other = setup.connect().await;
+    run(&mut conn, "CREATE TABLE counter (v BIGINT UNSIGNED)").await;
+    run(&mut conn, "INSERT INTO counter VALUES (0)").await;
+    for level in ["session", "group", "proxy"] {
+        let level = format!("SET highwater_read_consistency = '{level}'");
+        for reset in ["RESET REPLICA", "RESET BINARY LOGS AND GTIDS"] {
+            for conn in [&mut conn, &mut other] {
+                run(conn, &level).await;
+                for _ in 0..20 {
+                    run(conn, "UPDATE counter SET v = v + 1").await;
+                    counter(conn).await;
+                }
+            }
+            run(&mut conn, reset).await;
+            for conn in [&mut conn, &mut other] {
+                let before = counter(conn).await;
+                run(conn, "UPDATE counter SET v = v + 1").await;
+                assert_eq!(counter(conn).await, before + 1, "{level} {reset}");
+            }
+            // Who begins afterwards.
+            let mut fresh = setup.connect().await;
+            run(&mut fresh, "UPDATE counter SET v = 0").await;
+            assert_eq!(counter(&mut fresh).await, 0, "{level} {reset}");
+        }
+        follow_anew(&setup).await;
+        until("a replica in use", || {
+            let watch = setup.proxy.watch();
+            let servers = watch.topology().backends.clone();
+            servers.iter().for_each(|server| watch.suspect(server.id));
+            servers.iter().all(BackendView::usable)
+        })
+        .await;
+    }
+    setup.proxy.shut_down().await;
+}
+
+/// The replica has the same rows as the primary and follows it from here.
+async fn follow_anew(setup: &Setup) {
+    let replica = &setup.cluster.replicas()[0];
+    let mut root = replica.connect(&ROOT).await.unwrap();
+    let mut primary = setup.cluster.primary().connect(&ROOT).await.unwrap();
+    let executed = cell(&mut primary, "SELECT @@global.gtid_executed").await;
+    let counted = cell(&mut primary, "SELECT v FROM app.counter").await;
+    for sql in [
+        "STOP REPLICA",
+        "RESET REPLICA",
+        "SET sql_log_bin = OFF",
+        "SET GLOBAL super_read_only = OFF",
+        "RESET BINARY LOGS AND GTIDS",
+        &format!("UPDATE app.counter SET v = {}", counted.unwrap()),
+        &format!("SET GLOBAL gtid_purged = '{}'", executed.unwrap()),
+        "SET GLOBAL super_read_only = ON",
+        "START REPLICA",
+    ] {
+        run(&mut root, sql).await;
+    }
 }

@@ -170,6 +170,7 @@ fn effect(name: &str) -> Option<Effects> {
         "MULTI" => Effects::MULTI,
         "PASSING_SETTINGS" => Effects::PASSING_SETTINGS,
         "COMMITS" => Effects::COMMITS,
+        "HISTORY" => Effects::HISTORY,
         _ => return None,
     })
 }

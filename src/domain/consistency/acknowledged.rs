@@ -28,6 +28,12 @@ impl Acknowledged {
         self.groups.bound(max_groups, group_idle);
     }
 
+    /// Positions are of another history from `now` on: what was acknowledged before is not known any more.
+    pub fn on_other_history(&mut self, now: Instant) {
+        self.proxy = Watermark::starting(now);
+        self.groups.on_other_history(now);
+    }
+
     /// A write at this position is about to be acknowledged to a session of this group.
     pub fn raise(&mut self, group: &GroupKey, told: &Position, now: Instant) {
         self.proxy.raise(told, now);

@@ -92,6 +92,12 @@ impl Groups {
         self.idle = idle;
     }
 
+    /// Positions are of another history from `now` on: every group begins anew.
+    pub fn on_other_history(&mut self, now: Instant) {
+        self.known.clear();
+        self.floor = Watermark::starting(now);
+    }
+
     /// How many groups are known.
     pub fn len(&self) -> usize {
         self.known.len()

@@ -283,6 +283,15 @@ impl Positions {
         self.elsewhere_since = self.elsewhere_since.max(Some(now));
     }
 
+    /// The primary began its history anew, and numbers others alike: a probe of it that is sent after `now`
+    /// has all that is left of what this session wrote and saw.
+    pub fn on_other_history(&mut self, now: Instant) {
+        self.need = Position::Nothing;
+        self.doubt = None;
+        self.on_left_unasked(now);
+        self.on_unknown(now);
+    }
+
     pub(super) fn on_reset(&mut self) {
         self.untracked_write = false;
     }

@@ -291,10 +291,9 @@ fn writing_verb(verb: &[u8], mut tokens: Tokens<'_>, facts: &Facts) -> Decision 
         b"do" => dml(facts),
         b"analyze" if tokens.eat("format") || tokens.eat("select") => Effects::OPAQUE,
         b"truncate" | b"rename" | b"grant" | b"revoke" | b"analyze" | b"optimize" | b"repair"
-        | b"check" | b"cache" | b"purge" | b"install" | b"uninstall" | b"stop" | b"change" => {
-            Effects::COMMITS
-        }
-        b"reset" | b"clone" | b"restart" | b"shutdown" => Effects::OPAQUE.with(Effects::COMMITS),
+        | b"check" | b"cache" | b"purge" | b"reset" | b"install" | b"uninstall" | b"stop"
+        | b"change" => Effects::COMMITS,
+        b"clone" | b"restart" | b"shutdown" => Effects::OPAQUE.with(Effects::COMMITS),
         b"binlog" | b"signal" | b"resignal" => Effects::OPAQUE,
         _ => return Decision::not_understood(),
     };

@@ -226,10 +226,17 @@ impl<'t> Walk<'t> {
         self.facts.effects = self.facts.effects.with(Effects::GLOBALS);
     }
 
-    /// The first word of a statement, which may be one about accounts. Who writes to the tables in `mysql`
-    /// changes nothing before FLUSH PRIVILEGES.
+    /// The first word of a statement, which may be one about accounts or the server's history. Who writes to
+    /// the tables in `mysql` changes nothing before FLUSH PRIVILEGES.
     fn begins(&mut self, verb: &[u8]) {
         let mut ahead = self.tokens;
+        if verb == b"reset" {
+            let mut objects = ahead.take_while(|token| !token.is_op(b';'));
+            if objects.any(|token| token.is("binary") || token.is("master")) {
+                self.facts.effects = self.facts.effects.with(Effects::HISTORY);
+            }
+            return;
+        }
         let about = match verb {
             b"grant" | b"revoke" => true,
             b"create" | b"alter" | b"drop" | b"rename" => {
@@ -568,6 +575,23 @@ mod tests {
         for (sql, expected) in cases {
             let profile = explain(sql.as_bytes(), LexMode::default(), &Seed::new(0));
             assert_eq!(profile.effects.0 & BOTH, expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn statements_that_begin_a_history() {
+        let cases: [(&str, bool); 8] = [
+            ("RESET BINARY LOGS AND GTIDS", true),
+            ("reset master", true),
+            ("RESET QUERY CACHE, MASTER", true),
+            ("DO 1; RESET MASTER; DO 2", true),
+            ("RESET REPLICA ALL; SELECT 'master'", false),
+            ("RESET PERSIST", false),
+            ("PURGE BINARY LOGS TO 'b'", false),
+            ("SELECT reset FROM master", false),
+        ];
+        for (sql, expected) in cases {
+            assert_eq!(has(sql, Effects::HISTORY), expected, "{sql}");
         }
     }
 

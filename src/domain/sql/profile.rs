@@ -126,6 +126,8 @@ impl Effects {
     pub const GLOBALS: Self = Self(1 << 22);
     /// Makes, changes or drops routines, triggers or views.
     pub const PROGRAMS: Self = Self(1 << 24);
+    /// Begins the server's history anew: RESET BINARY LOGS AND GTIDS, RESET MASTER.
+    pub const HISTORY: Self = Self(1 << 25);
 
     /// Whether all flags of `other` are set.
     pub const fn contains(self, other: Self) -> bool {
