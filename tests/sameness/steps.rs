@@ -118,7 +118,10 @@ fn without_known_limits(all: Vec<Move>, sessions: usize) -> Vec<Move> {
         let read_only = &mut read_only[it.session];
         read_only.take(&it.step, &text);
         let leaves = read_only.may_be() && leaves_something(&it.step, &text);
-        !leaves && prepared[it.session].stays(&it.step)
+        let prepared = &mut prepared[it.session];
+        // It runs on a replica, or moves from there to the primary.
+        let moves = read_only.may_be() && prepared.reads_variables(&it.step);
+        !leaves && !moves && prepared.stays(&it.step)
     };
     all.into_iter().filter(stays).collect()
 }
@@ -152,9 +155,21 @@ struct Bound {
     set: bool,
     /// Whether it sets something itself.
     sets: bool,
+    /// Whether it shows user variables.
+    variables: bool,
 }
 
 impl Prepared {
+    /// Whether a step prepares or executes what shows user variables, with the types that they have where it is
+    /// prepared.
+    fn reads_variables(&self, step: &Step) -> bool {
+        match step {
+            Step::Prepare(_, sql) => sql.starts_with("SELECT @a"),
+            Step::Execute { slot, .. } => self.0[*slot].variables,
+            _ => false,
+        }
+    }
+
     /// Takes a step in; `false` for one that MySQL itself answers by what ran before on its connection.
     fn stays(&mut self, step: &Step) -> bool {
         let text = step.to_string();
@@ -169,6 +184,7 @@ impl Prepared {
                 self.0[*slot] = Bound {
                     params: sql.matches('?').count(),
                     rows: sql.starts_with("SELECT"),
+                    variables: sql.starts_with("SELECT @a"),
                     sets: sql.starts_with("SET") || sql.starts_with("CALL"),
                     ..Bound::default()
                 };
@@ -255,6 +271,8 @@ fn leaves_something(step: &Step, text: &str) -> bool {
         "HANDLER",
         "TEMPORARY",
         "LOCK",
+        // Without a schema it takes the server's own charset.
+        "CHARACTER SET",
     ];
     let settings = [
         "timestamp =",
