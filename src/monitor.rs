@@ -8,7 +8,7 @@
 //!
 //! Each server has five tasks with a connection each, so that none waits for another: the regular
 //! probe, upper bounds, the two lanes of the hub of waiting reads, and the facts (which opens its
-//! connection only now and then).
+//! connection only now and then). The primary has one more, for its stored programs.
 
 mod board;
 mod errant;
@@ -106,6 +106,9 @@ impl Monitor {
         tasks.spawn_on(lane::run(shared(), id, Lane::First), &self.runtime);
         tasks.spawn_on(lane::run(shared(), id, Lane::Second), &self.runtime);
         tasks.spawn_on(facts::run(shared(), id), &self.runtime);
+        if id.is_primary() {
+            tasks.spawn_on(facts::programs::run(shared()), &self.runtime);
+        }
         lock(&self.tasks).insert(id, tasks);
     }
 }

@@ -16,6 +16,8 @@ mod globals;
 mod idle;
 #[path = "pool/lending.rs"]
 mod lending;
+#[path = "pool/programs.rs"]
+mod programs;
 #[path = "pool/switches.rs"]
 mod switches;
 

@@ -11,6 +11,7 @@ use super::statements::Copies;
 use super::threads::Listed;
 use crate::domain::ids::{BackendId, ServerThreadId};
 use crate::domain::session::{Applied, Mirror, Way};
+use crate::domain::sql::Effects;
 use crate::domain::topology::Generation;
 use crate::net::Conn;
 use crate::net::stream::Detached;
@@ -43,10 +44,9 @@ pub struct ServerConn {
     pub lease: u64,
     /// A statement runs on it that may change accounts.
     pub changing: Option<Changing>,
-    /// The statement that runs may set global variables.
-    pub sets_globals: bool,
-    /// The statement that runs may begin the server's history anew.
-    pub resets_history: bool,
+    /// What the statement that runs may change for everybody: [`Effects::GLOBALS`], [`Effects::PROGRAMS`],
+    /// [`Effects::HISTORY`].
+    pub changes: Effects,
     /// Its account's password expired: the server takes nothing but a new one, and the connection is set
     /// up when it has that. Its session keeps it.
     pub confined: bool,
@@ -265,8 +265,7 @@ impl Parked {
             offered: false,
             sent: self.sent,
             changing: None,
-            sets_globals: false,
-            resets_history: false,
+            changes: Effects::default(),
             confined: false,
             key: self.key,
             stamp: self.stamp,

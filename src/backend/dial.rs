@@ -19,6 +19,7 @@ use crate::config::Secret;
 use crate::domain::ids::{BackendId, ServerThreadId};
 use crate::domain::position::Position;
 use crate::domain::session::{Applied, Globals};
+use crate::domain::sql::Effects;
 use crate::domain::topology::{Clean, Generation};
 use crate::net::{Conn, Stream};
 use crate::protocol::caps::{CapabilityFlags, CapabilityProfile};
@@ -143,8 +144,7 @@ impl Dialer {
             place,
             stamp,
             changing: None,
-            sets_globals: false,
-            resets_history: false,
+            changes: Effects::default(),
             confined: true,
         };
         self.free(&mut conn, true).await?;

@@ -266,7 +266,7 @@ fn destination(route: Route) -> (&'static str, Reason) {
 }
 
 fn effects(effects: Effects) -> String {
-    const NAMES: [(Effects, &str); 17] = [
+    const NAMES: [(Effects, &str); 18] = [
         (Effects::READS_TABLES, "reads tables"),
         (Effects::USER_VARIABLE, "mentions a user variable"),
         (Effects::ASSIGNS_USER_VARIABLE, "may assign a user variable"),
@@ -295,6 +295,7 @@ fn effects(effects: Effects) -> String {
         (Effects::ACCOUNTS, "changes accounts or their rights"),
         (Effects::GLOBALS, "sets global variables"),
         (Effects::HISTORY, "begins the server's history anew"),
+        (Effects::PROGRAMS, "changes routines, triggers or views"),
         (Effects::OPAQUE, "may do more than its text shows"),
     ];
     let names: Vec<_> = NAMES

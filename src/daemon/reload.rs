@@ -266,6 +266,8 @@ impl Reloader {
 pub(super) fn watch_by(settings: &mut Settings, config: &Config) {
     settings.user = config.monitor.account.name.clone();
     settings.password = config.monitor.account.password.expose().to_owned();
+    settings.accounts = config.users.clone();
+    settings.accounts.push(config.monitor.account.clone());
     settings.interval = config.monitor.interval;
     settings.timeout = config.monitor.timeout;
     settings.max_lag = config.consistency.max_lag;

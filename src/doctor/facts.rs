@@ -261,8 +261,8 @@ pub struct LoginSeen {
 pub struct Definitions {
     /// Tables without a primary key, or a unique one that is never NULL, as `schema.table`.
     pub keyless: Vec<String>,
-    /// Triggers and functions that set user variables or take named locks, such as
-    /// `trigger schema.name`.
+    /// Triggers and functions that set user variables, take named locks or make temporary tables, such
+    /// as `trigger schema.name`.
     pub binding: Vec<String>,
 }
 

@@ -5,6 +5,7 @@ pub mod clean;
 pub mod guarantee;
 pub mod health;
 pub mod lag;
+pub mod leavings;
 pub mod report;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::position::PositionKind;
 pub use clean::Clean;
 use guarantee::Flaws;
 pub use lag::{Lag, Samples};
+pub use leavings::Leavings;
 pub use report::{Receiver, Replication, Report};
 
 /// One life of one server process. A position learned from an incarnation says nothing about

@@ -3,6 +3,7 @@
 mod baseline;
 mod history;
 mod looks;
+pub(super) mod programs;
 mod survey;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 pub(super) use looks::Looks;
+pub(super) use programs::Programs;
 
 use super::ProbeError;
 use super::link::{Link, Table};
@@ -65,6 +67,10 @@ const ACCOUNT_STATEMENTS: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN \
     'Com_rename_user', 'Com_revoke', 'Com_revoke_all', 'Com_revoke_role', 'Com_revoke_roles', \
     'Com_set_password')";
 
+/// Counters of statements about routines, triggers and views.
+const PROGRAM_STATEMENTS: &str = "SHOW GLOBAL STATUS WHERE Variable_name REGEXP \
+    '^com_(create|alter|drop)_(procedure|function|trigger|view|package)'";
+
 /// The global values of a server's session variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Globals {
@@ -91,6 +97,7 @@ pub(super) async fn run(shared: Arc<Shared>, id: BackendId) {
         link: Link::new(Arc::clone(&shared.settings), &backend.address),
         survey: None,
         compared: None,
+        programs: None,
     };
     loop {
         for tries in 1.. {
@@ -121,6 +128,9 @@ struct Keeper {
     survey: Option<(Generation, Survey)>,
     /// What was compared last, and what came of it.
     compared: Option<Comparison>,
+    /// In which life how many statements about accounts, and how many about programs, had been run when the
+    /// programs were last asked to be looked at.
+    programs: Option<(Generation, u64, u64)>,
 }
 
 struct Comparison {
@@ -141,7 +151,7 @@ impl Keeper {
             .link
             .ask(&format!(
                 "SELECT @@version_comment, @@system_time_zone; SELECT ID FROM information_schema.COLLATIONS \
-                 WHERE COLLATION_NAME = @@global.collation_server; SHOW GLOBAL VARIABLES; {ACCOUNT_STATEMENTS}",
+                 WHERE COLLATION_NAME = @@global.collation_server; SHOW GLOBAL VARIABLES; {ACCOUNT_STATEMENTS}; {PROGRAM_STATEMENTS}",
             ))
             .await?;
         let Some((_, survey)) = &self.survey else {
@@ -183,14 +193,18 @@ impl Keeper {
             start,
             init_connect,
             clean,
-            account_statements: answer
-                .get(3)
-                .into_iter()
-                .flat_map(Table::pairs)
-                .filter_map(|(_, count)| count.parse::<u64>().ok())
-                .sum(),
+            account_statements: sum(answer.get(3)),
             max_connections,
         };
+        // Rights decide which definitions an account sees.
+        let programs = (generation, facts.account_statements, sum(answer.get(4)));
+        if backend.id.is_primary() {
+            match self.programs.replace(programs) {
+                None => backend.programs.changed(),
+                Some(before) if before != programs => backend.programs.look_again(),
+                Some(_) => {}
+            }
+        }
         self.offer(shared, backend, &own);
         if !backend.id.is_primary() {
             let compared = self.compare(shared, backend, own).await?;
@@ -268,6 +282,14 @@ fn same_values(
         Some(known) if *known.values == values => Arc::clone(&known.values),
         _ => Arc::new(values),
     }
+}
+
+/// The sum of counters.
+fn sum(table: Option<&Table>) -> u64 {
+    let counts = table.into_iter().flat_map(Table::pairs);
+    counts
+        .filter_map(|(_, count)| count.parse::<u64>().ok())
+        .sum()
 }
 
 fn hash<'a>(values: impl Iterator<Item = &'a (String, String)>) -> u64 {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::MonitorError;
+use crate::config::Account;
 
 /// The primary is not sampled more often than this: a smaller staleness asks for each read.
 const CLOSEST_SAMPLES: Duration = Duration::from_millis(10);
@@ -18,6 +19,8 @@ pub struct Settings {
     pub user: String,
     /// Its password; never shown.
     pub password: String,
+    /// The accounts that may see the definitions of stored programs: the clients', and the monitor's.
+    pub accounts: Vec<Account>,
     /// Time between two probes of one server.
     pub interval: Duration,
     /// A server that takes longer than this to answer is down.
@@ -41,6 +44,7 @@ impl Settings {
             replicas,
             user: String::new(),
             password: String::new(),
+            accounts: Vec::new(),
             interval: Duration::from_millis(200),
             timeout: Duration::from_secs(1),
             max_lag: Duration::from_secs(30),

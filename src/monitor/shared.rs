@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use super::board::{Answer, Board, Bounds, Outcome};
 use super::errant::Errant;
-use super::facts::{Globals, Looks, ServerFacts};
+use super::facts::{Globals, Looks, Programs, ServerFacts};
 use super::hub::Hub;
 use super::life::Life;
 use super::settings::{Address, Settings};
@@ -66,6 +66,8 @@ pub(super) struct Backend {
     pub(super) globals: ArcSwapOption<Globals>,
     /// When the facts are read.
     pub(super) looks: Looks,
+    /// What its stored programs may leave; kept for the primary.
+    pub(super) programs: Programs,
     pub(super) probes: AtomicU64,
 }
 
@@ -199,7 +201,11 @@ impl Shared {
         let old = self.settings.load_full();
         let bounds = Bounds::of(&settings);
         self.rejudge(bounds.tighter(Bounds::of(&old)));
+        let others = settings.accounts != old.accounts;
         self.settings.store(Arc::new(settings));
+        if others && let Some(primary) = self.backend(BackendId::PRIMARY) {
+            primary.programs.changed();
+        }
         self.rejudge(bounds);
         for backend in self.backends.iter() {
             backend.poke.notify_one();
@@ -256,6 +262,7 @@ impl Backend {
             flaws: Mutex::default(),
             globals: ArcSwapOption::empty(),
             looks: Looks::default(),
+            programs: Programs::default(),
             probes: AtomicU64::new(0),
         }
     }

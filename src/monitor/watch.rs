@@ -15,7 +15,7 @@ use crate::domain::consistency::sticky;
 use crate::domain::ids::BackendId;
 use crate::domain::position::{GtidSet, Position, PositionKind};
 use crate::domain::session::{SaidBy, Sights};
-use crate::domain::topology::{Generation, Health, Incarnation, Topology};
+use crate::domain::topology::{Generation, Health, Incarnation, Leavings, Topology};
 
 /// What is known of the servers. Cheap to clone; works from any runtime.
 #[derive(Clone)]
@@ -331,6 +331,29 @@ impl Watch {
     /// How often the primary's history began anew. Positions from before mean something else.
     pub fn history(&self) -> u64 {
         self.shared.histories.load(Ordering::Acquire)
+    }
+
+    /// Somebody changed the primary's routines, triggers or views.
+    pub fn programs_changed(&self) {
+        if let Some(primary) = self.shared.backend(BackendId::PRIMARY) {
+            primary.programs.changed();
+        }
+    }
+
+    /// What the primary's stored programs may leave on a connection untold; `None` while that is being found
+    /// out.
+    pub fn leavings(&self) -> Option<Leavings> {
+        let primary = self.shared.backend(BackendId::PRIMARY)?;
+        primary.programs.leavings()
+    }
+
+    /// Returns once it is known what the primary's stored programs may leave, or will not be known soon; at once
+    /// while the primary is down.
+    pub async fn programs_settled(&self) {
+        let primary = self.shared.backend(BackendId::PRIMARY);
+        if let Some(primary) = primary.filter(|it| it.usable.load(Ordering::Acquire)) {
+            primary.programs.settled().await;
+        }
     }
 
     /// A data connection to this server broke: probe it at once.

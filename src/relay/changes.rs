@@ -18,6 +18,11 @@ const NOT_BEGUN: [u16; 12] = [
     1044, 1045, 1064, 1095, 1142, 1227, 1290, 1295, 1370, 1410, 1792, 1836,
 ];
 
+/// What the monitor is told of.
+const FOR_EVERYBODY: Effects = Effects::GLOBALS
+    .with(Effects::PROGRAMS)
+    .with(Effects::HISTORY);
+
 impl Relay {
     /// Before a statement is sent.
     pub(super) fn begin_change(&mut self, side: Side, profile: &StatementProfile) {
@@ -26,15 +31,11 @@ impl Relay {
         {
             link.changing = Some(self.shared.accounts.changing());
         }
-        if profile.effects.contains(Effects::GLOBALS)
+        let changes = profile.effects.and(FOR_EVERYBODY);
+        if changes != Effects::default()
             && let Some(link) = self.links.get_mut(side)
         {
-            link.sets_globals = true;
-        }
-        if profile.effects.contains(Effects::HISTORY)
-            && let Some(link) = self.links.get_mut(side)
-        {
-            link.resets_history = true;
+            link.changes = changes;
         }
     }
 
@@ -48,11 +49,9 @@ impl Relay {
         {
             changing.told();
         }
-        if std::mem::take(&mut link.sets_globals) && outcome == Outcome::Lost {
-            self.shared.watch.defaults_changed();
-        }
-        if std::mem::take(&mut link.resets_history) && outcome == Outcome::Lost {
-            self.shared.watch.history_reset();
+        let changes = std::mem::take(&mut link.changes);
+        if outcome == Outcome::Lost {
+            self.shared.change(changes);
         }
     }
 
@@ -92,6 +91,19 @@ impl Shared {
         }
     }
 
+    /// Something of this may have been changed on the primary.
+    fn change(&self, changes: Effects) {
+        if changes.contains(Effects::GLOBALS) {
+            self.watch.defaults_changed();
+        }
+        if changes.contains(Effects::PROGRAMS) {
+            self.watch.programs_changed();
+        }
+        if changes.contains(Effects::HISTORY) {
+            self.watch.history_reset();
+        }
+    }
+
     /// A session begins, or begins anew: it has the defaults that were set before.
     pub(super) async fn settle_defaults(&self) {
         self.watch.defaults_settled().await;
@@ -114,12 +126,7 @@ pub(super) fn tell_changes(
     if link.changing.is_some() {
         change_accounts(shared, state, outcome, more);
     }
-    if link.sets_globals {
-        shared.watch.defaults_changed();
-    }
-    if link.resets_history {
-        shared.watch.history_reset();
-    }
+    shared.change(link.changes);
 }
 
 /// Accounts may be others now than before, which shows where this session's writes do.

@@ -14,6 +14,8 @@ use crate::domain::session::mirror::user;
 use crate::domain::session::{Ending, Held, Outcome, Pin, PinReason, Side};
 use crate::domain::sql::state::{self, Constant, Mention, StateFact, Touches};
 use crate::domain::sql::{Access, Effects, StatementProfile};
+use crate::domain::topology::Leavings;
+use crate::domain::topology::leavings::may_run_programs;
 use crate::protocol::reply::ReplyKind;
 
 /// A pin that was in force for so long is told of when it ends.
@@ -81,6 +83,19 @@ impl Relay {
         if profile.access == Access::Read || temporary && profile.access == Access::Write {
             self.state.needs = self.needs(statement, temporary);
         }
+    }
+
+    /// What the statement at hand may leave untold; where that is being found out, it is waited for.
+    pub(super) async fn settle_programs(&mut self, access: Access) {
+        if !may_run_programs(access) {
+            self.leavings = Leavings::default();
+            return;
+        }
+        let watch = &self.shared.watch;
+        if watch.leavings().is_none() {
+            watch.programs_settled().await;
+        }
+        self.leavings = watch.leavings().unwrap_or(Leavings::ANYTHING);
     }
 
     /// A string constant takes the connection's collation as it is now, which SET NAMES does not tell.
@@ -166,6 +181,7 @@ impl Relay {
             outcome,
             results: self.results,
             may_trigger: self.may_trigger,
+            leavings: self.leavings,
             now: Instant::now(),
         };
         self.state

@@ -30,6 +30,7 @@ use crate::domain::routing::rules::Ruled;
 use crate::domain::session::{ClientTraits, Session};
 use crate::domain::sql::Hints;
 use crate::domain::sql::state::Touches;
+use crate::domain::topology::Leavings;
 use crate::frontend::ClientError;
 use crate::frontend::login::LoginError;
 use crate::net::{Conn, Stream};
@@ -147,6 +148,8 @@ pub(super) struct Relay {
     pub(super) touches: Option<Touches>,
     /// Whether the statement at hand may run a trigger.
     pub(super) may_trigger: bool,
+    /// What that may leave untold.
+    pub(super) leavings: Leavings,
     /// Which named locks are held has to be asked.
     pub(super) locks_unsure: bool,
     /// Whether a routine that the session ran may have made temporary tables that nobody told of.
@@ -306,6 +309,7 @@ impl Relay {
             captured: Captured::default(),
             touches: None,
             may_trigger: false,
+            leavings: Leavings::default(),
             locks_unsure: false,
             tables_unsure: false,
             nulls_unsure: false,

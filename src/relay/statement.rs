@@ -111,6 +111,7 @@ impl Relay {
         self.stale = StaleNote::None;
         self.trace_from(&statement.profile);
         self.settle_tables(&statement.profile).await;
+        self.settle_programs(statement.profile.access).await;
         self.look_at(&statement);
         self.learn_for_constants().await;
         let mut next = self.first_route(&statement);

@@ -11,6 +11,7 @@ use highwater::domain::position::Position;
 use highwater::domain::routing::{Reason, Route, route};
 use highwater::domain::session::{Applied, Ending, Outcome, RanOn, Side, Tracked, Unsaid};
 use highwater::domain::sql::{Access, Effects, LexMode, StatementProfile, state};
+use highwater::domain::topology::Leavings;
 
 use super::bits::Bits;
 use super::client::{Client, Kind, Op, group};
@@ -539,6 +540,7 @@ impl Client {
                 outcome,
                 results: usize::from(matches!(outcome, Outcome::Done { .. })),
                 may_trigger: false,
+                leavings: Leavings::default(),
                 now: sim.clock.now(),
             };
             let mut applied = Applied::default();

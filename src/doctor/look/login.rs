@@ -5,11 +5,12 @@ use super::line::Line;
 use crate::config::Account;
 use crate::doctor::facts::{Definitions, Login, LoginSeen, Refusal, Silence};
 use crate::domain::topology::Role;
+use crate::domain::topology::leavings::LEAVES;
 
 /// The servers' own schemas.
 const OWN_SCHEMAS: &str = "'mysql', 'information_schema', 'performance_schema', 'sys'";
-/// A named lock is taken, or a user variable assigned.
-const BINDS: &str = "get_lock *[(]|(^|[^@[:alnum:]_])@[[:alnum:]_$`]+ *:?=";
+/// A user variable is assigned with SET.
+const SETS: &str = "(^|[^@[:alnum:]_])@[[:alnum:]_$`]+ *=";
 /// So many names are asked for at the most.
 const MOST: usize = 50;
 
@@ -74,10 +75,10 @@ async fn definitions(line: &mut Line) -> Result<Definitions, Silence> {
     );
     let binding = format!(
         "SELECT CONCAT('trigger ', trigger_schema, '.', trigger_name) FROM information_schema.triggers \
-         WHERE trigger_schema NOT IN ({OWN_SCHEMAS}) AND action_statement REGEXP '{BINDS}' \
+         WHERE trigger_schema NOT IN ({OWN_SCHEMAS}) AND LOWER(action_statement) REGEXP '{LEAVES}|{SETS}' \
          UNION ALL SELECT CONCAT('function ', routine_schema, '.', routine_name) \
          FROM information_schema.routines WHERE routine_schema NOT IN ({OWN_SCHEMAS}) \
-         AND routine_type = 'FUNCTION' AND routine_definition REGEXP '{BINDS}' LIMIT {MOST}"
+         AND routine_type = 'FUNCTION' AND LOWER(routine_definition) REGEXP '{LEAVES}|{SETS}' LIMIT {MOST}"
     );
     Ok(Definitions {
         keyless: line.ask(&keyless).await?.firsts().map(Into::into).collect(),

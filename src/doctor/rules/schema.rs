@@ -32,12 +32,12 @@ pub(super) fn binding_programs(facts: &Facts) -> Vec<Finding> {
         |definitions| &definitions.binding,
         |names| {
             Finding::note(format!(
-                "they set user variables or take named locks: {names}"
+                "they set user variables, take named locks or make temporary tables: {names}"
             ))
-            .why("a session that runs one keeps its connection for itself from then on, and reads that might depend on it go to the primary")
+            .why("a session that runs one keeps its connection for itself from then on, and reads that might depend on it go to the primary; of SELECT ... INTO @x, GET_LOCK() and CREATE TEMPORARY TABLE no server tells who ran it, so with one of these in a trigger every session that changes rows keeps its connection, and with one in a function that a view calls every session that reads does")
             .advice("use a local variable (DECLARE) where the value is not for the session")
         },
-        "no trigger or function sets user variables or takes named locks",
+        "no trigger or function sets user variables, takes named locks or makes temporary tables",
     )
 }
 

@@ -11,6 +11,7 @@ use super::pins::Held;
 use super::{Outcome, PinReason, Session, Side};
 use crate::domain::sql::StatementProfile;
 use crate::domain::sql::state::{StateFact, TableName, Touches, XaStep};
+use crate::domain::topology::Leavings;
 
 /// Error codes of the servers that matter to what a failed statement did.
 mod code {
@@ -37,6 +38,8 @@ pub struct Ending {
     pub results: usize,
     /// Whether it may have run a trigger, or a view's function.
     pub may_trigger: bool,
+    /// What these may leave untold on the server where it ran.
+    pub leavings: Leavings,
     /// When.
     pub now: Instant,
 }
@@ -64,9 +67,35 @@ impl Session {
             applied,
         };
         self.take_in(touches, &mut taking);
-        let unforeseen = ending.may_trigger && touches.is_nothing();
+        let unforeseen = ending.may_trigger && touches.is_nothing() || touches.changes_rows;
         if self.statement.state_change && unforeseen {
             self.may_have_done_anything(true, &mut taking);
+        }
+        self.leave_behind(profile, touches, &mut taking);
+    }
+
+    /// What a program may have left that nobody tells of.
+    fn leave_behind(
+        &mut self,
+        profile: &StatementProfile,
+        touches: &Touches,
+        taking: &mut Taking<'_>,
+    ) {
+        let Ending {
+            side,
+            may_trigger,
+            leavings,
+            ..
+        } = taking.ending;
+        let failed_early = self.statement.error == code::PARSE;
+        let changes_rows = may_trigger || touches.changes_rows;
+        if failed_early || !leavings.after(profile.access, changes_rows) {
+            return;
+        }
+        match side {
+            Side::Primary => self.may_have_done_anything(leavings.tables, taking),
+            // Nothing binds a session to a replica: what was left is nobody's.
+            Side::Replica => taking.applied.untold = true,
         }
     }
 
@@ -278,12 +307,20 @@ mod tests {
         results: usize,
         error: u16,
         told: bool,
+        leavings: Leavings,
     }
+
+    const NOTHING: Leavings = Leavings {
+        by_triggers: false,
+        by_views: false,
+        tables: false,
+    };
 
     const OK: End = End {
         results: 1,
         error: 0,
         told: false,
+        leavings: NOTHING,
     };
     const TOLD: End = End { told: true, ..OK };
 
@@ -292,6 +329,7 @@ mod tests {
             results,
             error,
             told: false,
+            leavings: NOTHING,
         }
     }
 
@@ -317,6 +355,7 @@ mod tests {
             outcome,
             results: end.results,
             may_trigger: crate::domain::sql::state::may_trigger(sql.as_bytes()),
+            leavings: end.leavings,
             now: Instant::now(),
         };
         session.on_touched(&profile, &touches, ending, &mut applied);
@@ -372,6 +411,71 @@ mod tests {
             ("SET ROLE r", OK, "role"),
             ("SET RESOURCE GROUP g", OK, "resource_group"),
             ("SET timestamp = 5", TOLD, "setting"),
+        ] {
+            let mut session = Session::new(Settings::default(), client);
+            run(&mut session, sql, end);
+            assert_eq!(pins(&session), expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_programs_may_leave_binds_who_may_have_run_them() {
+        let client = ClientTraits {
+            found_rows: false,
+            state_after_rows: true,
+        };
+        let triggers = End {
+            leavings: Leavings {
+                by_triggers: true,
+                ..NOTHING
+            },
+            ..OK
+        };
+        let tables = End {
+            leavings: Leavings::ANYTHING,
+            ..OK
+        };
+        for (sql, end, expected) in [
+            ("INSERT INTO t VALUES (1)", triggers, "unknown"),
+            (
+                "INSERT INTO t VALUES (1)",
+                tables,
+                "unknown temporary_table",
+            ),
+            ("SELECT 1; DELETE FROM t", triggers, "unknown"),
+            (
+                "INSERT INTO t VALUES (@a := 1)",
+                triggers,
+                "user_variable unknown",
+            ),
+            ("SELECT * FROM v", triggers, ""),
+            ("SELECT * FROM v", tables, "unknown temporary_table"),
+            ("ALTER TABLE t ADD c INT", triggers, ""),
+            ("COMMIT", tables, ""),
+            (
+                "INSERT INTO t VALUES (1",
+                End {
+                    error: 1064,
+                    results: 0,
+                    ..triggers
+                },
+                "",
+            ),
+            (
+                "INSERT INTO t VALUES (1)",
+                End {
+                    error: 1062,
+                    results: 0,
+                    ..triggers
+                },
+                "unknown",
+            ),
+            // Told, but by which of the statements?
+            (
+                "INSERT INTO t VALUES (1); SET NAMES utf8mb4",
+                TOLD,
+                "unknown temporary_table",
+            ),
         ] {
             let mut session = Session::new(Settings::default(), client);
             run(&mut session, sql, end);

@@ -239,6 +239,9 @@ impl<'t> Walk<'t> {
         if about {
             self.facts.effects = self.facts.effects.with(Effects::ACCOUNTS);
         }
+        if makes_program(verb, self.tokens) {
+            self.facts.effects = self.facts.effects.with(Effects::PROGRAMS);
+        }
     }
 
     /// Variables that say which roles a login has.
@@ -469,6 +472,17 @@ fn is_global_scope(word: &[u8]) -> bool {
     word.eq_ignore_ascii_case(b"global") || word.eq_ignore_ascii_case(b"persist")
 }
 
+/// Whether a statement with this verb makes, changes or drops a routine, a trigger or a view.
+fn makes_program(verb: &[u8], mut behind: Tokens<'_>) -> bool {
+    const KINDS: [&str; 5] = ["procedure", "function", "trigger", "view", "package"];
+    if !matches!(verb, b"create" | b"alter" | b"drop") || behind.eat("table") {
+        return false;
+    }
+    behind
+        .take_while(|token| !token.is_op(b'(') && !token.is_op(b';'))
+        .any(|token| KINDS.iter().any(|kind| token.is(kind)))
+}
+
 #[cfg(test)]
 mod tests {
     use crate::domain::sql::{Effects, LexMode, Seed, explain};
@@ -591,6 +605,35 @@ mod tests {
         ];
         for (sql, expected) in cases {
             assert_eq!(has(sql, Effects::ACCOUNTS), expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn statements_about_programs_are_known() {
+        let cases = [
+            (
+                "CREATE TRIGGER t BEFORE INSERT ON x FOR EACH ROW SET @a = 1",
+                true,
+            ),
+            (
+                "CREATE DEFINER = `a`@`b` SQL SECURITY INVOKER VIEW v AS SELECT 1",
+                true,
+            ),
+            ("CREATE OR REPLACE FUNCTION f() RETURNS INT RETURN 1", true),
+            (
+                "/*!50003 CREATE*/ /*!50017 DEFINER=`a`@`%`*/ /*!50003 TRIGGER t BEFORE INSERT ON x FOR EACH ROW SET @a = 1 */",
+                true,
+            ),
+            ("DO 1; DROP PROCEDURE IF EXISTS p", true),
+            ("ALTER VIEW v AS SELECT 1", true),
+            ("CREATE TABLE view (id INT)", false),
+            ("CREATE TABLE t (id INT COMMENT 'trigger')", false),
+            ("DROP TABLE t; SELECT 1 FROM view", false),
+            ("SHOW CREATE TRIGGER t", false),
+            ("ALTER TABLE t ADD c INT", false),
+        ];
+        for (sql, expected) in cases {
+            assert_eq!(has(sql, Effects::PROGRAMS), expected, "{sql}");
         }
     }
 }

@@ -125,7 +125,9 @@ impl Effects {
     /// Gives global variables values, with which sessions begin from then on.
     pub const GLOBALS: Self = Self(1 << 22);
     /// Begins the server's history anew: RESET BINARY LOGS AND GTIDS, RESET MASTER.
-    pub const HISTORY: Self = Self(1 << 24);
+    pub const HISTORY: Self = Self(1 << 25);
+    /// Makes, changes or drops routines, triggers or views.
+    pub const PROGRAMS: Self = Self(1 << 24);
 
     /// Whether all flags of `other` are set.
     pub const fn contains(self, other: Self) -> bool {
@@ -135,6 +137,12 @@ impl Effects {
     /// Whether any flag of `other` is set.
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// What is in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// Both sets together.

@@ -123,6 +123,8 @@ pub struct Touches {
     /// It makes a stored program whose body looks like statements of the packet: nothing was touched if
     /// it had exactly one result.
     pub stored: bool,
+    /// A statement of it changes rows, and so may run triggers.
+    pub changes_rows: bool,
 }
 
 impl Touches {
@@ -169,13 +171,15 @@ pub fn begins_with(text: &[u8], verbs: &[&str]) -> bool {
         .any(|verb| word.eq_ignore_ascii_case(verb.as_bytes()))
 }
 
+/// Verbs of statements that change rows, and so may run triggers.
+const CHANGES_ROWS: [&str; 6] = ["delete", "insert", "load", "replace", "update", "with"];
+
 /// Whether a text that writes may do so to a table with triggers.
 pub fn may_trigger(text: &[u8]) -> bool {
-    const WRITES: [&str; 8] = [
-        "delete", "do", "execute", "insert", "load", "replace", "update", "with",
-    ];
     // None is there where a versioned comment or a parenthesis comes first.
-    first_word(text).is_empty() || begins_with(text, &WRITES)
+    first_word(text).is_empty()
+        || begins_with(text, &CHANGES_ROWS)
+        || begins_with(text, &["do", "execute"])
 }
 
 fn first_word(text: &[u8]) -> &[u8] {
@@ -202,6 +206,7 @@ fn read(text: &[u8], mode: LexMode, depth: usize) -> Touches {
         [] => Touches::default(),
         [statement] => Touches {
             statements: vec![reader.statement(statement)],
+            changes_rows: changes_rows(statement),
             ..Touches::default()
         },
         [first, ..] if makes_stored_program(first) => Touches {
@@ -246,6 +251,11 @@ fn verdict(verdict: Verdict) -> StatementProfile {
     }
 }
 
+fn changes_rows(statement: &[Placed<'_>]) -> bool {
+    let verb = statement.first().map(|(lexeme, _)| lexeme);
+    verb.is_some_and(|verb| CHANGES_ROWS.iter().any(|it| verb.is(it)))
+}
+
 /// `CREATE … {PROCEDURE | FUNCTION | TRIGGER | EVENT | PACKAGE} …`.
 fn makes_stored_program(statement: &[Placed<'_>]) -> bool {
     const KINDS: [&str; 5] = ["procedure", "function", "trigger", "event", "package"];
@@ -269,7 +279,7 @@ impl<'t> Reader<'t> {
         if statements.iter().any(|it| makes_stored_program(it)) {
             return Touches::unread();
         }
-        let statements: Vec<_> = statements.iter().map(|it| self.statement(it)).collect();
+        let facts: Vec<_> = statements.iter().map(|it| self.statement(it)).collect();
         let results = |fact: &StateFact| {
             matches!(
                 fact,
@@ -277,9 +287,10 @@ impl<'t> Reader<'t> {
             )
         };
         Touches {
-            uncounted: statements.iter().flatten().any(results),
-            statements,
+            uncounted: facts.iter().flatten().any(results),
+            statements: facts,
             stored: false,
+            changes_rows: statements.iter().any(|it| changes_rows(it)),
         }
     }
 

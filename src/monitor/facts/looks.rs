@@ -14,7 +14,7 @@ const EVERY: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A look that somebody waits for is tried so often.
-const TRIES: u32 = 3;
+pub(super) const TRIES: u32 = 3;
 
 /// The looks at one server.
 #[derive(Debug, Default)]
@@ -69,6 +69,11 @@ impl Looks {
             self.looked(self.wanted());
         }
         !self.are_settled()
+    }
+
+    /// Until something speaks for a look.
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
     }
 
     /// Until the next look.
