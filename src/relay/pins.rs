@@ -77,6 +77,7 @@ impl Relay {
         let prepares = matches!(statement.task, Task::Prepare(_) | Task::PrepareRewritten(_));
         if prepares {
             self.touches = Some(Touches::default());
+            self.leavings = Leavings::NOTHING;
         } else if state::may_touch(profile) || profile.access == Access::Write {
             self.touches = self.touches_of(statement, temporary);
         }
@@ -88,7 +89,7 @@ impl Relay {
     /// What the statement at hand may leave untold; where that is being found out, it is waited for.
     pub(super) async fn settle_programs(&mut self, access: Access) {
         if !may_run_programs(access) {
-            self.leavings = Leavings::default();
+            self.leavings = Leavings::NOTHING;
             return;
         }
         let watch = &self.shared.watch;

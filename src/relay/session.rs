@@ -309,7 +309,7 @@ impl Relay {
             captured: Captured::default(),
             touches: None,
             may_trigger: false,
-            leavings: Leavings::default(),
+            leavings: Leavings::NOTHING,
             locks_unsure: false,
             tables_unsure: false,
             nulls_unsure: false,

@@ -180,11 +180,17 @@ async fn settings_and_accounts_are_found_and_mended() {
     let found = find(&diagnosis, "binding_programs", primary).unwrap();
     assert_eq!(found.severity, Note);
     assert!(
-        found.seen.ends_with(": trigger app.binds"),
+        found
+            .seen
+            .ends_with(": function app.locks, trigger app.binds"),
         "{}",
         found.seen
     );
-    let drops = ["DROP TABLE app.keyless", "DROP TRIGGER app.binds"];
+    let drops = [
+        "DROP TABLE app.keyless",
+        "DROP TRIGGER app.binds",
+        "DROP FUNCTION app.locks",
+    ];
     clinic.run(primary, &drops).await;
     let diagnosis = clinic.examine().await;
     for rule in ["primary_keys", "binding_programs"] {

@@ -540,7 +540,7 @@ impl Client {
                 outcome,
                 results: usize::from(matches!(outcome, Outcome::Done { .. })),
                 may_trigger: false,
-                leavings: Leavings::default(),
+                leavings: Leavings::NOTHING,
                 now: sim.clock.now(),
             };
             let mut applied = Applied::default();

@@ -83,13 +83,14 @@ impl Session {
     ) {
         let Ending {
             side,
+            results,
             may_trigger,
             leavings,
             ..
         } = taking.ending;
-        let failed_early = self.statement.error == code::PARSE;
+        let not_read = results == 0 && self.statement.error == code::PARSE;
         let changes_rows = may_trigger || touches.changes_rows;
-        if failed_early || !leavings.after(profile.access, changes_rows) {
+        if not_read || !leavings.after(profile.access, changes_rows) {
             return;
         }
         match side {
@@ -310,17 +311,11 @@ mod tests {
         leavings: Leavings,
     }
 
-    const NOTHING: Leavings = Leavings {
-        by_triggers: false,
-        by_views: false,
-        tables: false,
-    };
-
     const OK: End = End {
         results: 1,
         error: 0,
         told: false,
-        leavings: NOTHING,
+        leavings: Leavings::NOTHING,
     };
     const TOLD: End = End { told: true, ..OK };
 
@@ -329,7 +324,7 @@ mod tests {
             results,
             error,
             told: false,
-            leavings: NOTHING,
+            leavings: Leavings::NOTHING,
         }
     }
 
@@ -427,7 +422,7 @@ mod tests {
         let triggers = End {
             leavings: Leavings {
                 by_triggers: true,
-                ..NOTHING
+                ..Leavings::NOTHING
             },
             ..OK
         };
@@ -466,6 +461,14 @@ mod tests {
                 End {
                     error: 1062,
                     results: 0,
+                    ..triggers
+                },
+                "unknown",
+            ),
+            (
+                "INSERT INTO t VALUES (1); nonsense",
+                End {
+                    error: 1064,
                     ..triggers
                 },
                 "unknown",

@@ -27,6 +27,13 @@ pub struct Leavings {
 }
 
 impl Leavings {
+    /// Where nothing is found.
+    pub const NOTHING: Self = Self {
+        by_triggers: false,
+        by_views: false,
+        tables: false,
+    };
+
     /// Where it is not known.
     pub const ANYTHING: Self = Self {
         by_triggers: true,
@@ -69,14 +76,14 @@ mod tests {
     fn a_statement_counts_where_it_may_have_run_a_program() {
         let triggers = Leavings {
             by_triggers: true,
-            ..Leavings::default()
+            ..Leavings::NOTHING
         };
         let views = Leavings {
             by_views: true,
-            ..Leavings::default()
+            ..Leavings::NOTHING
         };
         let cases = [
-            (Leavings::default(), Access::Write, true, false),
+            (Leavings::NOTHING, Access::Write, true, false),
             (triggers, Access::Write, true, true),
             (triggers, Access::Write, false, false),
             (triggers, Access::Read, false, false),

@@ -103,6 +103,13 @@ struct Found {
     whole: bool,
 }
 
+impl Found {
+    const NOTHING: Self = Self {
+        leavings: Leavings::NOTHING,
+        whole: true,
+    };
+}
+
 /// Keeps what is known of the primary's programs true, for ever.
 pub(in crate::monitor) async fn run(shared: Arc<Shared>) {
     let Some(primary) = shared.backend(BackendId::PRIMARY) else {
@@ -127,13 +134,11 @@ pub(in crate::monitor) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// What any account's programs may leave; `None` where the server cannot be asked. An account that it refuses sees
+/// What any account's programs may leave; `None` where nobody could ask the server. An account that it refuses sees
 /// none, and is not tried again: an account may be locked after some logins that fail.
 async fn look(settings: &Settings, primary: &Backend) -> Option<Found> {
-    let mut all = Some(Found {
-        leavings: Leavings::default(),
-        whole: true,
-    });
+    let mut all: Option<Leavings> = None;
+    let mut whole = true;
     for account in &settings.accounts {
         let login = Settings {
             user: account.name.clone(),
@@ -142,23 +147,21 @@ async fn look(settings: &Settings, primary: &Backend) -> Option<Found> {
             ..settings.clone()
         };
         let mut link = Link::new(Arc::new(ArcSwap::from_pointee(login)), &primary.address);
-        match seen_by(&mut link).await {
-            Ok(found) => {
-                all = all.map(|all| Found {
-                    leavings: all.leavings.or(found.leavings),
-                    whole: all.whole && found.whole,
-                });
-            }
+        let found = match seen_by(&mut link).await {
+            Ok(found) => Some(found),
             Err(error) => {
                 tracing::debug!(user = account.name, %error, "cannot read the definitions of programs");
-                if !matches!(error, ProbeError::Server { .. }) {
-                    all = None;
-                }
+                matches!(error, ProbeError::Server { .. }).then_some(Found::NOTHING)
             }
-        }
+        };
         link.close().await;
+        whole &= found.is_some_and(|found| found.whole);
+        if let Some(found) = found {
+            let others = all.map_or_else(Leavings::default, |all| all.leavings);
+            all = Some(others.or(found.leavings));
+        }
     }
-    all
+    all.map(|leavings| Found { leavings, whole })
 }
 
 /// What the programs may leave that one account sees.
@@ -263,10 +266,10 @@ mod tests {
     #[test]
     fn what_was_changed_is_not_known_until_a_look_is_over_that_began_after_it() {
         let programs = Programs::default();
-        assert_eq!(programs.leavings(), Some(Leavings::default()));
+        assert_eq!(programs.leavings(), Some(Leavings::NOTHING));
         let early = programs.looks.wanted();
         programs.changed();
-        assert!(programs.looked(early, Some(Leavings::default()), 1));
+        assert!(programs.looked(early, Some(Leavings::NOTHING), 1));
         assert_eq!(programs.leavings(), None);
         let late = programs.looks.wanted();
         assert!(!programs.looked(late, Some(Leavings::ANYTHING), 2));
