@@ -157,7 +157,7 @@ async fn look(settings: &Settings, primary: &Backend) -> Option<Found> {
         link.close().await;
         whole &= found.is_some_and(|found| found.whole);
         if let Some(found) = found {
-            let others = all.map_or_else(Leavings::default, |all| all.leavings);
+            let others = all.unwrap_or_default();
             all = Some(others.or(found.leavings));
         }
     }
