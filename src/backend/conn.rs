@@ -44,8 +44,8 @@ pub struct ServerConn {
     pub lease: u64,
     /// A statement runs on it that may change accounts.
     pub changing: Option<Changing>,
-    /// What the statement that runs may change for everybody: [`Effects::GLOBALS`], [`Effects::PROGRAMS`],
-    /// [`Effects::HISTORY`].
+    /// What the statement that runs may change for everybody: [`Effects::GLOBALS`],
+    /// [`Effects::PROGRAMS`], [`Effects::HISTORY`].
     pub changes: Effects,
     /// Its account's password expired: the server takes nothing but a new one, and the connection is set
     /// up when it has that. Its session keeps it.

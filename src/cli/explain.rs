@@ -294,8 +294,8 @@ fn effects(effects: Effects) -> String {
         ),
         (Effects::ACCOUNTS, "changes accounts or their rights"),
         (Effects::GLOBALS, "sets global variables"),
-        (Effects::HISTORY, "begins the server's history anew"),
         (Effects::PROGRAMS, "changes routines, triggers or views"),
+        (Effects::HISTORY, "begins the server's history anew"),
         (Effects::OPAQUE, "may do more than its text shows"),
     ];
     let names: Vec<_> = NAMES

@@ -323,16 +323,6 @@ impl Watch {
         }
     }
 
-    /// The primary's history began anew, or may have: what replicas have may be numbered alike.
-    pub fn history_reset(&self) {
-        self.shared.on_history_reset();
-    }
-
-    /// How often the primary's history began anew. Positions from before mean something else.
-    pub fn history(&self) -> u64 {
-        self.shared.histories.load(Ordering::Acquire)
-    }
-
     /// Somebody changed the primary's routines, triggers or views.
     pub fn programs_changed(&self) {
         if let Some(primary) = self.shared.backend(BackendId::PRIMARY) {
@@ -354,6 +344,16 @@ impl Watch {
         if let Some(primary) = primary.filter(|it| it.usable.load(Ordering::Acquire)) {
             primary.programs.settled().await;
         }
+    }
+
+    /// The primary's history began anew, or may have: what replicas have may be numbered alike.
+    pub fn history_reset(&self) {
+        self.shared.on_history_reset();
+    }
+
+    /// How often the primary's history began anew. Positions from before mean something else.
+    pub fn history(&self) -> u64 {
+        self.shared.histories.load(Ordering::Acquire)
     }
 
     /// A data connection to this server broke: probe it at once.

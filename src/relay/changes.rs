@@ -82,15 +82,6 @@ impl Shared {
         }
     }
 
-    /// Positions are of this history now: those of another one are forgotten.
-    pub(super) fn on_history(&self, history: u64) {
-        if self.history.fetch_max(history, Ordering::AcqRel) < history {
-            let now = Instant::now();
-            self.acknowledged().on_other_history(now);
-            self.accounts.on_other_history(now);
-        }
-    }
-
     /// Something of this may have been changed on the primary.
     fn change(&self, changes: Effects) {
         if changes.contains(Effects::GLOBALS) {
@@ -101,6 +92,15 @@ impl Shared {
         }
         if changes.contains(Effects::HISTORY) {
             self.watch.history_reset();
+        }
+    }
+
+    /// Positions are of this history now: those of another one are forgotten.
+    pub(super) fn on_history(&self, history: u64) {
+        if self.history.fetch_max(history, Ordering::AcqRel) < history {
+            let now = Instant::now();
+            self.acknowledged().on_other_history(now);
+            self.accounts.on_other_history(now);
         }
     }
 

@@ -124,10 +124,10 @@ impl Effects {
     pub const ACCOUNTS: Self = Self(1 << 21);
     /// Gives global variables values, with which sessions begin from then on.
     pub const GLOBALS: Self = Self(1 << 22);
-    /// Begins the server's history anew: RESET BINARY LOGS AND GTIDS, RESET MASTER.
-    pub const HISTORY: Self = Self(1 << 25);
     /// Makes, changes or drops routines, triggers or views.
     pub const PROGRAMS: Self = Self(1 << 24);
+    /// Begins the server's history anew: RESET BINARY LOGS AND GTIDS, RESET MASTER.
+    pub const HISTORY: Self = Self(1 << 25);
 
     /// Whether all flags of `other` are set.
     pub const fn contains(self, other: Self) -> bool {
