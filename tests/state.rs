@@ -15,10 +15,10 @@ mod names;
 
 use std::time::Duration;
 
-use highwater::rig::{Cluster, ROOT, Server};
+use highwater::rig::{APP, Cluster, ROOT, Server};
 use measure::Held;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error};
+use mysql_async::{Conn, Error, Opts, OptsBuilder};
 use support::{Setup, cell, run};
 
 /// Closes every connection of the application at that server, and returns once they are gone.
@@ -179,6 +179,71 @@ async fn state_of_a_read_only_transaction_outlives_it() {
         cell(&mut other, "SELECT GET_LOCK('m', 0)").await.as_deref(),
         Some("0")
     );
+    setup.proxy.shut_down().await;
+}
+
+/// What a server refuses as a text commits nothing; other DDL ends the transaction, also where it fails.
+#[tokio::test]
+async fn ddl_ends_a_read_only_transaction_as_on_one_server() {
+    let setup = Setup::start().await;
+    let mut conn = setup.connect().await;
+    run(&mut conn, "CREATE TABLE t (id INT PRIMARY KEY)").await;
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    let bare = OptsBuilder::from_opts(setup.cluster.primary().opts(&APP));
+    let mut seen = Vec::new();
+    for (number, opts) in [bare, setup.opts()].into_iter().enumerate() {
+        let opts = Opts::from(opts.db_name(None::<String>));
+        let mut conn = Conn::new(opts).await.unwrap();
+        let mut codes = Vec::new();
+        for ddl in [
+            "DROP TABLE t",
+            "CREATE TABLE n (a INT)",
+            "ALTER TABLE app.t ADD",
+            "TRUNCATE",
+            "DROP TABLE app.nosuch",
+            "ALTER TABLE app.nosuch ADD COLUMN a INT",
+            "CREATE TABLE IF NOT EXISTS app.t (id INT)",
+        ] {
+            run(&mut conn, "START TRANSACTION READ ONLY").await;
+            let _ = count(&mut conn, "app.t").await;
+            let refused = code(conn.query_drop(ddl).await);
+            let insert = format!("INSERT INTO app.t VALUES ({number}{})", codes.len());
+            codes.push((ddl, refused, code(conn.query_drop(insert).await)));
+            run(&mut conn, "ROLLBACK").await;
+        }
+        seen.push(codes);
+    }
+    assert_eq!(seen[1], seen[0]);
+    setup.proxy.shut_down().await;
+}
+
+/// What a SET takes from the server in a READ ONLY transaction is the primary's.
+#[tokio::test]
+async fn a_default_isolation_level_is_the_primarys() {
+    let setup = Setup::start().await;
+    for replica in setup.cluster.replicas() {
+        let set = "SET GLOBAL transaction_isolation = 'READ-COMMITTED'";
+        replica.exec(set).await.unwrap();
+    }
+    let mut conn = setup.connect().await;
+    run(&mut conn, "CREATE TABLE t (id INT PRIMARY KEY)").await;
+    setup.cluster.wait_all_caught_up().await.unwrap();
+    for set in [
+        "SET SESSION transaction_isolation = DEFAULT",
+        "SET @@session.transaction_isolation = DEFAULT",
+    ] {
+        run(
+            &mut conn,
+            "SET SESSION transaction_isolation = 'READ-UNCOMMITTED'",
+        )
+        .await;
+        run(&mut conn, "START TRANSACTION READ ONLY").await;
+        assert_eq!(count(&mut conn, "t").await.as_deref(), Some("0"));
+        run(&mut conn, set).await;
+        run(&mut conn, "COMMIT").await;
+        let level = cell(&mut conn, "SELECT @@transaction_isolation").await;
+        assert_eq!(level.as_deref(), Some("REPEATABLE-READ"), "{set}");
+    }
     setup.proxy.shut_down().await;
 }
 

@@ -162,6 +162,21 @@ impl ServerConn {
         simple::query_typed(&mut self.conn, self.key.profile, &address, sql).await
     }
 
+    /// Asks whether the server would prepare this statement, which does nothing: the error code with which it
+    /// refuses.
+    ///
+    /// # Errors
+    /// When the connection breaks; it must be dropped then.
+    pub async fn refusal(&mut self, sql: &[u8]) -> Result<Option<u16>, BackendError> {
+        let address = self.before_question().await?;
+        let prepared = simple::prepare(&mut self.conn, self.key.profile, &address, sql).await;
+        match prepared {
+            Ok(()) => Ok(None),
+            Err(BackendError::Setup { code, .. }) => Ok(Some(code)),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Sends what is pending; gives the server's address.
     async fn before_question(&mut self) -> Result<String, BackendError> {
         let pending = std::mem::take(&mut self.pending);

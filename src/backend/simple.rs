@@ -3,7 +3,7 @@
 use super::error::BackendError;
 use crate::net::Conn;
 use crate::protocol::caps::CapabilityProfile;
-use crate::protocol::command::com_query;
+use crate::protocol::command::{com_query, com_stmt_close, com_stmt_prepare};
 use crate::protocol::frame::{self, FrameHeader, HEADER, append_packet};
 use crate::protocol::packets::ErrView;
 use crate::protocol::reader::Reader;
@@ -56,15 +56,37 @@ pub(super) async fn query_typed(
     Ok(typed(&passed, profile).unwrap_or_default())
 }
 
+/// Prepares a statement and closes it again.
+///
+/// # Errors
+/// As [`query`].
+pub(super) async fn prepare(
+    conn: &mut Conn,
+    profile: CapabilityProfile,
+    address: &str,
+    sql: &[u8],
+) -> Result<(), BackendError> {
+    send_packet(conn, address, &com_stmt_prepare(sql)).await?;
+    let reply = read_reply(conn, profile, address, ReplyKind::Prepare).await?;
+    match reply.prepared {
+        Some(id) => send_packet(conn, address, &com_stmt_close(id)).await,
+        None => Ok(()),
+    }
+}
+
 async fn send(
     conn: &mut Conn,
     profile: CapabilityProfile,
     address: &str,
     sql: &[u8],
 ) -> Result<(), BackendError> {
-    let mut out = Vec::new();
     let query = com_query(sql, profile.query_attributes());
-    append_packet(&mut out, &mut 0, &query);
+    send_packet(conn, address, &query).await
+}
+
+async fn send_packet(conn: &mut Conn, address: &str, payload: &[u8]) -> Result<(), BackendError> {
+    let mut out = Vec::new();
+    append_packet(&mut out, &mut 0, payload);
     conn.send(&out).await.map_err(|source| BackendError::Lost {
         address: address.to_owned(),
         source,
@@ -102,22 +124,42 @@ async fn read(
     profile: CapabilityProfile,
     address: &str,
 ) -> Result<Vec<u8>, BackendError> {
+    let reply = read_reply(conn, profile, address, ReplyKind::Query).await?;
+    Ok(reply.passed)
+}
+
+/// What a command was answered with.
+#[derive(Default)]
+struct Reply {
+    /// What the tracker let pass: column count, columns and rows, a few hundred bytes.
+    passed: Vec<u8>,
+    /// The number of the statement that was prepared.
+    prepared: Option<u32>,
+}
+
+async fn read_reply(
+    conn: &mut Conn,
+    profile: CapabilityProfile,
+    address: &str,
+    kind: ReplyKind,
+) -> Result<Reply, BackendError> {
     let malformed = || BackendError::Malformed {
         address: address.to_owned(),
     };
-    let mut tracker = ReplyTracker::new(ReplyKind::Query, profile);
-    // What the tracker let pass so far: column count, columns and rows, a few hundred bytes.
-    let mut passed = Vec::new();
+    let mut tracker = ReplyTracker::new(kind, profile);
+    let mut reply = Reply::default();
     let mut failure = None;
     while !tracker.is_done() {
         let scan = tracker.scan(conn.input.data());
         let data = conn.input.data();
+        let passed = &mut reply.passed;
         passed.extend_from_slice(data.get(..scan.forward).unwrap_or_default());
         let mut used = scan.forward;
         if let Some(event) = scan.event {
             let packet = data.get(used..used + event.len).unwrap_or_default();
             match event.kind {
                 EventKind::Ok | EventKind::ResultEnd => {}
+                EventKind::Prepared { stmt_id, .. } => reply.prepared = Some(stmt_id),
                 EventKind::Err => {
                     let err = frame::payload(packet).and_then(ErrView::parse);
                     failure = Some(err.map_or_else(malformed, |err| BackendError::Setup {
@@ -141,7 +183,7 @@ async fn read(
     }
     match failure {
         Some(error) => Err(error),
-        None => Ok(passed),
+        None => Ok(reply),
     }
 }
 

@@ -118,7 +118,10 @@ impl Relay {
                 self.close_statement(total);
                 Ok(())
             }
-            _ => self.refuse(ClientError::UnknownCommand).await,
+            _ => {
+                self.refuse_command(ClientError::UnknownCommand, false)
+                    .await
+            }
         }
     }
 
@@ -214,6 +217,7 @@ impl Relay {
         };
         let outcome = self.run_statement(statement).await?;
         if outcome != Outcome::Failed {
+            self.state.aftermath.on_set_option();
             self.links.on_multi_statements(option == Some(0));
         }
         Ok(())
@@ -532,7 +536,7 @@ impl Relay {
         let id = stmt_id(payload).unwrap_or_default();
         let code = payload.first().copied().and_then(CommandCode::from_byte);
         let error = self.unknown(code.unwrap_or(CommandCode::StmtExecute), id);
-        self.refuse(error).await
+        self.refuse_command(error, true).await
     }
 
     /// The error for a statement that a command names and nobody knows, in the words of each engine.
@@ -601,7 +605,7 @@ impl Relay {
             return self.unknown_statement(total).await;
         };
         let Some(side) = self.home_of(statement) else {
-            return self.answer_ok().await;
+            return self.answer_reset().await;
         };
         let outcome = self
             .about_statement(side, id, ReplyKind::Simple, total)
@@ -616,7 +620,8 @@ impl Relay {
         };
         let Some(side) = self.home_of(statement) else {
             let (id, mariadb) = (id.0, self.mode().dialect.is_mariadb());
-            return self.refuse(ClientError::NoCursor { id, mariadb }).await;
+            let error = ClientError::NoCursor { id, mariadb };
+            return self.refuse_command(error, true).await;
         };
         let outcome = self
             .about_statement(side, id, ReplyKind::Fetch, total)
@@ -657,7 +662,10 @@ impl Relay {
             total,
             bound,
         };
-        self.run_statement(statement).await
+        self.told.of_prepared = true;
+        let outcome = self.run_statement(statement).await;
+        self.told.of_prepared = false;
+        outcome
     }
 
     /// COM_STMT_CLOSE has no reply. A copy that others can use stays with its connection.

@@ -65,7 +65,7 @@ impl Relay {
         let asked = asked_by(&previous);
         for side in self.sides_of(statement, &previous) {
             self.hold_again(side);
-            if self.is_there(side, asked, prepared).await {
+            if self.is_there(side, asked, statement).await {
                 self.told.look = look;
                 return Ok(Recall::There(side));
             }
@@ -131,8 +131,15 @@ impl Relay {
     }
 
     /// Whether a connection answers all of this as one server would, with nothing to be sent there before.
-    async fn is_there(&mut self, side: Side, asked: Asked, prepared: Option<ClientStmtId>) -> bool {
+    async fn is_there(&mut self, side: Side, asked: Asked, statement: &Statement) -> bool {
+        let prepared = match statement.task {
+            Task::Execute(id) => Some(id),
+            _ => None,
+        };
         let opens = side == Side::Primary && self.state.transaction.deferred().is_some();
+        if self.counts_before(side, statement) {
+            return false;
+        }
         let Some(place) = self.place(side).filter(|_| !opens) else {
             return false;
         };
@@ -207,7 +214,7 @@ impl Relay {
         let asked = asked_by(&previous);
         for side in self.sides_of(&statement, &previous) {
             self.hold_again(side);
-            if as_it_was && self.is_there(side, asked, Some(id)).await {
+            if as_it_was && self.is_there(side, asked, &statement).await {
                 return Ok(Ok(None));
             }
         }
@@ -390,10 +397,16 @@ impl Relay {
 
     /// Answers GET DIAGNOSTICS for a condition that there is not: a warning, and nothing is assigned.
     async fn answer_no_condition(&mut self) -> Result<(), End> {
+        let most = self.most_conditions();
+        self.state.aftermath.on_no_condition(most);
+        self.send_ok(1).await
+    }
+
+    /// How many conditions are listed at most.
+    fn most_conditions(&self) -> usize {
         let most = self.state.mirror.get(b"max_error_count");
         let most = most.and_then(|most| std::str::from_utf8(most).ok()?.parse().ok());
-        self.state.aftermath.on_no_condition(most.unwrap_or(MOST));
-        self.send_ok(1).await
+        most.unwrap_or(MOST)
     }
 
     async fn run_filled(
@@ -413,12 +426,7 @@ impl Relay {
     ) -> Result<Outcome, End> {
         self.rewritten = text;
         let side = self.state.transaction.open_on().unwrap_or(Side::Primary);
-        let statement = Statement {
-            task: Task::Rewritten(ReplyKind::Query),
-            profile,
-            total: 0,
-            bound: Some((side, Reason::FollowsPrevious)),
-        };
+        let statement = Statement::rewritten(profile, Some((side, Reason::FollowsPrevious)));
         Box::pin(self.run_statement(statement)).await
     }
 }

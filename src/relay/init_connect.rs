@@ -2,7 +2,6 @@
 //! account may administer connections. Pooled connections had it at their own logins, which is not the client's
 //! and is reset before any session gets them.
 
-use super::attempt::Task;
 use super::session::{End, Relay};
 use super::statement::Statement;
 use crate::domain::ids::BackendId;
@@ -10,7 +9,6 @@ use crate::domain::routing::Reason;
 use crate::domain::session::{Outcome, Side};
 use crate::domain::sql::control::statements;
 use crate::frontend::ClientError;
-use crate::protocol::reply::ReplyKind;
 use crate::protocol::resultset::TextResult;
 
 /// Whether the account is one for which a server does not run it. Roles do not show there.
@@ -73,12 +71,7 @@ impl Relay {
         let text = self.with_known(text).await;
         let profile = self.profile_of(&text).await;
         self.rewritten = text;
-        let statement = Statement {
-            task: Task::Rewritten(ReplyKind::Query),
-            profile,
-            total: 0,
-            bound: Some((Side::Primary, Reason::Command)),
-        };
+        let statement = Statement::rewritten(profile, Some((Side::Primary, Reason::Command)));
         match self.run_captured(statement).await? {
             (Outcome::Done { .. }, reply) => Ok(reply),
             (_, told) => self.abort(told.is_empty()).await,

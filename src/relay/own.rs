@@ -188,6 +188,12 @@ impl Relay {
         self.send_ok(0).await
     }
 
+    /// Answers a COM_STMT_RESET that has nothing to reset.
+    pub(super) async fn answer_reset(&mut self) -> Result<(), End> {
+        self.state.aftermath.on_own_reset();
+        self.send_ok(0).await
+    }
+
     /// Answers a command that is no statement with OK.
     pub(super) async fn answer_ping(&mut self) -> Result<(), End> {
         self.count_conditions().await?;

@@ -40,6 +40,9 @@ const MAKES_TABLES: Effects = Effects::COMMITS
     .with(Effects::TEMPORARY_TABLE)
     .with(Effects::OPAQUE);
 
+/// ER_TOO_BIG_SELECT: to MySQL, SHOW STATUS is a query of many rows, which the session's max_join_size may forbid.
+const TOO_BIG: u16 = 1104;
+
 /// Whether the statement runs what its text does not show.
 fn runs_unseen(touches: &Touches) -> bool {
     let unseen = |fact: &StateFact| {
@@ -258,6 +261,17 @@ impl Relay {
         self.tell_pins();
     }
 
+    /// Whether [`Self::count_before_routine`] would ask the connection something before this statement.
+    pub(super) fn counts_before(&mut self, side: Side, statement: &Statement) -> bool {
+        let uncounted = |link: &ServerConn| link.applied.tables_uncounted;
+        side == Side::Primary
+            && self.links.get(side).is_some_and(uncounted)
+            && state::may_touch(&statement.profile)
+            && self
+                .touches_of(statement, false)
+                .is_some_and(|touches| runs_unseen(&touches))
+    }
+
     /// Before a statement that runs what its text does not show: how many tables were made on the connection
     /// so far. `false` when the connection broke.
     pub(super) async fn count_before_routine(&mut self, side: Side) -> bool {
@@ -312,7 +326,16 @@ impl Relay {
         // MariaDB counts temporary ones for themselves.
         let kind = if mariadb { "temporary_table" } else { "table" };
         let question = format!("SHOW SESSION STATUS LIKE 'Com_create_{kind}'");
-        let row = link.ask(&question).await?;
+        let row = match link.ask(&question).await {
+            Err(BackendError::Setup { code: TOO_BIG, .. }) => {
+                let [allow, forbid] =
+                    [1, 0].map(|on| format!("SET SESSION sql_big_selects = {on}"));
+                let answers = link.ask_all(&[&allow, &question, &forbid]).await?;
+                let rows = answers.into_iter().flatten().flatten();
+                rows.last().unwrap_or_default()
+            }
+            answer => answer?,
+        };
         let count = row.get(1).and_then(|count| std::str::from_utf8(count).ok());
         let count = count.and_then(|count| count.parse().ok());
         link.applied.tables_uncounted = count.is_none();

@@ -304,7 +304,7 @@ impl Relay {
         let (lacks, extra) = self.flags_to_show(expect.side);
         let warnings = match (expect.kind, event.kind) {
             (ReplyKind::Simple, EventKind::Ok) => {
-                let mariadb = self.mode().dialect.is_mariadb();
+                let mariadb = self.mode().dialect.is_mariadb() || self.told.of_prepared;
                 Some(self.state.aftermath.warnings_told(mariadb))
             }
             _ => None,

@@ -377,7 +377,9 @@ impl Relay {
             .unwrap_or_default();
         let Some(code) = CommandCode::from_byte(code) else {
             self.skip_packet(header).await?;
-            return self.refuse(ClientError::UnknownCommand).await;
+            return self
+                .refuse_command(ClientError::UnknownCommand, false)
+                .await;
         };
         self.gauge.set(SessionState::Active);
         self.learn_lists().await?;

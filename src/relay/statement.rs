@@ -40,6 +40,19 @@ pub(super) struct Statement {
 }
 
 impl Statement {
+    /// A text of Highwater's own, which stands in [`Relay::rewritten`].
+    pub(super) const fn rewritten(
+        profile: StatementProfile,
+        bound: Option<(Side, Reason)>,
+    ) -> Self {
+        Self {
+            task: Task::Rewritten(ReplyKind::Query),
+            profile,
+            total: 0,
+            bound,
+        }
+    }
+
     /// Whether it is a BEGIN that Highwater can answer.
     fn begins_anywhere(&self) -> bool {
         matches!(self.task, Task::AsIs(ReplyKind::Query) | Task::Execute(_)) && self.bound.is_none()

@@ -28,10 +28,20 @@ const STATEMENTS: [&str; 12] = [
 
 const EXECUTE: ReplyKind = ReplyKind::Execute { cursor: false };
 
+/// What is asked behind a command, in turns. The list would tell the numbers of statements.
+const AFTER: [&[&[u8]]; 2] = [
+    &[
+        b"\x0E",
+        b"\x03SHOW COUNT(*) ERRORS",
+        b"\x03SHOW COUNT(*) WARNINGS",
+    ],
+    &[b"\x03SELECT ROW_COUNT()"],
+];
+
 /// A command, with the id of a statement that is prepared, and of what kind its reply is.
 type Command = (&'static str, fn(u32) -> Vec<u8>, ReplyKind);
 
-const COMMANDS: [Command; 11] = [
+const COMMANDS: [Command; 12] = [
     ("COM_PING", |_| vec![0x0E], ReplyKind::Simple),
     ("COM_INIT_DB", |_| b"\x02app".to_vec(), ReplyKind::Simple),
     (
@@ -66,19 +76,20 @@ const COMMANDS: [Command; 11] = [
         |id| fetch(id, 1),
         ReplyKind::Fetch,
     ),
+    ("an unknown one", |_| vec![0x7F], ReplyKind::Simple),
     ("COM_RESET_CONNECTION", |_| vec![0x1F], ReplyKind::Simple),
 ];
 
 #[tokio::test]
 async fn commands_tell_of_the_statement_before() {
     let stage = stage().await;
-    check(stage.setup).await;
+    check(stage.setup, &AFTER).await;
 }
 
 #[tokio::test]
 async fn the_same_on_mariadb() {
     let setup = Setup::with(Cluster::builder().engine(Engine::MariaDb), |_| {}).await;
-    check(&setup).await;
+    check(&setup, &[&[]]).await;
     setup.proxy.shut_down().await;
 }
 
@@ -89,11 +100,11 @@ async fn the_same_with_another_connection_for_every_statement() {
         config.pool.switch_always = true;
     })
     .await;
-    check(&setup).await;
+    check(&setup, &AFTER).await;
     setup.proxy.shut_down().await;
 }
 
-async fn check(setup: &Setup) {
+async fn check(setup: &Setup, asked: &[&[&[u8]]]) {
     let primary = setup.cluster.primary();
     for sql in [
         "CREATE DATABASE commands",
@@ -108,13 +119,16 @@ async fn check(setup: &Setup) {
     for (name, command, kind) in COMMANDS {
         // Both wrote into the same table, in other sessions.
         setup.cluster.wait_all_caught_up().await.unwrap();
-        let mut ours = session(&proxy).await;
-        let mut theirs = session(&primary.address()).await;
+        let mut ours = session(&proxy, "commands").await;
+        let mut theirs = session(&primary.address(), "commands").await;
         let prepared = [
             ours.prepare("SELECT 1").await,
             theirs.prepare("SELECT 1").await,
         ];
-        for sql in STATEMENTS {
+        let each = STATEMENTS
+            .iter()
+            .flat_map(|sql| asked.iter().map(move |after| (sql, *after)));
+        for (sql, after) in each {
             let before = [ours.query(sql).await, theirs.query(sql).await];
             let got = ours.ask(&command(prepared[0]), kind).await;
             let expected = theirs.ask(&command(prepared[1]), kind).await;
@@ -122,7 +136,11 @@ async fn check(setup: &Setup) {
                 let id = format!("({id})");
                 shown(frames).replace(&id, "(id)")
             };
-            let (got, expected) = (same(&got, prepared[0]), same(&expected, prepared[1]));
+            let (mut got, mut expected) = (same(&got, prepared[0]), same(&expected, prepared[1]));
+            for ask in after {
+                got += &same(&ours.ask(ask, kind_of(ask)).await, prepared[0]);
+                expected += &same(&theirs.ask(ask, kind_of(ask)).await, prepared[1]);
+            }
             if got != expected {
                 let counted =
                     before.map(|frames| shown(frames.last().map(std::slice::from_ref).unwrap()));
@@ -140,9 +158,54 @@ async fn check(setup: &Setup) {
     );
 }
 
-async fn session(address: &str) -> Raw {
+/// What a cursor's rows are counted as, and what is left when it is closed.
+#[tokio::test]
+async fn cursors_and_what_they_leave() {
+    const CURSOR: ReplyKind = ReplyKind::Execute { cursor: true };
+    let stage = stage().await;
+    let primary = stage.setup.cluster.primary();
+    let proxy = stage.setup.proxy.addresses().mysql.to_string();
+    let mut seen = Vec::new();
+    for address in [proxy, primary.address()] {
+        let mut raw = session(&address, "app").await;
+        let id = raw.prepare("SELECT 1/0 UNION SELECT 2").await;
+        let open = execute(id, 1, &[], true, false);
+        let steps: [(&[u8], ReplyKind); 12] = [
+            (&open, CURSOR),
+            (b"\x03SELECT FOUND_ROWS()", ReplyKind::Query),
+            (&open, CURSOR),
+            (&about(0x1A, id), ReplyKind::Simple),
+            (b"\x0E", ReplyKind::Simple),
+            (b"\x03SHOW COUNT(*) WARNINGS", ReplyKind::Query),
+            (&open, CURSOR),
+            (&fetch(id, 9), ReplyKind::Fetch),
+            (b"\x03SHOW WARNINGS", ReplyKind::Query),
+            (&open, CURSOR),
+            (b"\x0E", ReplyKind::Simple),
+            (&about(0x1A, id), ReplyKind::Simple),
+        ];
+        let mut all = Vec::new();
+        for (command, kind) in steps {
+            all.push(shown(&raw.ask(command, kind).await));
+        }
+        seen.push(all);
+    }
+    assert_eq!(seen[0], seen[1]);
+}
+
+fn kind_of(command: &[u8]) -> ReplyKind {
+    match command {
+        [3, ..] => ReplyKind::Query,
+        _ => ReplyKind::Simple,
+    }
+}
+
+async fn session(address: &str, schema: &str) -> Raw {
     let flags = usual() - highwater::protocol::caps::CapabilityFlags::CLIENT_SESSION_TRACK;
     let account = (APP.user, APP.password);
-    let raw = Raw::connect(address, account, Some("commands"), flags).await;
-    raw.unwrap()
+    let raw = Raw::connect(address, account, Some(schema), flags).await;
+    let mut raw = raw.unwrap();
+    // The login's is of MySQL 8, and unknown to MariaDB.
+    raw.query("SET NAMES utf8mb4").await;
+    raw
 }

@@ -12,7 +12,7 @@ use super::support::Setup;
 use super::support::stage::stage;
 
 /// Statements in one session, each of whose answers must be that of one server.
-const SCRIPTS: [(&str, &[&str]); 21] = [
+const SCRIPTS: [(&str, &[&str]); 25] = [
     (
         "found rows of a replica, after a write",
         &[
@@ -306,6 +306,62 @@ const SCRIPTS: [(&str, &[&str]); 21] = [
             "SELECT 1/0 FROM u",
             "GET DIAGNOSTICS CONDITION 1 @c = SUBCLASS_ORIGIN, @s = RETURNED_SQLSTATE",
             "SELECT @c, @s",
+        ],
+    ),
+    (
+        "a question, and a routine in the same packet",
+        &[
+            "SELECT 1; SELECT * FROM u",
+            "SELECT FOUND_ROWS(); CALL warns()",
+            "SELECT 1; SELECT 1/0 FROM nosuch",
+            "GET DIAGNOSTICS CONDITION 1 @a = MYSQL_ERRNO; CALL warns()",
+            "SELECT @a",
+        ],
+    ),
+    (
+        "found rows of a packet, and of what fills a table",
+        &[
+            "SELECT * FROM u",
+            "UPDATE u SET v = v WHERE id = 77; SET @a = 1",
+            "SELECT FOUND_ROWS()",
+            "SELECT * FROM u LIMIT 1",
+            "CREATE TEMPORARY TABLE f SELECT * FROM u",
+            "INSERT INTO n VALUES (1, 1)",
+            "SELECT FOUND_ROWS()",
+            "SELECT * FROM u LIMIT 2",
+            "CREATE TEMPORARY TABLE IF NOT EXISTS f SELECT * FROM u",
+            "SELECT FOUND_ROWS()",
+        ],
+    ),
+    (
+        "routines where queries are limited",
+        &[
+            "SET max_join_size = 1",
+            "CREATE TEMPORARY TABLE j (a INT)",
+            "CALL warns()",
+            "CALL nosuch()",
+            "SELECT @@max_join_size, @@sql_big_selects",
+            "SELECT COUNT(*) FROM u a, u b",
+            "SET max_join_size = DEFAULT, sql_big_selects = DEFAULT",
+            "SELECT COUNT(*) FROM u a, u b",
+        ],
+    ),
+    (
+        "what ends no READ ONLY transaction, and what does",
+        &[
+            "START TRANSACTION READ ONLY",
+            "SELECT * FROM u",
+            "ALTER TABLE n ADD",
+            "SHOW WARNINGS",
+            "INSERT INTO n VALUES (1, 1)",
+            "DROP TABLE",
+            "DELETE FROM n",
+            "ALTER TABLE nosuch ADD COLUMN a INT",
+            "INSERT INTO n VALUES (1, 1)",
+            "START TRANSACTION READ ONLY",
+            "CREATE TABLE made (a INT)",
+            "INSERT INTO made VALUES (1)",
+            "DROP TABLE made",
         ],
     ),
     (

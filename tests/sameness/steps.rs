@@ -123,6 +123,16 @@ fn without_known_limits(all: Vec<Move>, sessions: usize) -> Vec<Move> {
     all.into_iter().filter(stays).collect()
 }
 
+/// What has a server prepare statements about tables again.
+const REDEFINES: [&str; 6] = [
+    "ALTER TABLE",
+    "RENAME TABLE",
+    "TRUNCATE",
+    "CREATE INDEX",
+    "FLUSH TABLES",
+    "TEMPORARY",
+];
+
 /// What a session has prepared, by slot.
 #[derive(Clone, Default)]
 struct Prepared([Bound; SLOTS]);
@@ -137,16 +147,29 @@ struct Bound {
     /// Whether it shows rows, and may have done so by a cursor.
     rows: bool,
     by_cursor: bool,
+    /// Whether it names tables that were defined anew since, and whether anything may have been set since.
+    redefined: bool,
+    set: bool,
+    /// Whether it sets something itself.
+    sets: bool,
 }
 
 impl Prepared {
     /// Takes a step in; `false` for one that MySQL itself answers by what ran before on its connection.
     fn stays(&mut self, step: &Step) -> bool {
+        let text = step.to_string();
+        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        let sets = matches!(step, Step::Execute { slot, .. } if self.0[*slot].sets);
+        for bound in &mut self.0 {
+            bound.redefined |= has(&REDEFINES);
+            bound.set |= sets || has(&["SET", "CALL", "EXECUTE"]);
+        }
         match step {
             Step::Prepare(slot, sql) => {
                 self.0[*slot] = Bound {
                     params: sql.matches('?').count(),
                     rows: sql.starts_with("SELECT"),
+                    sets: sql.starts_with("SET") || sql.starts_with("CALL"),
                     ..Bound::default()
                 };
             }
@@ -162,7 +185,16 @@ impl Prepared {
                     numbers,
                     rows,
                     by_cursor,
+                    redefined,
+                    set,
+                    ..
                 } = &mut self.0[*slot];
+                let texts = values.iter().take(*params);
+                let texts = texts.filter(|value| matches!(value, Value::Text(_)));
+                if *redefined && (*set || texts.count() > 0) {
+                    // It is prepared again, under what is set and by the types that are bound now.
+                    return false;
+                }
                 *by_cursor |= *rows && *cursor;
                 if *by_cursor && !*cursor {
                     // It sends columns, and nothing ever after.
@@ -224,7 +256,14 @@ fn leaves_something(step: &Step, text: &str) -> bool {
         "TEMPORARY",
         "LOCK",
     ];
-    packet || leaves.iter().any(|word| text.contains(word))
+    let settings = [
+        "timestamp =",
+        "rand_seed",
+        "insert_id =",
+        "sql_auto_is_null =",
+    ];
+    let sets = text.starts_with("SET") && settings.iter().any(|name| text.contains(name));
+    sets || packet || leaves.iter().any(|word| text.contains(word))
 }
 
 fn step(chance: &mut Chance) -> Step {

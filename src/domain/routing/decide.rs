@@ -137,7 +137,15 @@ fn in_replica_transaction(session: &Session, profile: &StatementProfile) -> Rout
             return Route::Primary(Reason::HeldState);
         }
     }
-    let local = profile.access == Access::PrimaryRead && profile.doubt == Doubt::ServerLocal;
+    // Nobody knows what a procedure or a packet leaves behind.
+    let opaque = profile.effects.contains(Effects::OPAQUE);
+    if opaque && !profile.effects.contains(Effects::COMMITS) && !session.transaction.has_read() {
+        return Route::MoveTransaction(Reason::HeldState);
+    }
+    // What a SET of this transaction made of a variable that cannot be restored is on the replica only.
+    let settings = session.pins.has_reason(PinReason::Setting);
+    let local =
+        profile.access == Access::PrimaryRead && profile.doubt == Doubt::ServerLocal && !settings;
     if local || profile.effects.contains(Effects::SERVERS_OWN) {
         // The replica has values of its own. What reads no table needs no snapshot.
         if !profile.effects.intersects(BELONGS_TO_TRANSACTION) {
@@ -231,7 +239,7 @@ mod tests {
     use super::*;
     use crate::domain::consistency::{Settings, TransactionReads};
     use crate::domain::ids::BackendId;
-    use crate::domain::session::{ClientTraits, Outcome, RanOn};
+    use crate::domain::session::{ClientTraits, Held, Outcome, RanOn};
     use crate::domain::sql::Begin;
     use crate::domain::topology::Generation;
 
@@ -261,6 +269,8 @@ mod tests {
         assert_eq!(route(&session, &locks), moves);
         let defaults = profile(Access::Session, Effects::SERVERS_OWN);
         let of_all = profile(Access::Write, Effects::SERVERS_OWN);
+        let call = profile(Access::Write, Effects::OPAQUE);
+        assert_eq!(route(&session, &call), moves);
         let next = profile(
             Access::Session,
             Effects::SERVERS_OWN.with(Effects::CHARACTERISTIC),
@@ -299,6 +309,7 @@ mod tests {
         session.on_end(&read, on, rows, Instant::now());
         let held = Route::HeldReplica(Reason::ReadOnlyTransaction);
         assert_eq!(route(&session, &assigns), held);
+        assert_eq!(route(&session, &call), held);
         assert_eq!(route(&session, &for_share), held);
         assert_eq!(route(&session, &locks), Route::Primary(Reason::HeldState));
         by_primary(&session);
@@ -309,6 +320,15 @@ mod tests {
         let ddl = profile(Access::Write, Effects::COMMITS);
         let ends = Route::EndReplicaTransaction(Reason::InTransaction);
         assert_eq!(route(&session, &ddl), ends);
+
+        // The replica has what was set there, and nobody else.
+        let set = Held::Setting(b"timestamp".as_slice().into());
+        session.pins.hold(set, 0, Instant::now());
+        let local = StatementProfile {
+            doubt: Doubt::ServerLocal,
+            ..profile(Access::PrimaryRead, Effects::default())
+        };
+        assert_eq!(route(&session, &local), held);
     }
 
     /// A session at READ COMMITTED whose transactions are opened late.

@@ -221,8 +221,16 @@ pub enum Kind {
     Prepare,
     /// COM_INIT_DB, COM_SET_OPTION and other commands that are no statement.
     Command,
+    /// COM_STMT_RESET and COM_STMT_FETCH: the same, but they count what is their own alone (tried).
+    OfPrepared,
     /// COM_FIELD_LIST, whose error alone is left (tried).
     FieldList,
+}
+
+impl Kind {
+    const fn is_statement(self) -> bool {
+        matches!(self, Self::Statement)
+    }
 }
 
 /// The statements that look at the conditions.
@@ -253,6 +261,8 @@ pub struct Ended<'a> {
     pub had_last_insert_id: bool,
     /// Whether rows came before the last result.
     pub rows_before: bool,
+    /// Whether its rows wait in a cursor.
+    pub cursor: bool,
     /// Whether the server is a MariaDB.
     pub mariadb: bool,
 }
@@ -328,6 +338,11 @@ impl Aftermath {
         self.conditions.take(conditions, ended);
         match (&ended.ending, ended.kind) {
             (Ending::Error(error), Kind::Command) if !ended.mariadb => {
+                self.counted = self.counted.map(|count| count.saturating_add(1));
+                self.add_error(error, ended.after);
+            }
+            (Ending::Error(error), Kind::OfPrepared) if !ended.mariadb => {
+                self.counted = Some(1);
                 self.add_error(error, ended.after);
             }
             // Its error alone is counted, though SHOW WARNINGS would list more (tried).
@@ -342,7 +357,6 @@ impl Aftermath {
 
     /// A command that is no statement failed: its error follows what the statement before left.
     fn add_error(&mut self, error: &Condition, after: Option<Place>) {
-        self.counted = self.counted.map(|count| count.saturating_add(1));
         if self.conditions.at.is_none() || self.conditions.at != after {
             return self.own.push(error.clone());
         }
@@ -377,6 +391,28 @@ impl Aftermath {
         self.row_count = Part::exactly(0);
     }
 
+    /// COM_SET_OPTION was answered with what ends rows.
+    pub fn on_set_option(&mut self) {
+        self.row_count.value = -1;
+    }
+
+    /// Highwater answered COM_STMT_RESET with OK.
+    pub fn on_own_reset(&mut self) {
+        self.counted = Some(0);
+        self.row_count = Part::exactly(0);
+    }
+
+    /// Highwater answered a command of a MySQL's client with an error before anything could run: it follows
+    /// what the statement before left, in a list of at most so many. All of these have been asked for.
+    pub fn on_own_command_error(&mut self, error: Condition, most: usize, of_prepared: bool) {
+        self.counted = match of_prepared {
+            true => Some(1),
+            false => Some(self.warnings_told(false).saturating_add(1)),
+        };
+        self.row_count = Part::exactly(-1);
+        self.append(error, most);
+    }
+
     /// Highwater answered one of these itself.
     pub fn on_own_look(&mut self, look: Look) {
         self.counted = Some(0);
@@ -395,17 +431,23 @@ impl Aftermath {
     pub fn on_no_condition(&mut self, most: usize) {
         self.counted = Some(1);
         self.row_count = Part::exactly(-1);
+        let error = Condition {
+            severity: Severity::Error,
+            code: 1758,
+            state: Some(*b"35000"),
+            message: b"Invalid condition number".as_slice().into(),
+        };
+        self.append(error, most);
+    }
+
+    /// Adds an error to conditions that are all known, of which at most so many are listed.
+    fn append(&mut self, error: Condition, most: usize) {
         let mut all = self.all_conditions();
         self.own.clear();
         all.count += 1;
         if all.list.len() < most {
             all.errors += 1;
-            all.list.push(Condition {
-                severity: Severity::Error,
-                code: 1758,
-                state: Some(*b"35000"),
-                message: b"Invalid condition number".as_slice().into(),
-            });
+            all.list.push(error);
         }
         self.conditions = Part::exactly(all);
     }
@@ -516,9 +558,9 @@ impl Aftermath {
         let sets = effects.contains(Effects::SETS_FOUND_ROWS);
         match (&ended.ending, ended.kind) {
             (Ending::Rows { .. }, Kind::Look(Look::Count)) => Fate::Becomes(1),
-            (_, Kind::Look(_) | Kind::Prepare | Kind::Command | Kind::FieldList) => Fate::Kept,
+            (_, kind) if !kind.is_statement() => Fate::Kept,
             (Ending::Rows { count, .. }, _) if effects.contains(Effects::COUNTS_ROWS) => {
-                match opaque {
+                match opaque || ended.cursor {
                     true => Fate::Perhaps(*count),
                     false => Fate::Becomes(*count),
                 }
@@ -542,7 +584,7 @@ impl Aftermath {
         let effects = ended.profile.effects;
         let may_set = effects.intersects(Effects::LAST_INSERT_ID.with(Effects::OPAQUE));
         match (ended.kind, &ended.ending) {
-            (Kind::Look(_) | Kind::Prepare | Kind::Command | Kind::FieldList, _) => Fate::Kept,
+            (kind, _) if !kind.is_statement() => Fate::Kept,
             (_, Ending::Ok { insert_id, .. }) if *insert_id != 0 => Fate::Perhaps(*insert_id),
             (_, Ending::Error(_) | Ending::Rows { .. })
                 if ended.profile.access == Access::Write =>
@@ -556,7 +598,9 @@ impl Aftermath {
 
     fn conditions(&self, ended: &Ended<'_>) -> Fate<Conditions> {
         let warnings = match (&ended.ending, ended.kind) {
-            (Ending::Error(_), Kind::Command) if !ended.mariadb => return Fate::Kept,
+            (Ending::Error(_), Kind::Command | Kind::OfPrepared) if !ended.mariadb => {
+                return Fate::Kept;
+            }
             (Ending::Error(error), _) => {
                 return Fate::Perhaps(Conditions::of_error(error.clone()));
             }
@@ -564,7 +608,9 @@ impl Aftermath {
                 // A condition that there is not: MySQL adds an error to the list.
                 return Fate::Perhaps(Conditions::uncertain(self.conditions.value.count + 1));
             }
-            (_, Kind::Look(_) | Kind::Command | Kind::FieldList) => return Fate::Kept,
+            (_, Kind::Look(_) | Kind::Command | Kind::OfPrepared | Kind::FieldList) => {
+                return Fate::Kept;
+            }
             (Ending::Ok { warnings, .. } | Ending::Rows { warnings, .. }, _) => *warnings,
         };
         match (warnings, ended.kind) {

@@ -138,6 +138,10 @@ fn decide(text: &[u8], dialect: Dialect) -> Decision {
     let facts = facts::collect(Tokens::new(text), calls, dialect);
     if facts.multi || facts.versioned_uncertain {
         let mut decision = mixed(&facts);
+        if facts.multi {
+            let rows = rows::effects_of_packet(text, dialect);
+            decision.effects = decision.effects.with(rows);
+        }
         if matches!(verb, b"show" | b"get") {
             // It may be SHOW WARNINGS or GET DIAGNOSTICS, about the statement before the packet.
             decision.effects = decision.effects.with(Effects::ASKS_PREVIOUS);

@@ -183,7 +183,7 @@ impl<'t> Walk<'t> {
             self.last_insert_id(name);
             self.known(Known::of_variable(name));
             self.roles(name);
-            self.characteristic(name);
+            self.characteristic(name, self.is_sessions());
             let first = self.before[0].is_some_and(|t| t.is("set") || t.is_op(b','));
             if first && is_global_scope(name) && !self.next_is_op(b'=') {
                 self.sets_global();
@@ -191,10 +191,23 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// A variable that a SET may give a value to.
-    fn characteristic(&mut self, name: &[u8]) {
+    /// Whether the name at hand is spelled as the session's own, in any of two ways.
+    fn is_sessions(&self) -> bool {
+        let scope = |token: Option<Token<'_>>| match token {
+            Some(Token::SystemVariable(name)) => is_session_scope(name),
+            token => token.and_then(Token::name).is_some_and(is_session_scope),
+        };
+        match self.behind_dot() {
+            true => scope(self.before[1]),
+            false => scope(self.before[0]),
+        }
+    }
+
+    /// A variable that a SET may give a value to. Without a word on its scope it may be that of the next transaction
+    /// only.
+    fn characteristic(&mut self, name: &[u8], sessions: bool) {
         let effects = &mut self.facts.effects;
-        if variables::is_characteristic(name) {
+        if !sessions && variables::is_characteristic(name) {
             *effects = effects.with(Effects::CHARACTERISTIC);
         }
     }
@@ -425,14 +438,15 @@ impl<'t> Walk<'t> {
         if name.is_empty() {
             name = ahead.next().and_then(Token::name).unwrap_or_default();
         }
-        let mut global = false;
+        let (mut global, mut sessions) = (false, false);
         if ahead.eat_op(b'.') {
-            global = !matches!(name, b"session" | b"local");
+            sessions = is_session_scope(name);
+            global = !sessions;
             name = ahead.next().and_then(Token::name).unwrap_or_default();
         }
         if self.in_set {
             self.roles(name);
-            self.characteristic(name);
+            self.characteristic(name, sessions);
             if global {
                 self.servers_own(b"global");
             }
@@ -470,6 +484,11 @@ impl<'t> Walk<'t> {
 /// start.
 fn is_global_scope(word: &[u8]) -> bool {
     word.eq_ignore_ascii_case(b"global") || word.eq_ignore_ascii_case(b"persist")
+}
+
+/// The words with which a SET names the session's own values.
+fn is_session_scope(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(b"session") || word.eq_ignore_ascii_case(b"local")
 }
 
 /// Whether a statement with this verb makes, changes or drops a routine, a trigger or a view.
@@ -525,7 +544,7 @@ mod tests {
         const NOTHING: u32 = 0;
         const OWN: u32 = Effects::SERVERS_OWN.0;
         const BOTH: u32 = OWN | Effects::CHARACTERISTIC.0;
-        let cases: [(&str, u32); 18] = [
+        let cases: [(&str, u32); 23] = [
             ("SET sql_mode = DEFAULT", OWN),
             ("SET @@session.sql_mode = default, time_zone = 'UTC'", OWN),
             ("SET time_zone = 'UTC', @x = @@global.sql_mode", OWN),
@@ -538,6 +557,14 @@ mod tests {
             ("DO 1; SET sql_mode = DEFAULT", OWN),
             ("SET transaction_isolation = DEFAULT", BOTH),
             ("SET @@tx_read_only = DEFAULT", BOTH),
+            ("SET SESSION transaction_isolation = DEFAULT", OWN),
+            ("SET LOCAL tx_isolation = DEFAULT", OWN),
+            ("SET @@session.transaction_isolation = DEFAULT", OWN),
+            ("SET @@Local.`transaction_isolation` = DEFAULT", OWN),
+            (
+                "SET SESSION sql_mode = '', transaction_isolation = DEFAULT",
+                BOTH,
+            ),
             ("SET sql_mode = 'DEFAULT'", NOTHING),
             ("SET sql_mode = @@session.sql_mode", NOTHING),
             ("SET @x = 1", NOTHING),

@@ -7,7 +7,6 @@ use super::Recall;
 use crate::domain::session::Outcome;
 use crate::domain::sql::Access;
 use crate::domain::sql::control::Previous;
-use crate::protocol::reply::ReplyKind;
 
 impl Relay {
     /// Answers the first statement, `head`, from memory, and has the `rest` run.
@@ -37,12 +36,7 @@ impl Relay {
             return Ok(Recall::Answered(answered));
         }
         self.rewritten = rest;
-        let rest = Statement {
-            task: Task::Rewritten(ReplyKind::Query),
-            profile,
-            total: 0,
-            bound: None,
-        };
+        let rest = Statement::rewritten(profile, None);
         let outcome = Box::pin(self.run_statement(rest)).await?;
         Ok(Recall::Answered(outcome))
     }

@@ -1,6 +1,6 @@
 //! What the replies of a statement tell of what it leaves to be asked for.
 
-use super::super::session::Relay;
+use super::super::session::{End, Relay};
 use crate::domain::session::Side;
 use crate::domain::session::aftermath::{Condition, Ended, Ending, Kind, Look, Place, Severity};
 use crate::domain::sql::StatementProfile;
@@ -8,6 +8,7 @@ use crate::frontend::ClientError;
 use crate::protocol::frame;
 use crate::protocol::packets::ErrView;
 use crate::protocol::reply::ReplyKind;
+use crate::protocol::status::Status;
 
 /// What the reply under way has told.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub(in crate::relay) struct Told {
     rows_before: bool,
     /// What the statement looks at, if it is a diagnostic one.
     pub(in crate::relay) look: Option<Look>,
+    /// Whether it is a command about a prepared statement, no execution.
+    pub(in crate::relay) of_prepared: bool,
 }
 
 impl Told {
@@ -58,6 +61,7 @@ impl Relay {
         let Some(ending) = self.told.ending.take() else {
             return;
         };
+        let of_prepared = std::mem::take(&mut self.told.of_prepared);
         let kind = match (self.told.kind, self.told.look.take()) {
             (Some(ReplyKind::Query | ReplyKind::Execute { .. }) | None, Some(look)) => {
                 Kind::Look(look)
@@ -65,6 +69,7 @@ impl Relay {
             (Some(ReplyKind::Query | ReplyKind::Execute { .. }) | None, None) => Kind::Statement,
             (Some(ReplyKind::Prepare), _) => Kind::Prepare,
             (Some(ReplyKind::FieldList), _) => Kind::FieldList,
+            (Some(_), _) if of_prepared => Kind::OfPrepared,
             (Some(_), _) => Kind::Command,
         };
         let ended = Ended {
@@ -74,6 +79,7 @@ impl Relay {
             before: self.told.before,
             had_last_insert_id: self.told.had_last_insert_id,
             rows_before: self.told.rows_before,
+            cursor: self.ended_with.contains(Status::CURSOR_EXISTS),
             after: self.place(side),
             mariadb: self.mode().dialect.is_mariadb(),
         };
@@ -88,13 +94,26 @@ impl Relay {
 
     /// Highwater answers the statement at hand with an error of its own.
     pub(in crate::relay) fn note_refusal(&mut self, error: &ClientError) {
-        let condition = Condition {
-            severity: Severity::Error,
-            code: error.code(),
-            state: Some(error.state()),
-            message: error.to_string().into_bytes().into(),
-        };
-        self.state.aftermath.on_own_error(condition);
+        self.state.aftermath.on_own_error(condition_of_own(error));
+    }
+
+    /// Answers a command with an error of Highwater's own, before anything could run: on MySQL what the statement
+    /// before left is still there. `of_prepared` says that it is about a prepared statement.
+    pub(in crate::relay) async fn refuse_command(
+        &mut self,
+        error: ClientError,
+        of_prepared: bool,
+    ) -> Result<(), End> {
+        if self.mode().dialect.is_mariadb() {
+            return self.refuse(error).await;
+        }
+        self.settle_all().await?;
+        let (condition, most) = (condition_of_own(&error), self.most_conditions());
+        let mut aftermath = self.state.aftermath.clone();
+        aftermath.on_own_command_error(condition, most, of_prepared);
+        self.refuse(error).await?;
+        self.state.aftermath = aftermath;
+        Ok(())
     }
 
     /// The client is told what a server said to something else.
@@ -109,6 +128,16 @@ impl Relay {
         let mariadb = self.mode().dialect.is_mariadb();
         let rows = rows.map(|rows| rows as u64);
         self.state.aftermath.on_own_answer(rows, mariadb);
+    }
+}
+
+/// The condition that an error of Highwater's own is.
+fn condition_of_own(error: &ClientError) -> Condition {
+    Condition {
+        severity: Severity::Error,
+        code: error.code(),
+        state: Some(error.state()),
+        message: error.to_string().into_bytes().into(),
     }
 }
 

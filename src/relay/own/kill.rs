@@ -11,9 +11,7 @@ use crate::domain::sql::control::{
 };
 use crate::domain::sql::{Access, Doubt, LexMode, StatementProfile};
 use crate::frontend::ClientError;
-use crate::protocol::reply::ReplyKind;
 use crate::protocol::resultset::TextResult;
-use crate::relay::attempt::Task;
 use crate::relay::kill::{self, Named};
 use crate::relay::session::{End, Relay};
 use crate::relay::statement::Statement;
@@ -210,12 +208,10 @@ impl Relay {
     /// Runs a text of ours on the primary's connection.
     async fn run_there(&mut self, text: Vec<u8>) -> Result<Outcome, End> {
         self.rewritten = text;
-        let statement = Statement {
-            task: Task::Rewritten(ReplyKind::Query),
-            profile: crate::relay::commands::COMMAND,
-            total: 0,
-            bound: Some((Side::Primary, Reason::Command)),
-        };
+        let statement = Statement::rewritten(
+            crate::relay::commands::COMMAND,
+            Some((Side::Primary, Reason::Command)),
+        );
         Box::pin(self.run_statement(statement)).await
     }
 
@@ -225,12 +221,7 @@ impl Relay {
         let text = self.with_known(text).await;
         let profile = self.profile_of(&text).await;
         self.rewritten = text;
-        let statement = Statement {
-            task: Task::Rewritten(ReplyKind::Query),
-            profile,
-            total: 0,
-            bound: None,
-        };
+        let statement = Statement::rewritten(profile, None);
         let (_, reply) = self.run_captured(statement).await?;
         let Some(result) = TextResult::parse(&reply, self.who.profile.deprecate_eof()) else {
             return Ok(Err(reply));

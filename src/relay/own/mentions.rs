@@ -6,8 +6,6 @@ use crate::domain::session::Outcome;
 use crate::domain::sql::control::{Literal, Mention, Template, parse_known, sets_known};
 use crate::domain::sql::{Access, Effects, Known, StatementProfile};
 use crate::frontend::ClientError;
-use crate::protocol::reply::ReplyKind;
-use crate::relay::attempt::Task;
 use crate::relay::session::{End, Relay};
 use crate::relay::statement::Statement;
 use crate::relay::values::Change;
@@ -129,12 +127,7 @@ impl Relay {
         profile: StatementProfile,
     ) -> Result<Outcome, End> {
         self.rewritten = text;
-        let statement = Statement {
-            task: Task::Rewritten(ReplyKind::Query),
-            profile,
-            total: 0,
-            bound: None,
-        };
+        let statement = Statement::rewritten(profile, None);
         Box::pin(self.run_statement(statement)).await
     }
 }

@@ -3,10 +3,16 @@
 use super::{Next, Statement};
 use crate::domain::routing::{Reason, Route};
 use crate::domain::session::Side;
-use crate::domain::sql::Access;
+use crate::domain::sql::{Access, Effects};
 use crate::frontend::ClientError;
+use crate::protocol::reply::ReplyKind;
+use crate::relay::attempt::Task;
 use crate::relay::errors::client_error;
 use crate::relay::session::{End, Relay};
+
+/// With these errors a server answers a text that it cannot read, or that names a table where no schema is in use:
+/// ER_NO_DB_ERROR, ER_PARSE_ERROR.
+const BEFORE_COMMIT: [u16; 2] = [1046, 1064];
 
 impl Relay {
     /// The statement at hand ends the READ ONLY transaction on the replica. One that begins with BEGIN in the
@@ -17,6 +23,9 @@ impl Relay {
         statement: &Statement,
         reason: Reason,
     ) -> Result<Next, End> {
+        if self.is_refused_as_text(statement).await? {
+            return Ok(Next::Again(Route::Primary(reason)));
+        }
         self.end_replica_transaction().await?;
         let mut profile = statement.profile;
         let silent = matches!(profile.access, Access::Begin(begin) if begin.read_only.is_none());
@@ -29,6 +38,36 @@ impl Relay {
             _ if keeps => self.begin_on_primary(reason).await,
             Route::EndReplicaTransaction(_) => Ok(Next::Again(Route::Primary(reason))),
             route => Ok(Next::Again(route)),
+        }
+    }
+
+    /// Whether the primary refuses the text of the statement at hand as it stands, before it commits anything.
+    async fn is_refused_as_text(&mut self, statement: &Statement) -> Result<bool, End> {
+        let effects = statement.profile.effects;
+        if !effects.contains(Effects::COMMITS) || effects.contains(Effects::MULTI) {
+            return Ok(false);
+        }
+        let text = match statement.task {
+            Task::AsIs(ReplyKind::Query) => self.text(statement.total).to_vec(),
+            Task::Rewritten(_) => self.rewritten.clone(),
+            // It was prepared, so it can be read.
+            _ => return Ok(false),
+        };
+        let side = Side::Primary;
+        if self.hold_primary().await.is_err()
+            || self.links.died_idle(side).await
+            || !self.restore(side).await?
+        {
+            return Ok(false);
+        }
+        self.settle(side).await?;
+        let Some(link) = self.links.get_mut(side) else {
+            return Ok(false);
+        };
+        match link.refusal(&text).await {
+            Ok(code) => Ok(code.is_some_and(|code| BEFORE_COMMIT.contains(&code))),
+            Err(_) if self.drop_primary() => Ok(false),
+            Err(_) => self.state_lost().await,
         }
     }
 

@@ -24,6 +24,7 @@ fn ends(aftermath: &mut Aftermath, sql: &str, ending: Ending, mariadb: bool) {
         after: Some(AFTER),
         had_last_insert_id: true,
         rows_before: false,
+        cursor: false,
         mariadb,
     });
 }
@@ -195,6 +196,7 @@ fn a_place_holds_until_something_else_is_sent_there() {
         after: Some(elsewhere(5)),
         had_last_insert_id: true,
         rows_before: false,
+        cursor: false,
         mariadb: false,
     };
     aftermath.on_end(&ended);
@@ -256,6 +258,7 @@ fn rows_before_an_error_in_a_packet_were_counted() {
         after: Some(AFTER),
         had_last_insert_id: true,
         rows_before: false,
+        cursor: false,
         mariadb: false,
     };
     aftermath.on_end(&ended);

@@ -25,7 +25,7 @@ const SHOWN_BY_QUERY: [&str; 14] = [
 /// Whether FOUND_ROWS() will be the count of its rows, or stay as it is, or become something else, or
 /// nothing is certain. `tokens`
 /// stand behind the verb.
-pub(super) fn effects(verb: &[u8], mut tokens: Tokens<'_>, dialect: Dialect) -> Effects {
+pub(super) fn effects(verb: &[u8], tokens: Tokens<'_>, dialect: Dialect) -> Effects {
     match verb {
         b"select" | b"with" | b"values" | b"table" => match counts(tokens) {
             true => Effects::COUNTS_ROWS,
@@ -36,18 +36,55 @@ pub(super) fn effects(verb: &[u8], mut tokens: Tokens<'_>, dialect: Dialect) -> 
         b"set" | b"use" | b"begin" | b"start" | b"commit" | b"rollback" | b"savepoint"
         | b"release" | b"insert" | b"replace" | b"create" | b"drop" | b"alter" | b"truncate"
         | b"rename" | b"lock" | b"unlock" | b"grant" | b"revoke" | b"prepare" | b"deallocate"
-            if !tokens.any(|token| token.is("select")) =>
+            if !{ tokens }.any(|token| token.is("select")) =>
         {
             Effects::KEEPS_FOUND_ROWS
         }
         b"delete" if is_of_one_table(tokens) => Effects::KEEPS_FOUND_ROWS,
         b"update" if dialect.is_mariadb() && updates_one_table(tokens) => Effects::KEEPS_FOUND_ROWS,
-        b"do" if dialect.is_mariadb() && !tokens.any(|token| token.is("select")) => {
+        b"do" if dialect.is_mariadb() && !{ tokens }.any(|token| token.is("select")) => {
             Effects::KEEPS_FOUND_ROWS
         }
+        b"create" if fills_a_table(tokens) => Effects::SETS_FOUND_ROWS,
         b"insert" | b"replace" | b"delete" | b"update" | b"do" | b"set" => Effects::SETS_FOUND_ROWS,
         _ => Effects::default(),
     }
+}
+
+/// The same of a packet: whether one of its statements sets it for certain.
+pub(super) fn effects_of_packet(text: &[u8], dialect: Dialect) -> Effects {
+    let mut ahead = Tokens::plain(text);
+    loop {
+        let statement = ahead;
+        while ahead.next().is_some_and(|token| !token.is_op(b';')) {}
+        let len = ahead.position().saturating_sub(statement.position());
+        let mut tokens = Tokens::plain(statement.rest().get(..len).unwrap_or_default());
+        while tokens.eat_op(b'(') {}
+        let verb = tokens.next().and_then(Token::word).unwrap_or_default();
+        if verb == b"create" && { tokens }.any(has_a_body) {
+            return Effects::default();
+        }
+        let sets = Effects::SETS_FOUND_ROWS.with(Effects::COUNTS_ROWS);
+        if effects(verb, tokens, dialect).intersects(sets) {
+            return Effects::SETS_FOUND_ROWS;
+        }
+        if ahead.at_end() {
+            return Effects::default();
+        }
+    }
+}
+
+/// What is created with statements of its own, which do not run.
+fn has_a_body(token: Token<'_>) -> bool {
+    ["procedure", "function", "trigger", "event"]
+        .iter()
+        .any(|word| token.is(word))
+}
+
+/// `CREATE TABLE … SELECT`, which counts the rows that it writes. One that is there already is not written to.
+fn fills_a_table(mut tokens: Tokens<'_>) -> bool {
+    tokens.eat("temporary");
+    tokens.eat("table") && !tokens.any(|token| token.is("exists"))
 }
 
 fn shows(mut tokens: Tokens<'_>) -> Effects {
