@@ -344,9 +344,9 @@ async fn a_replica_whose_history_was_reset_is_not_taken_for_what_it_was() {
 #[tokio::test]
 async fn what_is_written_after_the_history_was_reset_is_seen() {
     let setup = Setup::with(Cluster::builder().replicas(1), |config| {
-        // Nobody looks at the servers unless asked.
-        config.monitor.interval = Duration::from_secs(3600);
-        config.consistency.max_staleness = Duration::from_secs(4 * 3600);
+        // Nobody looks at the servers before the next reads, unless asked.
+        config.monitor.interval = Duration::from_secs(2);
+        config.consistency.max_staleness = Duration::from_secs(8);
         config.users.push(Account::new(ROOT.user, ROOT.password));
     })
     .await;

@@ -466,7 +466,7 @@ mod tests {
                 "unknown",
             ),
             (
-                "INSERT INTO t VALUES (1); nonsense",
+                "INSERT INTO t VALUES (1); DELETE FROM t WHERE",
                 End {
                     error: 1064,
                     ..triggers
