@@ -10,7 +10,6 @@ use tokio::time::sleep;
 
 use super::kill::Registered;
 use super::links::Links;
-use super::session::Relay;
 use super::shared::Shared;
 use crate::config::Mode;
 use crate::domain::consistency::search::Situation;
@@ -246,20 +245,6 @@ impl Seeker<'_> {
             backend: identity.backend,
             generation: identity.generation?,
         })
-    }
-}
-
-impl Relay {
-    /// Whether the replica's connection that the session holds may answer its next read as it is.
-    pub(super) fn holds_fresh_replica(&self, terms: &Terms) -> bool {
-        let identity = self.links.get(Side::Replica).map(|link| link.identity);
-        let server = identity.and_then(|identity| {
-            Some(Server {
-                backend: identity.backend,
-                generation: identity.generation?,
-            })
-        });
-        server.is_some_and(|server| still_there(&self.shared, &self.state, terms, server))
     }
 }
 

@@ -7,7 +7,6 @@ use highwater::config::OnTimeout;
 use highwater::domain::consistency::Share;
 use highwater::domain::ids::BackendId;
 use highwater::protocol::caps::CapabilityFlags;
-use highwater::protocol::reply::ReplyKind;
 use highwater::rig::{APP, Cluster, ROOT};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
@@ -101,39 +100,6 @@ async fn waiting_reads_hold_no_connection() {
     while let Some(answer) = reads.join_next().await {
         assert_eq!(answer.unwrap(), Ok("1".to_owned()));
     }
-    setup.proxy.shut_down().await;
-}
-
-/// FOUND_ROWS() of the read before is known to the connection that a waiting read gives back.
-#[tokio::test]
-async fn a_wait_forgets_nothing_of_the_read_before() {
-    let setup = Setup::with(Cluster::builder().replicas(1), |config| {
-        config.consistency.catch_up_timeout = Duration::from_secs(3600);
-        config.consistency.max_lag = Duration::from_secs(3600);
-        config.pool.min_idle = 0;
-    })
-    .await;
-    let (held, token) = standing_still(&setup).await;
-    let mut raw = session(&setup).await;
-    const COUNTED: &str =
-        "SELECT SQL_CALC_FOUND_ROWS a FROM (SELECT 1 AS a UNION SELECT 2) AS u LIMIT 1";
-    assert_eq!(only_cell(&raw.query(COUNTED).await.unwrap()), "1");
-    raw.query(&format!("SET highwater_read_after = '{token}'"))
-        .await
-        .unwrap();
-    raw.send(&["SELECT nosuch FROM t"]).await;
-    let backend = format!("backend=\"{}\"", setup.cluster.replicas()[0].address());
-    let idle = [backend.as_str(), "state=\"idle\""];
-    until("its connection is given back", || {
-        count(&setup.proxy, "backend_connections", &idle) > 0
-    })
-    .await;
-    for held in held {
-        held.release().await;
-    }
-    assert_eq!(raw.reply(ReplyKind::Query).await.map(drop), Err(1054));
-    let rows = raw.query("SELECT FOUND_ROWS()").await.unwrap();
-    assert_eq!(only_cell(&rows), "2");
     setup.proxy.shut_down().await;
 }
 

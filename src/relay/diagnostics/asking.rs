@@ -1,6 +1,5 @@
 //! Asking a connection for what only it can tell of the session's previous statement, before it forgets.
 
-use super::super::freshness::Terms;
 use super::super::session::{End, Relay};
 use crate::backend::ServerConn;
 use crate::domain::ids::BackendId;
@@ -45,31 +44,16 @@ impl Relay {
     /// Before a read leaves the replica of the one before for this one: if it fails there, FOUND_ROWS() is still
     /// that of the one before.
     pub(in crate::relay) async fn save_found_rows(&mut self, next: BackendId) {
-        let held = self.links.get(Side::Replica);
-        if held.is_some_and(|held| held.identity.backend != next) && self.replica_tells_rows() {
-            self.save_replicas_aftermath().await;
-        }
-    }
-
-    /// The same before a replica is searched for that is fresh enough, unless the held one is known to be: it is
-    /// given back where that takes long.
-    pub(in crate::relay) async fn save_found_rows_for_search(&mut self, terms: &Terms) {
-        if self.replica_tells_rows() && !self.holds_fresh_replica(terms) {
-            self.save_replicas_aftermath().await;
-        }
-    }
-
-    /// Whether the replica's connection alone knows FOUND_ROWS().
-    fn replica_tells_rows(&self) -> bool {
-        self.place(Side::Replica).is_some_and(|place| {
+        let side = Side::Replica;
+        let held = self.links.get(side).map(|link| link.identity.backend);
+        let tells = |place| {
             let [_, found_rows, _] = self.state.aftermath.only_at(place);
             found_rows
-        })
-    }
-
-    async fn save_replicas_aftermath(&mut self) {
-        let side = Side::Replica;
-        if !self.save_aftermath(side).await {
+        };
+        if held.is_some_and(|held| held != next)
+            && self.place(side).is_some_and(tells)
+            && !self.save_aftermath(side).await
+        {
             self.links.discard(side, &self.registered);
         }
     }

@@ -28,7 +28,6 @@ impl Relay {
             self.refuse(error).await?;
             return Ok(Next::Refused(Reason::LevelBroken));
         }
-        self.save_found_rows_for_search(terms).await;
         let Self {
             shared,
             state,
