@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use highwater::rig::{Cluster, ROOT};
+use highwater::rig::{Cluster, ROOT, Server};
 use mysql_async::prelude::Queryable;
 
 use daemon::Daemon;
@@ -80,7 +80,7 @@ async fn soak() -> bool {
     let mut watched = Watched::new(length / 5);
     while watched.begun.elapsed() < length && !shared.is_over() {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        watched.look(&daemon, &shared).await;
+        watched.look(&daemon, &cluster, &shared).await;
     }
     let page = daemon.metrics().await;
     watched.tell(&daemon, &shared, sessions);
@@ -118,7 +118,7 @@ struct Watched {
     told: u64,
     /// KiB, each second once it was warm.
     memory: Vec<u64>,
-    /// Connections at most, of each server's pool.
+    /// Open connections of the clients' accounts at most, to each server.
     most: BTreeMap<String, u64>,
 }
 
@@ -133,10 +133,11 @@ impl Watched {
         }
     }
 
-    async fn look(&mut self, daemon: &Daemon, shared: &Shared) {
+    async fn look(&mut self, daemon: &Daemon, cluster: &Cluster, shared: &Shared) {
         let page = daemon.metrics().await;
-        for (backend, now) in page.connections() {
-            let most = self.most.entry(backend).or_default();
+        for server in std::iter::once(cluster.primary()).chain(cluster.replicas()) {
+            let now = connections(server).await;
+            let most = self.most.entry(server.address()).or_default();
             *most = now.max(*most);
         }
         let resident = daemon.resident();
@@ -203,6 +204,23 @@ impl Watched {
         }
         wrong
     }
+}
+
+/// How many connections of the clients' accounts are open to a server at one moment: those that it has, without
+/// those that Highwater closed and it did not notice yet. The proxy's own gauges are no moment: they are read one
+/// after the other while connections go from one state to the next.
+async fn connections(server: &Server) -> u64 {
+    let users = USERS.map(|(name, _)| format!("'{name}'")).join(", ");
+    let sql = format!("SELECT HOST FROM performance_schema.processlist WHERE USER IN ({users})");
+    let mut root = server.connect(&ROOT).await.unwrap();
+    let hosts: Vec<String> = root.query(sql).await.unwrap();
+    root.disconnect().await.unwrap();
+    let open = daemon::ports_to(server.port());
+    let port = |host: &String| host.rsplit_once(':').unwrap().1.parse().unwrap();
+    hosts
+        .iter()
+        .filter(|host| open.contains(&port(host)))
+        .count() as u64
 }
 
 async fn prepare(cluster: &Cluster) {

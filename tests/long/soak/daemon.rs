@@ -1,6 +1,6 @@
 //! The daemon in a process of its own, and what it tells of itself.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 
 use highwater::rig::Cluster;
@@ -95,17 +95,6 @@ impl Page {
         })
     }
 
-    /// The connections that each server's pool has.
-    pub(crate) fn connections(&self) -> BTreeMap<String, u64> {
-        let mut all = BTreeMap::new();
-        for (labels, count) in self.lines("backend_connections") {
-            let backend = labels.split_once("backend=\"").unwrap().1;
-            let backend = backend.split_once('"').unwrap().0;
-            *all.entry(backend.to_owned()).or_default() += count as u64;
-        }
-        all
-    }
-
     /// The sum of all lines of a metric.
     pub(crate) fn sum(&self, name: &str) -> u64 {
         self.lines(name).map(|(_, count)| count as u64).sum()
@@ -120,4 +109,18 @@ impl Page {
         };
         names.iter().flat_map(of).collect()
     }
+}
+
+/// The ports of this machine from which connections to this one of its own are established.
+pub(crate) fn ports_to(server: u16) -> BTreeSet<u16> {
+    const ESTABLISHED: &str = "01";
+    let port = |address: &str| u16::from_str_radix(address.rsplit_once(':')?.1, 16).ok();
+    let local = |line: &str| {
+        let mut words = line.split_whitespace().skip(1);
+        let [local, remote, state] = [words.next()?, words.next()?, words.next()?];
+        let is_open = state == ESTABLISHED && port(remote) == Some(server);
+        is_open.then(|| port(local))?
+    };
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().filter_map(local).collect()
 }
